@@ -1,0 +1,68 @@
+/*
+ * The numeric operations that are hot, behind one table of function pointers: each has a plain scalar
+ * reference and a CPU version, later a CUDA twin, with equal signatures that the compiler enforces. The
+ * fastest table for this machine is picked once, at the first call of gln_kernels().
+ *
+ *     const gln_kernel_table *k = gln_kernels();
+ *     k->gather_f32(x, &pool, indices, n);
+ *     k->gram_f32(g, x, n, y, m, d);
+ *
+ * All matrices are row-major; `[n, d]` is n rows of d. Memory is host memory, owned by the caller; outputs
+ * never overlap inputs. Every function takes zero sizes. Threads: all are safe to call at the same time; gram_f32
+ * uses the BLAS's own threads, the others run on the calling thread.
+ */
+#ifndef GLN_KERNELS_KERNELS_H
+#define GLN_KERNELS_KERNELS_H
+
+#include "kernels/embeddings.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct gln_kernel_table {
+    const char *name; /* "reference", "avx2", "avx512" */
+
+    /* out [n] f32 = in [n] IEEE binary16; exact. */
+    void (*f16_to_f32)(float *out, const uint16_t *in, size_t n);
+
+    /* out [n] binary16 = in [n] f32, rounded to nearest even; above 65504 gives infinity. */
+    void (*f32_to_f16)(uint16_t *out, const float *in, size_t n);
+
+    /* out [n, d] f32 = rows indices[0..n) of the view (indices NULL: the first n rows). */
+    void (*gather_f32)(float *out, const gln_embeddings *view, const uint32_t *indices, size_t n);
+
+    /* Divides each row of x [n, d] by its Euclidean norm, in place; a row of zeros stays. */
+    void (*l2_normalise)(float *x, size_t n, size_t d);
+
+    /* out [n] = squared Euclidean norm of each row of x [n, d]; f32 summed in blocks. */
+    void (*norm_sq)(float *out, const float *x, size_t n, size_t d);
+
+    /* out [n, m] = x [n, d] times the transpose of y [m, d]. */
+    void (*gram_f32)(float *out, const float *x, size_t n, const float *y, size_t m, size_t d);
+
+    /* g [n, m], in place: inner products become squared distances x_sq[i] + y_sq[j] - 2 g, at least 0. */
+    void (*l2_sq_from_gram)(float *g, size_t n, size_t m, const float *x_sq, const float *y_sq);
+
+    /* out [n] = exp(-gamma * l2_sq[i]); relative error below 1e-5 for results above 1e-30. */
+    void (*rbf)(float *out, const float *l2_sq, size_t n, float gamma);
+
+    /* Inner product of two vectors of d; f32 in several accumulators. */
+    float (*dot)(const float *x, const float *y, size_t d);
+
+    /*
+     * out [3, n] f32 planes from n interleaved RGB bytes: (byte * scale[c] + offset[c]) for channel c.
+     * The preprocessing of a backbone: scale = 1 / (255 std), offset = -mean / std.
+     */
+    void (*rgb_to_planes)(float *out, const uint8_t *rgb, size_t n, const float scale[3], const float offset[3]);
+} gln_kernel_table;
+
+/* The table for this machine; chosen once, the same pointer afterwards. Never NULL. */
+const gln_kernel_table *gln_kernels(void);
+
+/* The plain scalar table, always built: what the others are tested against. */
+const gln_kernel_table *gln_kernels_reference(void);
+
+/* Sets how many threads the BLAS behind gram_f32 uses (at least 1). Call before the maths starts. */
+void gln_kernels_set_threads(size_t n_threads);
+
+#endif
