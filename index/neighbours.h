@@ -17,19 +17,10 @@
 #include "common/progress.h"
 #include "common/status.h"
 #include "kernels/embeddings.h"
+#include "kernels/graph.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-#define GLN_NO_NEIGHBOUR UINT32_MAX
-
-typedef struct gln_graph {
-    size_t n, k;
-    uint32_t *neighbour; /* [n, k] view indices, most similar first, never i itself; GLN_NO_NEIGHBOUR pads */
-    float *similarity;   /* [n, k] cosine; -1 where padded */
-    double recall;       /* share of the exact k neighbours found, on the sample; 1 when exact */
-    size_t recall_sample; /* how many rows it was measured on; 0 when exact */
-} gln_graph;
 
 typedef struct gln_graph_options {
     size_t k;                /* neighbours a row */
