@@ -276,6 +276,8 @@ gln_status gln_store_batch_renew(gln_store *store, int64_t id, int64_t expires_m
 /* Closes with `state`; items still leased take `item_state`. */
 gln_status gln_store_batch_close(gln_store *store, int64_t id, const char *state, const char *item_state,
                                  int64_t now_ms);
+/* Ids of the images leased to any open batch of the project. */
+gln_status gln_store_leased_images(gln_store *store, int64_t project_id, gln_id_fn fn, void *context);
 /* Ids of leased batches whose lease ended at or before now. */
 gln_status gln_store_batches_expired(gln_store *store, int64_t now_ms, gln_id_fn fn, void *context);
 
@@ -291,7 +293,8 @@ gln_status gln_store_ledger_add(gln_store *store, const gln_ledger_row *row);
 gln_status gln_store_ledger(gln_store *store, int64_t project_id, int64_t before_id, size_t limit, gln_ledger_fn fn,
                             void *context); /* newest first */
 typedef struct gln_ledger_totals {
-    int64_t reserved_micros, charged_micros; /* reserved: not yet charged nor refunded */
+    int64_t reserved_micros, charged_micros; /* reserved: sum of reserve less sum of refund. A charge is always written
+                                                together with the refund of what had been reserved for it. */
     double reserved_s, charged_s;
 } gln_ledger_totals;
 gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_ledger_totals *out);
