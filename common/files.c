@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ gln_status gln_folder_sync(const char *path)
     return st;
 }
 
-gln_status gln_file_write(const char *path, const void *bytes, size_t n_bytes)
+static gln_status write_and_rename(const char *path, const void *bytes, size_t n_bytes, bool durable)
 {
     char temporary[GLN_PATH_MAX], folder[GLN_PATH_MAX];
     int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -106,15 +107,41 @@ gln_status gln_file_write(const char *path, const void *bytes, size_t n_bytes)
         next += written;
         left -= (size_t)written;
     }
-    if (st == GLN_OK && (fchmod(fd, 0644) != 0 || fsync(fd) != 0)) st = gln_fail_errno(errno, "%s", path);
+    if (st == GLN_OK && (fchmod(fd, 0644) != 0 || (durable && fsync(fd) != 0))) st = gln_fail_errno(errno, "%s", path);
     if (close(fd) != 0 && st == GLN_OK) st = gln_fail_errno(errno, "%s", path);
     if (st == GLN_OK && rename(temporary, path) != 0) st = gln_fail_errno(errno, "%s", path);
     if (st != GLN_OK) {
         unlink(temporary);
         return st;
     }
+    if (!durable) return GLN_OK;
     folder_of(folder, path);
     return gln_folder_sync(folder);
+}
+
+gln_status gln_file_write(const char *path, const void *bytes, size_t n_bytes)
+{
+    return write_and_rename(path, bytes, n_bytes, true);
+}
+
+gln_status gln_file_write_derived(const char *path, const void *bytes, size_t n_bytes)
+{
+    return write_and_rename(path, bytes, n_bytes, false);
+}
+
+gln_status gln_file_stat(const char *path, int64_t *out_bytes, int64_t *out_mtime_ns)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return gln_fail_errno(errno, "%s", path);
+    *out_bytes = (int64_t)info.st_size;
+    *out_mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+    return GLN_OK;
+}
+
+gln_status gln_path_resolve(char out[GLN_PATH_MAX], const char *path)
+{
+    _Static_assert(GLN_PATH_MAX >= PATH_MAX, "realpath writes up to PATH_MAX bytes");
+    return realpath(path, out) != NULL ? GLN_OK : gln_fail_errno(errno, "%s", path);
 }
 
 gln_status gln_folder_create(const char *path)

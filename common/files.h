@@ -28,6 +28,15 @@ gln_status gln_file_read(unsigned char **out, size_t *out_bytes, const char *pat
 /* Writes beside `path`, syncs, renames: afterwards the file is the old one or the new one, whole. */
 gln_status gln_file_write(const char *path, const void *bytes, size_t n_bytes);
 
+/* As gln_file_write without waiting for the disk: for derived files. After a power cut the file may be empty. */
+gln_status gln_file_write_derived(const char *path, const void *bytes, size_t n_bytes);
+
+/* Size and time of last change (nanoseconds since 1970). Errors: as gln_file_read's. */
+gln_status gln_file_stat(const char *path, int64_t *out_bytes, int64_t *out_mtime_ns);
+
+/* The absolute path with every link resolved. GLN_E_NOT_FOUND and the like when a part of it is missing. */
+gln_status gln_path_resolve(char out[GLN_PATH_MAX], const char *path);
+
 /* Creates the folder and its parents; one that is there already is fine. */
 gln_status gln_folder_create(const char *path);
 
