@@ -20,12 +20,12 @@
 #include <stdint.h>
 
 typedef struct gln_kernel_table {
-    const char *name; /* "reference", "avx2", "avx512" */
+    const char *name; /* "reference", "portable", "avx2", "avx512" */
 
     /* out [n] f32 = in [n] IEEE binary16; exact. */
     void (*f16_to_f32)(float *out, const uint16_t *in, size_t n);
 
-    /* out [n] binary16 = in [n] f32, rounded to nearest even; above 65504 gives infinity. */
+    /* out [n] binary16 = in [n] f32, rounded to nearest even; 65520 and above gives infinity. */
     void (*f32_to_f16)(uint16_t *out, const float *in, size_t n);
 
     /* out [n, d] f32 = rows indices[0..n) of the view (indices NULL: the first n rows). */
@@ -61,6 +61,9 @@ const gln_kernel_table *gln_kernels(void);
 
 /* The plain scalar table, always built: what the others are tested against. */
 const gln_kernel_table *gln_kernels_reference(void);
+
+/* The i-th table that this machine can run, the reference first, the fastest last; NULL beyond. For tests and benchmarks. */
+const gln_kernel_table *gln_kernels_at(size_t i);
 
 /* Sets how many threads the BLAS behind gram_f32 uses (at least 1). Call before the maths starts. */
 void gln_kernels_set_threads(size_t n_threads);

@@ -1,0 +1,119 @@
+/*
+ * AVX-512 (F, VL, BW, DQ) where it beats AVX2 measurably: see the table in kernels/README.md. The rest of the
+ * table stays AVX2's. Ends of arrays are handled by masks, which neither read nor write beyond them.
+ */
+#include "kernels/tables.h"
+
+#include <immintrin.h>
+#include <math.h>
+
+#define WIDTH ((size_t)16)
+
+static __mmask16 first(size_t n)
+{
+    return (__mmask16)(n >= WIDTH ? 0xffffu : (1u << n) - 1u);
+}
+
+static void f16_to_f32(float *out, const uint16_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += WIDTH) {
+        __mmask16 mask = first(n - i);
+        _mm512_mask_storeu_ps(out + i, mask, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, in + i)));
+    }
+}
+
+static void f32_to_f16(uint16_t *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i += WIDTH) {
+        __mmask16 mask = first(n - i);
+        _mm256_mask_storeu_epi16(out + i, mask,
+                                 _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, in + i), _MM_FROUND_TO_NEAREST_INT));
+    }
+}
+
+static float dot(const float *x, const float *y, size_t d)
+{
+    __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    size_t i = 0;
+    for (; i + 4 * WIDTH <= d; i += 4 * WIDTH)
+        for (size_t s = 0; s < 4; s++)
+            sum[s] = _mm512_fmadd_ps(_mm512_loadu_ps(x + i + s * WIDTH), _mm512_loadu_ps(y + i + s * WIDTH), sum[s]);
+    for (; i < d; i += WIDTH) {
+        __mmask16 mask = first(d - i);
+        sum[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_maskz_loadu_ps(mask, y + i), sum[0]);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
+}
+
+static void norm_sq(float *out, const float *x, size_t n, size_t d)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = dot(x + i * d, x + i * d, d);
+}
+
+static void l2_normalise(float *x, size_t n, size_t d)
+{
+    for (size_t i = 0; i < n; i++) {
+        float *row = x + i * d;
+        float sum = dot(row, row, d);
+        if (!(sum > 1e-30f && sum < 1e30f)) { /* zero, or squares that leave float's range: in double */
+            gln_kernels_reference()->l2_normalise(row, 1, d);
+            continue;
+        }
+        __m512 inverse = _mm512_set1_ps(1.0f / sqrtf(sum));
+        for (size_t j = 0; j < d; j += WIDTH) {
+            __mmask16 mask = first(d - j);
+            _mm512_mask_storeu_ps(row + j, mask, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row + j), inverse));
+        }
+    }
+}
+
+static void l2_sq_from_gram(float *g, size_t n, size_t m, const float *x_sq, const float *y_sq)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < m; j += WIDTH) {
+            __mmask16 mask = first(m - j);
+            float *at = g + i * m + j;
+            __m512 sum = _mm512_add_ps(_mm512_set1_ps(x_sq[i]), _mm512_maskz_loadu_ps(mask, y_sq + j));
+            __m512 l2_sq = _mm512_fnmadd_ps(_mm512_set1_ps(2.0f), _mm512_maskz_loadu_ps(mask, at), sum);
+            _mm512_mask_storeu_ps(at, mask, _mm512_max_ps(_mm512_setzero_ps(), l2_sq));
+        }
+}
+
+/* As exp8 in avx2.c; scalef does 2^k, and gives 0 or infinity beyond the range by itself. */
+static __m512 exp16(__m512 t)
+{
+    t = _mm512_min_ps(_mm512_set1_ps(100.0f), _mm512_max_ps(_mm512_set1_ps(-200.0f), t));
+    __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(t, _mm512_set1_ps(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT);
+    __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693359375f), t);
+    r = _mm512_fnmadd_ps(k, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+    p = _mm512_fmadd_ps(_mm512_mul_ps(r, r), p, _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+    return _mm512_scalef_ps(p, k);
+}
+
+static void rbf(float *out, const float *l2_sq, size_t n, float gamma)
+{
+    __m512 minus_gamma = _mm512_set1_ps(-gamma);
+    for (size_t i = 0; i < n; i += WIDTH) {
+        __mmask16 mask = first(n - i);
+        _mm512_mask_storeu_ps(out + i, mask,
+                              exp16(_mm512_mul_ps(minus_gamma, _mm512_maskz_loadu_ps(mask, l2_sq + i))));
+    }
+}
+
+void gln_table_use_avx512(gln_kernel_table *table)
+{
+    table->f16_to_f32 = f16_to_f32;
+    table->f32_to_f16 = f32_to_f16;
+    table->norm_sq = norm_sq;
+    table->l2_normalise = l2_normalise;
+    table->l2_sq_from_gram = l2_sq_from_gram;
+    table->rbf = rbf;
+    table->dot = dot;
+}
