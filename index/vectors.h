@@ -31,6 +31,7 @@ typedef struct gln_vectors gln_vectors;
  * Opens `path`, or creates it when it is absent and n_committed is 0. `identity` is the backbone's (manifest, weights
  * and precision); a file of another one is GLN_E_CONFLICT. Rows beyond n_committed are cut off (a torn tail, or rows
  * whose commit never came). The last rows' checksums are verified at open, all of them by gln_vectors_verify.
+ * identity NULL and d 0 open an existing file whatever it holds.
  * Errors: GLN_E_CORRUPT (bad header, fewer rows than committed, a damaged row: the sentence names it), GLN_E_IO.
  */
 gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
@@ -45,6 +46,12 @@ void gln_vectors_close(gln_vectors *vectors);
 gln_status gln_vectors_append(gln_vectors *vectors, const float *rows, const int64_t *image_ids, size_t n,
                               size_t *out_first);
 gln_status gln_vectors_sync(gln_vectors *vectors);
+
+/* Cuts the file back to its first n rows: what a transaction that failed had appended. Views of those rows stay valid. */
+gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n);
+
+/* The identity in the file's header, GLN_VECTORS_IDENTITY_BYTES long. Borrowed. */
+const uint8_t *gln_vectors_identity(const gln_vectors *vectors);
 
 size_t gln_vectors_count(const gln_vectors *vectors);
 size_t gln_vectors_dimension(const gln_vectors *vectors);

@@ -97,7 +97,10 @@ typedef struct gln_image_row {
 } gln_image_row;
 typedef gln_status (*gln_image_fn)(void *context, const gln_image_row *row);
 
+/* row->id > 0 is taken as the new id (see gln_store_image_next_id), 0 picks one. */
 gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64_t *out_id);
+/* The lowest id above all in use, for a caller inside a write transaction that needs ids before it adds rows. */
+gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id);
 gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t *out_id); /* 0 */
 gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, void *context);
 gln_status gln_store_image_delete(gln_store *store, int64_t id); /* its vector row stays, dead */
