@@ -159,6 +159,8 @@ bool gln_json_bool(const gln_json *json, bool otherwise)
 gln_json *gln_json_object(void) { return cJSON_CreateObject(); }
 gln_json *gln_json_array(void) { return cJSON_CreateArray(); }
 
+gln_json *gln_json_copy(const gln_json *json) { return cJSON_Duplicate(json, 1); }
+
 gln_json *gln_json_new_string(const char *value)
 {
     return value == NULL ? cJSON_CreateNull() : cJSON_CreateString(value);

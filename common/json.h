@@ -55,6 +55,7 @@ bool gln_json_bool(const gln_json *json, bool otherwise);
 /* Building. A NULL string becomes null, a number that is not finite becomes null. */
 gln_json *gln_json_object(void);
 gln_json *gln_json_array(void);
+gln_json *gln_json_copy(const gln_json *json); /* a deep copy */
 gln_json *gln_json_new_string(const char *value);
 gln_json *gln_json_new_number(double value);
 gln_json *gln_json_set(gln_json *object, const char *name, gln_json *value); /* takes `value`; returns it */
