@@ -1,6 +1,7 @@
 /*
- * AVX-512 (F, VL, BW, DQ) where it beats AVX2 measurably: see the table in kernels/README.md. The rest of the
- * table stays AVX2's. Ends of arrays are handled by masks, which neither read nor write beyond them.
+ * AVX-512 where it beats AVX2 measurably: sums and exponentials on data in the cache (kernels/README.md has the figures).
+ * Conversions, distances from inner products and pixels wait for memory and gained nothing, so they stay AVX2's. Ends
+ * of arrays are handled by masks, which neither read nor write beyond them.
  */
 #include "kernels/tables.h"
 
@@ -12,23 +13,6 @@
 static __mmask16 first(size_t n)
 {
     return (__mmask16)(n >= WIDTH ? 0xffffu : (1u << n) - 1u);
-}
-
-static void f16_to_f32(float *out, const uint16_t *in, size_t n)
-{
-    for (size_t i = 0; i < n; i += WIDTH) {
-        __mmask16 mask = first(n - i);
-        _mm512_mask_storeu_ps(out + i, mask, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, in + i)));
-    }
-}
-
-static void f32_to_f16(uint16_t *out, const float *in, size_t n)
-{
-    for (size_t i = 0; i < n; i += WIDTH) {
-        __mmask16 mask = first(n - i);
-        _mm256_mask_storeu_epi16(out + i, mask,
-                                 _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, in + i), _MM_FROUND_TO_NEAREST_INT));
-    }
 }
 
 static float dot(const float *x, const float *y, size_t d)
@@ -68,18 +52,6 @@ static void l2_normalise(float *x, size_t n, size_t d)
     }
 }
 
-static void l2_sq_from_gram(float *g, size_t n, size_t m, const float *x_sq, const float *y_sq)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < m; j += WIDTH) {
-            __mmask16 mask = first(m - j);
-            float *at = g + i * m + j;
-            __m512 sum = _mm512_add_ps(_mm512_set1_ps(x_sq[i]), _mm512_maskz_loadu_ps(mask, y_sq + j));
-            __m512 l2_sq = _mm512_fnmadd_ps(_mm512_set1_ps(2.0f), _mm512_maskz_loadu_ps(mask, at), sum);
-            _mm512_mask_storeu_ps(at, mask, _mm512_max_ps(_mm512_setzero_ps(), l2_sq));
-        }
-}
-
 /* As exp8 in avx2.c; scalef does 2^k, and gives 0 or infinity beyond the range by itself. */
 static __m512 exp16(__m512 t)
 {
@@ -109,11 +81,8 @@ static void rbf(float *out, const float *l2_sq, size_t n, float gamma)
 
 void gln_table_use_avx512(gln_kernel_table *table)
 {
-    table->f16_to_f32 = f16_to_f32;
-    table->f32_to_f16 = f32_to_f16;
     table->norm_sq = norm_sq;
     table->l2_normalise = l2_normalise;
-    table->l2_sq_from_gram = l2_sq_from_gram;
     table->rbf = rbf;
     table->dot = dot;
 }

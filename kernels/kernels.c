@@ -32,8 +32,7 @@ static void detect(void)
         return;
     table = add_table(table, "avx2");
     gln_table_use_avx2(table);
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512vl") ||
-        !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq"))
+    if (!__builtin_cpu_supports("avx512f"))
         return;
     table = add_table(table, "avx512");
     gln_table_use_avx512(table);
