@@ -113,6 +113,7 @@ typedef struct gln_resample_request {
     int64_t project_id;
     size_t n_clusters;           /* 0: from the pool's size */
     uint64_t seed;
+    bool force;                  /* also when neither images nor labels changed since the published run */
 } gln_resample_request;
 
 typedef struct gln_resample_summary {
@@ -123,6 +124,7 @@ typedef struct gln_resample_summary {
     char sanity[256];            /* of the clusters, in words */
     char classifier[256];        /* chosen kernel and score, or why there is none, in words */
     double seconds;
+    bool unchanged;              /* nothing was new: run_id is the published run, and only run_id and counts are filled */
 } gln_resample_summary;
 
 /* Near-duplicates, neighbour graph, clusters with stable ids, classifier, predictions; then publishes all of it at once. */

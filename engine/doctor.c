@@ -1,0 +1,155 @@
+/* Every check there is on a data directory, each told with what it found and how to mend it. Changes nothing. */
+#include "common/hash.h"
+#include "common/memory.h"
+#include "engine/internal.h"
+#include "index/neighbours.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+struct doctor {
+    gln_engine *engine;
+    gln_store *reader;
+    gln_finding_fn finding;
+    void *context;
+    gln_progress *progress;
+    bool thorough;
+    gln_status worst;
+    char worst_message[GLN_MESSAGE_MAX];
+};
+
+/* Tells a finding: `good` when the check passed, else the sentence of the failure. */
+static void tell(struct doctor *doctor, const char *what, gln_status status, const char *good)
+{
+    doctor->finding(doctor->context, what, status, status == GLN_OK ? good : gln_message());
+    if (status == GLN_OK || doctor->worst != GLN_OK) return;
+    doctor->worst = status;
+    gln_message_copy(doctor->worst_message, sizeof doctor->worst_message);
+}
+
+static void check_space(struct doctor *doctor)
+{
+    static const double enough_bytes = 1e9;
+    struct statvfs disk;
+    char words[128];
+    if (statvfs(doctor->engine->data, &disk) != 0) return;
+    double left = (double)disk.f_bavail * (double)disk.f_frsize;
+    snprintf(words, sizeof words, "%.1f GB left", left * 1e-9);
+    gln_status st = left >= enough_bytes ? GLN_OK
+                                         : gln_fail(GLN_E_DISK_FULL, "only %.2f GB are left on this disk", left * 1e-9);
+    tell(doctor, "disk", st, words);
+}
+
+/* Loads the backbone and runs it twice on an input of its own: finite, repeatable, not constant. */
+static gln_status test_backbone(const char *manifest, char words[256])
+{
+    gln_backbone *backbone = NULL;
+    float *input = NULL, *embedding = NULL;
+    size_t n_input = 0;
+    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    options.max_batch = 2;
+    gln_status st = gln_backbone_load(&backbone, manifest, &options);
+    if (st != GLN_OK) return st;
+    const gln_backbone_info *info = gln_backbone_info_of(backbone);
+    if (!gln_mul_size(&n_input, 6 * info->preprocess.side, info->preprocess.side))
+        st = gln_fail(GLN_E_LIMIT, "an input of %zu pixels a side", info->preprocess.side);
+    if (st == GLN_OK) st = gln_alloc(&input, n_input, sizeof *input, "test image");
+    if (st == GLN_OK) st = gln_alloc(&embedding, 4 * info->d, sizeof *embedding, "test embedding");
+    /* Two different images: a slow wave and a fast one. */
+    for (size_t i = 0; st == GLN_OK && i < n_input; i++) input[i] = sinf((float)i * (i < n_input / 2 ? 0.001f : 0.37f));
+    for (size_t round = 0; st == GLN_OK && round < 2; round++)
+        st = gln_backbone_run(backbone, input, 2, embedding + round * 2 * info->d);
+    if (st == GLN_OK && memcmp(embedding, embedding + 2 * info->d, 2 * info->d * sizeof *embedding) != 0)
+        st = gln_fail(GLN_E_INTERNAL, "%s: the same image gave two embeddings", info->name);
+    if (st == GLN_OK && memcmp(embedding, embedding + info->d, info->d * sizeof *embedding) == 0)
+        st = gln_fail(GLN_E_INTERNAL, "%s: two different images gave the same embedding", info->name);
+    if (st == GLN_OK)
+        snprintf(words, 256, "%s: %zu numbers an image, %.1f million parameters", info->name, info->d,
+                 (double)info->n_parameters * 1e-6);
+    gln_free(input);
+    gln_free(embedding);
+    gln_backbone_free(backbone);
+    return st;
+}
+
+/* Rows and trailers say the same: row r of the file belongs to the image that the database says. */
+struct row_check {
+    const gln_vectors *vectors;
+    size_t n, n_sampled;
+};
+
+static gln_status check_row(void *context, const gln_pool_row *row)
+{
+    struct row_check *check = context;
+    check->n++;
+    check->n_sampled += row->cluster_id != 0;
+    if ((size_t)row->vector_row >= gln_vectors_count(check->vectors))
+        return gln_fail(GLN_E_CORRUPT, "image %lld is said to be row %lld of a vectors file with %zu rows; restore it from a "
+                        "backup, or delete the project and ingest again", (long long)row->image_id,
+                        (long long)row->vector_row, gln_vectors_count(check->vectors));
+    int64_t there = gln_vectors_image_id(check->vectors, (size_t)row->vector_row);
+    if (there != row->image_id)
+        return gln_fail(GLN_E_CORRUPT, "row %lld of the vectors file belongs to image %lld, not to %lld; restore both "
+                        "files from the same backup", (long long)row->vector_row, (long long)there,
+                        (long long)row->image_id);
+    return GLN_OK;
+}
+
+static void check_vectors(struct doctor *doctor, const gln_project_row *project, const gln_vectors *vectors)
+{
+    char words[256];
+    struct row_check check = {.vectors = vectors};
+    gln_status st = gln_store_pool(doctor->reader, project->id, check_row, &check);
+    if (st == GLN_OK && doctor->thorough) {
+        gln_progress_stage(doctor->progress, "vectors", gln_vectors_count(vectors));
+        st = gln_vectors_verify(vectors, doctor->progress);
+    }
+    snprintf(words, sizeof words, "%zu rows of %zu numbers belong to %zu images%s", gln_vectors_count(vectors),
+             gln_vectors_dimension(vectors), check.n, doctor->thorough ? ", every checksum verified" : "");
+    tell(doctor, "vectors", st, words);
+    snprintf(words, sizeof words, check.n_sampled == check.n ? "all %zu images are in the published state"
+                                                              : "%zu of %zu images are in the published state; `gleaner "
+                                                                "resample` takes in the others", check.n_sampled, check.n);
+    if (project->published_run_id != 0) tell(doctor, "sampling", GLN_OK, words);
+    else tell(doctor, "sampling", GLN_OK, "not resampled yet");
+}
+
+static gln_status check_project(void *context, const gln_project_row *project)
+{
+    struct doctor *doctor = context;
+    gln_engine *engine = doctor->engine;
+    gln_room *room = NULL;
+    char words[256], path[GLN_PATH_MAX];
+    snprintf(words, sizeof words, "%s: %lld images, %lld labels, %lld classes", project->name,
+             (long long)project->n_images, (long long)project->n_labels, (long long)project->n_classes);
+    tell(doctor, "project", GLN_OK, words);
+    gln_status st = gln_engine_manifest_path(engine->data, project->backbone, path);
+    if (st == GLN_OK) st = test_backbone(path, words);
+    tell(doctor, "backbone", st, words);
+    if (gln_engine_room(engine, project->id, &room) != GLN_OK) return GLN_E_MEMORY;
+    gln_vectors *vectors = gln_room_vectors(engine, room);
+    if (vectors != NULL) check_vectors(doctor, project, vectors);
+    else tell(doctor, "vectors", GLN_OK, "none yet");
+    return GLN_OK;
+}
+
+gln_status gln_engine_doctor(gln_engine *engine, bool thorough, gln_finding_fn finding, void *context,
+                             gln_progress *progress)
+{
+    struct doctor doctor = {.engine = engine, .finding = finding, .context = context, .progress = progress,
+                            .thorough = thorough};
+    char words[128];
+    gln_status st = gln_engine_reader_take(engine, &doctor.reader);
+    if (st != GLN_OK) return st;
+    check_space(&doctor);
+    snprintf(words, sizeof words, "schema %d, sound%s", gln_store_schema_version(doctor.reader),
+             thorough ? ", indexes compared with tables" : "");
+    tell(&doctor, "database", gln_store_check(doctor.reader, thorough), words);
+    if ((st = gln_store_projects(doctor.reader, 0, SIZE_MAX, check_project, &doctor)) != GLN_OK)
+        tell(&doctor, "projects", st, "");
+    gln_engine_reader_give(engine, doctor.reader);
+    return doctor.worst == GLN_OK ? GLN_OK : gln_fail(doctor.worst, "%s", doctor.worst_message);
+}

@@ -1,0 +1,231 @@
+/*
+ * Opening and closing a data directory, its connections, and the rooms of its projects.
+ *
+ * One process owns a data directory (the lock file says which). Opening it brings it into a consistent state before
+ * anything else happens: vectors that no row counts are cut off, runs that died are marked, leases that ran out end.
+ */
+#include "engine/internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "kernels/kernels.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *gln_engine_data(const gln_engine *engine)
+{
+    return engine->data;
+}
+
+gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
+                                   char out[GLN_PATH_MAX])
+{
+    char name[160];
+    snprintf(name, sizeof name, "vectors/%lld-%s.vec", (long long)project_id, backbone);
+    return gln_path_join(out, engine->data, name);
+}
+
+gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, char out[GLN_PATH_MAX])
+{
+    char name[64];
+    snprintf(name, sizeof name, "index/%lld.graph", (long long)project_id);
+    return gln_path_join(out, engine->data, name);
+}
+
+gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX])
+{
+    char name[160];
+    snprintf(name, sizeof name, "backbones/%s.json", backbone);
+    return gln_path_join(out, data, name);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------ */
+
+gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out)
+{
+    *out = NULL;
+    gln_status st = GLN_OK;
+    pthread_mutex_lock(&engine->readers_lock);
+    if (engine->n_idle != 0) *out = engine->idle[--engine->n_idle];
+    else if (engine->n_readers < MAX_READERS) engine->n_readers++;
+    else st = gln_fail(GLN_E_BUSY, "%d readers are at work already; try again in a moment", MAX_READERS);
+    pthread_mutex_unlock(&engine->readers_lock);
+    if (st != GLN_OK || *out != NULL) return st;
+
+    char path[GLN_PATH_MAX];
+    if ((st = gln_path_join(path, engine->data, "gleaner.db")) == GLN_OK) st = gln_store_open(out, path, GLN_STORE_READ);
+    if (st != GLN_OK) {
+        pthread_mutex_lock(&engine->readers_lock);
+        engine->n_readers--;
+        pthread_mutex_unlock(&engine->readers_lock);
+    }
+    return st;
+}
+
+void gln_engine_reader_give(gln_engine *engine, gln_store *reader)
+{
+    if (reader == NULL) return;
+    gln_store_rollback(reader); /* a view that was left open must not pin old pages */
+    pthread_mutex_lock(&engine->readers_lock);
+    engine->idle[engine->n_idle++] = reader;
+    pthread_mutex_unlock(&engine->readers_lock);
+}
+
+gln_status gln_engine_write_begin(gln_engine *engine, gln_store **out)
+{
+    pthread_mutex_lock(&engine->write);
+    gln_status st = gln_store_begin(engine->writer);
+    if (st != GLN_OK) {
+        pthread_mutex_unlock(&engine->write);
+        return st;
+    }
+    *out = engine->writer;
+    return GLN_OK;
+}
+
+gln_status gln_engine_write_end(gln_engine *engine, gln_status status)
+{
+    if (status == GLN_OK) status = gln_store_commit(engine->writer);
+    if (status != GLN_OK) gln_store_rollback(engine->writer);
+    pthread_mutex_unlock(&engine->write);
+    return status;
+}
+
+/* ---- rooms -------------------------------------------------------------------------------------------------------- */
+
+gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **out)
+{
+    gln_status st = GLN_OK;
+    *out = NULL;
+    pthread_mutex_lock(&engine->rooms_lock);
+    for (gln_room *room = engine->rooms; room != NULL && *out == NULL; room = room->next)
+        if (room->project_id == project_id) *out = room;
+    if (*out == NULL && (st = gln_alloc(out, 1, sizeof **out, "project room")) == GLN_OK) {
+        (*out)->project_id = project_id;
+        (*out)->next = engine->rooms;
+        engine->rooms = *out;
+    }
+    pthread_mutex_unlock(&engine->rooms_lock);
+    return st;
+}
+
+gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room)
+{
+    pthread_mutex_lock(&engine->rooms_lock);
+    gln_vectors *vectors = room->vectors;
+    pthread_mutex_unlock(&engine->rooms_lock);
+    return vectors;
+}
+
+void gln_room_set_vectors(gln_engine *engine, gln_room *room, gln_vectors *vectors)
+{
+    pthread_mutex_lock(&engine->rooms_lock);
+    room->vectors = vectors;
+    pthread_mutex_unlock(&engine->rooms_lock);
+}
+
+struct open_context {
+    gln_engine *engine;
+    gln_store *reader;
+};
+
+/* Opens the vectors of one project, if it has any, and cuts what no row counts. */
+static gln_status open_room(void *context, const gln_project_row *project)
+{
+    struct open_context *open = context;
+    gln_engine *engine = open->engine;
+    char path[GLN_PATH_MAX];
+    int64_t n_rows = 0;
+    gln_room *room = NULL;
+    gln_status st = gln_engine_vectors_path(engine, project->id, project->backbone, path);
+    if (st == GLN_OK) st = gln_store_vector_rows(open->reader, project->id, &n_rows);
+    if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
+    if (st != GLN_OK) return st;
+    if (!gln_file_exists(path)) {
+        if (n_rows == 0) return GLN_OK;
+        return gln_fail(GLN_E_CORRUPT, "%s is missing, and project %s counts %lld vectors in it; put it back from a "
+                        "backup, or delete the project and ingest again", path, project->name, (long long)n_rows);
+    }
+    return gln_vectors_open(&room->vectors, path, 0, NULL, (size_t)n_rows);
+}
+
+static gln_status open_rooms(gln_engine *engine)
+{
+    struct open_context open = {.engine = engine};
+    gln_status st = gln_engine_reader_take(engine, &open.reader);
+    if (st != GLN_OK) return st;
+    st = gln_store_projects(open.reader, 0, SIZE_MAX, open_room, &open);
+    gln_engine_reader_give(engine, open.reader);
+    return st;
+}
+
+/* ---- open and close -------------------------------------------------------------------------------------------------- */
+
+gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
+{
+    *out = NULL;
+    gln_status st = GLN_OK;
+    char path[GLN_PATH_MAX];
+    if ((st = gln_path_join(path, options->data, "gleaner.db")) != GLN_OK) return st;
+    if (!gln_file_exists(path))
+        return gln_fail(GLN_E_NOT_FOUND, "%s: no data directory of gleaner; make one with `gleaner init --data %s`",
+                        options->data, options->data);
+
+    gln_engine *engine = NULL;
+    if ((st = gln_alloc(&engine, 1, sizeof *engine, "engine")) != GLN_OK) return st;
+    pthread_mutex_init(&engine->run, NULL);
+    pthread_mutex_init(&engine->batch, NULL);
+    pthread_mutex_init(&engine->write, NULL);
+    pthread_mutex_init(&engine->rooms_lock, NULL);
+    pthread_mutex_init(&engine->readers_lock, NULL);
+    pthread_mutex_init(&engine->run_lock, NULL);
+    pthread_cond_init(&engine->wake, NULL);
+    snprintf(engine->data, sizeof engine->data, "%s", options->data);
+    engine->n_threads = options->n_threads != 0 ? options->n_threads : gln_processors();
+
+    char lock_path[GLN_PATH_MAX];
+    int64_t n_interrupted = 0;
+    if ((st = gln_path_join(lock_path, options->data, "lock")) != GLN_OK) goto cleanup;
+    if ((st = gln_file_lock_take(&engine->lock, lock_path)) != GLN_OK) goto cleanup;
+    if ((st = gln_store_open(&engine->writer, path, GLN_STORE_WRITE)) != GLN_OK) goto cleanup;
+    if ((st = gln_pool_create(&engine->threads, engine->n_threads)) != GLN_OK) goto cleanup;
+    gln_kernels_set_threads(engine->n_threads);
+    if ((st = gln_store_runs_interrupt(engine->writer, gln_clock_ms(), &n_interrupted)) != GLN_OK) goto cleanup;
+    if (n_interrupted != 0)
+        gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
+                "goes on from there", (long long)n_interrupted);
+    if ((st = open_rooms(engine)) != GLN_OK) goto cleanup;
+    if ((st = gln_leases_expire(engine)) != GLN_OK) goto cleanup;
+    if (options->background && (st = gln_runs_start_worker(engine)) != GLN_OK) goto cleanup;
+    *out = engine;
+    engine = NULL;
+cleanup:
+    gln_engine_close(engine);
+    return st;
+}
+
+void gln_engine_close(gln_engine *engine)
+{
+    if (engine == NULL) return;
+    gln_runs_stop_worker(engine);
+    for (gln_room *room = engine->rooms, *next = NULL; room != NULL; room = next) {
+        next = room->next;
+        gln_state_free(room->state);
+        gln_vectors_close(room->vectors);
+        gln_free(room);
+    }
+    for (size_t i = 0; i < engine->n_idle; i++) gln_store_close(engine->idle[i]);
+    gln_store_close(engine->writer);
+    gln_pool_free(engine->threads);
+    gln_file_lock_release(engine->lock);
+    pthread_cond_destroy(&engine->wake);
+    pthread_mutex_destroy(&engine->run_lock);
+    pthread_mutex_destroy(&engine->readers_lock);
+    pthread_mutex_destroy(&engine->rooms_lock);
+    pthread_mutex_destroy(&engine->write);
+    pthread_mutex_destroy(&engine->batch);
+    pthread_mutex_destroy(&engine->run);
+    gln_free(engine);
+}

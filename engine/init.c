@@ -1,0 +1,121 @@
+/* Making a data directory: its folders, its database, and the backbone that it carries. */
+#include "common/hash.h"
+#include "common/json.h"
+#include "common/memory.h"
+#include "engine/internal.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_MANIFEST_BYTES = 1 << 20 };
+static const size_t max_model_bytes = (size_t)2 << 30;
+
+/* A folder may become a data directory when it is one already, or when it is empty. */
+static gln_status check_folder(const char *data)
+{
+    char path[GLN_PATH_MAX];
+    gln_status st = gln_path_join(path, data, "gleaner.db");
+    if (st != GLN_OK || gln_file_exists(path)) return st;
+    DIR *folder = opendir(data);
+    if (folder == NULL) return GLN_OK; /* absent: it will be made */
+    for (struct dirent *entry; st == GLN_OK && (entry = readdir(folder)) != NULL;) {
+        /* `lock` alone is what a first start leaves that was cut off before the database was there. */
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (strcmp(entry->d_name, "lock") == 0 || strcmp(entry->d_name, "backbones") == 0) continue;
+        if (strcmp(entry->d_name, "vectors") == 0 || strcmp(entry->d_name, "index") == 0) continue;
+        if (strcmp(entry->d_name, "thumbs") == 0 || strcmp(entry->d_name, "blobs") == 0) continue;
+        st = gln_fail(GLN_E_CONFLICT, "%s: not empty (there is %s in it) and not a data directory of gleaner; name "
+                      "another folder", data, entry->d_name);
+    }
+    closedir(folder);
+    return st;
+}
+
+/* The text of a manifest's string field, or an error that names the field. */
+static gln_status manifest_text(const gln_json *manifest, const char *field, const char *path, const char **out)
+{
+    *out = gln_json_string(gln_json_get(manifest, field));
+    if (*out == NULL || (*out)[0] == 0)
+        return gln_fail(GLN_E_FORMAT, "%s: the field \"%s\" is missing or not a text", path, field);
+    if (strchr(*out, '/') != NULL || (*out)[0] == '.' || strlen(*out) > 100)
+        return gln_fail(GLN_E_FORMAT, "%s: \"%s\" is %s; a plain file name of at most 100 characters is needed", path,
+                        field, *out);
+    return GLN_OK;
+}
+
+/* Copies manifest and model below data/backbones; the manifest last, so that what it names is there. */
+static gln_status copy_backbone(const char *data, const char *manifest_path, char *out_name, size_t capacity)
+{
+    unsigned char *manifest_bytes = NULL, *model_bytes = NULL;
+    size_t n_manifest = 0, n_model = 0;
+    gln_json *manifest = NULL;
+    const char *name = NULL, *model = NULL, *wanted = NULL;
+    char model_path[GLN_PATH_MAX], target[GLN_PATH_MAX], relative[GLN_PATH_MAX];
+    uint8_t hash[GLN_SHA256_BYTES], expected[GLN_SHA256_BYTES];
+    gln_status st = gln_file_read(&manifest_bytes, &n_manifest, manifest_path, MAX_MANIFEST_BYTES);
+    if (st != GLN_OK) goto cleanup;
+    if ((st = gln_json_parse(&manifest, (const char *)manifest_bytes, n_manifest, manifest_path)) != GLN_OK)
+        goto cleanup;
+    if ((st = manifest_text(manifest, "name", manifest_path, &name)) != GLN_OK) goto cleanup;
+    if ((st = manifest_text(manifest, "model", manifest_path, &model)) != GLN_OK) goto cleanup;
+    if ((st = manifest_text(manifest, "sha256", manifest_path, &wanted)) != GLN_OK) goto cleanup;
+    if (!gln_unhex(expected, sizeof expected, wanted)) {
+        st = gln_fail(GLN_E_FORMAT, "%s: \"sha256\" is not 64 hex digits", manifest_path);
+        goto cleanup;
+    }
+    snprintf(out_name, capacity, "%s", name);
+
+    /* Nothing to do when the same pair is there already. */
+    snprintf(relative, sizeof relative, "backbones/%s", model);
+    if ((st = gln_path_join(target, data, relative)) != GLN_OK) goto cleanup;
+    if (gln_file_exists(target) && gln_sha256_file(hash, target) == GLN_OK &&
+        gln_equal_constant_time(hash, expected, sizeof hash)) {
+        st = gln_engine_manifest_path(data, name, target);
+        if (st == GLN_OK && !gln_file_exists(target)) st = gln_file_write(target, manifest_bytes, n_manifest);
+        goto cleanup;
+    }
+
+    const char *slash = strrchr(manifest_path, '/');
+    char folder[GLN_PATH_MAX];
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - manifest_path),
+             slash == NULL ? "." : manifest_path);
+    if ((st = gln_path_join(model_path, folder, model)) != GLN_OK) goto cleanup;
+    if ((st = gln_file_read(&model_bytes, &n_model, model_path, max_model_bytes)) != GLN_OK) goto cleanup;
+    gln_sha256(hash, model_bytes, n_model);
+    if (!gln_equal_constant_time(hash, expected, sizeof hash)) {
+        st = gln_fail(GLN_E_CORRUPT, "%s: its SHA-256 is not the one in %s; import the backbone again", model_path,
+                      manifest_path);
+        goto cleanup;
+    }
+    if ((st = gln_file_write(target, model_bytes, n_model)) != GLN_OK) goto cleanup;
+    if ((st = gln_engine_manifest_path(data, name, target)) != GLN_OK) goto cleanup;
+    st = gln_file_write(target, manifest_bytes, n_manifest);
+cleanup:
+    gln_json_free(manifest);
+    gln_free(manifest_bytes);
+    gln_free(model_bytes);
+    return st;
+}
+
+gln_status gln_engine_init(const char *data, const char *backbone_manifest, char *out_backbone, size_t capacity)
+{
+    static const char *const folders[] = {"vectors", "index", "thumbs", "blobs", "backbones"};
+    gln_store *store = NULL;
+    gln_file_lock *lock = NULL;
+    char path[GLN_PATH_MAX];
+    gln_status st = check_folder(data);
+    if (st == GLN_OK) st = gln_folder_create(data);
+    if (st == GLN_OK) st = gln_path_join(path, data, "lock");
+    if (st == GLN_OK) st = gln_file_lock_take(&lock, path);
+    for (size_t i = 0; st == GLN_OK && i < sizeof folders / sizeof folders[0]; i++) {
+        st = gln_path_join(path, data, folders[i]);
+        if (st == GLN_OK) st = gln_folder_create(path);
+    }
+    if (st == GLN_OK) st = copy_backbone(data, backbone_manifest, out_backbone, capacity);
+    if (st == GLN_OK) st = gln_path_join(path, data, "gleaner.db");
+    if (st == GLN_OK) st = gln_store_open(&store, path, GLN_STORE_WRITE);
+    gln_store_close(store);
+    gln_file_lock_release(lock);
+    return st;
+}

@@ -1,0 +1,135 @@
+/*
+ * What the files of the engine share. Not for use outside this folder.
+ *
+ * Locks, in the order in which they may be taken together:
+ *   run     one run (ingest, resample) at a time, held for all of it
+ *   batch   one batch is chosen and leased at a time, so that two takers never choose from the same leases
+ *   write   the write connection, held for one short transaction
+ *   rooms   the table of projects' vectors and states, held for moments, nothing else is taken under it
+ *   readers the set of idle read connections, likewise
+ */
+#ifndef GLN_ENGINE_INTERNAL_H
+#define GLN_ENGINE_INTERNAL_H
+
+#include "common/threads.h"
+#include "embed/backbone.h"
+#include "engine/engine.h"
+#include "engine/state.h"
+#include "index/vectors.h"
+
+#include <stdatomic.h>
+
+enum { MAX_READERS = 64 };
+
+/* A project's vectors and published state while the engine is open. Found by project id, never moved. Its fields are
+   guarded by the rooms lock. */
+typedef struct gln_room {
+    int64_t project_id;
+    gln_vectors *vectors; /* NULL before the first ingest */
+    gln_state *state;     /* NULL before the first resample; counted, see state.h */
+    bool state_loaded;    /* whether the database was asked for a published state yet */
+    struct gln_room *next;
+} gln_room;
+
+struct gln_engine {
+    char data[GLN_PATH_MAX];
+    gln_file_lock *lock;
+    size_t n_threads;
+    gln_pool *threads;
+
+    pthread_mutex_t run, batch, write, rooms_lock, readers_lock;
+    gln_store *writer;
+    gln_room *rooms;
+    gln_store *idle[MAX_READERS];
+    size_t n_idle, n_readers;
+
+    /* the run in progress: id 0 between runs; `progress` is guarded by `run_lock` */
+    pthread_mutex_t run_lock;
+    gln_progress *progress;
+    int64_t running_id;
+    atomic_bool interrupted;
+
+    /* the background worker */
+    bool background, stopping; /* stopping is guarded by run_lock */
+    pthread_t worker;
+    pthread_cond_t wake;
+};
+
+/* ---- engine.c: connections and rooms --------------------------------------------------------------------------- */
+
+/* Begins a write transaction on the write connection, which is held until gln_engine_write_end. */
+gln_status gln_engine_write_begin(gln_engine *engine, gln_store **out);
+/* Commits when `status` is GLN_OK, else rolls back; gives the connection back; returns the first failure. */
+gln_status gln_engine_write_end(gln_engine *engine, gln_status status);
+
+/* The room of a project, made on first use. */
+gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **out);
+
+/* The room's vectors, NULL before the first ingest; and setting them, once. */
+gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room);
+void gln_room_set_vectors(gln_engine *engine, gln_room *room, gln_vectors *vectors);
+
+/* data/vectors/<project>-<backbone>.vec and the like. */
+gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
+                                   char out[GLN_PATH_MAX]);
+gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, char out[GLN_PATH_MAX]);
+gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
+
+/* ---- project.c -------------------------------------------------------------------------------------------------- */
+
+/* A project's name, backbone and settings, copied. */
+typedef struct gln_project {
+    int64_t id, published_run_id;
+    char name[101], backbone[101], currency[8];
+    double duplicate_threshold;
+} gln_project;
+/* GLN_E_NOT_FOUND when there is no such project. */
+gln_status gln_project_read(gln_store *store, int64_t project_id, gln_project *out);
+
+/* The classes of a project in the order of their ids. */
+typedef struct gln_classes {
+    size_t n;
+    int64_t *id;
+    char (*name)[201];
+    double *target_share, *price, *seconds; /* share NaN: an equal part of what is left */
+    int64_t *n_labels;
+} gln_classes;
+gln_status gln_classes_read(gln_store *store, int64_t project_id, gln_classes *out);
+void gln_classes_dispose(gln_classes *classes);
+/* The position of a class id, or GLN_NO_CLASS. */
+int32_t gln_classes_find(const gln_classes *classes, int64_t class_id);
+/* Valid UTF-8 without control characters: what a person may call a thing. */
+bool gln_name_is_plain(const char *name);
+int32_t gln_classes_find_name(const gln_classes *classes, const char *name);
+
+/* ---- runs.c ------------------------------------------------------------------------------------------------------ */
+
+/* Begins run `run_id` (0: adds one) in the calling thread: waits for its turn, makes the progress that writes the
+   run's row and tells `watch`. Every begin is followed by one gln_run_end. */
+typedef struct gln_run {
+    gln_engine *engine;
+    int64_t id, project_id;
+    gln_progress *progress;
+    gln_watch watch;
+    double reported_s, watched_s;
+} gln_run;
+gln_status gln_run_begin(gln_run *run, gln_engine *engine, const char *kind, int64_t project_id, int64_t run_id,
+                         const char *parameters, uint64_t seed, const gln_watch *watch);
+/* Records the end: done with `summary` (JSON) when status is GLN_OK, else failed or cancelled with this thread's sentence. Returns status. */
+gln_status gln_run_end(gln_run *run, gln_status status, const char *summary);
+
+gln_status gln_runs_start_worker(gln_engine *engine);
+void gln_runs_stop_worker(gln_engine *engine);
+
+/* The two kinds of run, for the worker: parameters as JSON. */
+gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *request, int64_t run_id,
+                              const gln_watch *watch, gln_ingest_summary *summary);
+gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *request, int64_t run_id,
+                                const gln_watch *watch, gln_resample_summary *summary);
+
+/* ---- lease.c ----------------------------------------------------------------------------------------------------- */
+
+/* Ends the leases that have run out: their images and their money come back. */
+gln_status gln_leases_expire(gln_engine *engine);
+
+#endif

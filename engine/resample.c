@@ -1,0 +1,497 @@
+/*
+ * Resample: from vectors and labels to the sampling state that batches are chosen from (see sampler/README.md for the
+ * algorithms). Stages: neighbours, duplicates, clusters (twice, with two seeds, to see whether they can be trusted),
+ * classifier, predictions, publish.
+ *
+ * Everything is computed aside, from one consistent view of the database; the last stage writes it in one transaction and swaps the new
+ * state in. Whoever chooses a batch meanwhile reads the state before.
+ */
+#include "common/clock.h"
+#include "common/memory.h"
+#include "common/rng.h"
+#include "engine/internal.h"
+#include "engine/resample_summary.h"
+#include "index/kmeans.h"
+#include "index/neighbours.h"
+#include "kernels/kernels.h"
+#include "sampler/clusters.h"
+#include "sampler/duplicates.h"
+#include "sampler/svm.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { N_MEDOIDS = 8, MAX_DUPLICATE_GROUP = 1000 };
+
+struct resample {
+    gln_engine *engine;
+    gln_run *run;
+    const gln_resample_request *request;
+    gln_resample_facts facts;
+    gln_project project;
+    gln_classes classes;
+    gln_embeddings pool;       /* over state->row */
+    gln_state *state;          /* what will be published */
+    int64_t snapshot_id;
+    /* of every image, by view index */
+    int32_t *label;            /* class position, or GLN_NO_CLASS */
+    int64_t *old_cluster_id;   /* 0: new since the last resample */
+    float *l2_sq;              /* to the centroid */
+    size_t n, n_labelled;
+    double stage_started_s;
+};
+
+static void begin_stage(struct resample *r, const char *stage, size_t total)
+{
+    gln_resample_facts_time(&r->facts, stage);
+    gln_progress_stage(r->run->progress, stage, total);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+
+static gln_status count_image(void *context, const gln_pool_row *row)
+{
+    struct resample *r = context;
+    (void)row;
+    r->n++;
+    return GLN_OK;
+}
+
+static gln_status read_image(void *context, const gln_pool_row *row)
+{
+    struct resample *r = context;
+    size_t i = r->n++;
+    r->state->image_id[i] = row->image_id;
+    r->state->row[i] = (uint32_t)row->vector_row;
+    r->old_cluster_id[i] = row->cluster_id;
+    r->label[i] = row->label_class_id == 0 ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
+    if (r->label[i] != GLN_NO_CLASS) r->n_labelled++;
+    return GLN_OK;
+}
+
+static gln_status read_pool(struct resample *r)
+{
+    gln_room *room = NULL;
+    gln_store *reader = NULL;
+    gln_status st = gln_engine_room(r->engine, r->project.id, &room);
+    if (st == GLN_OK) st = gln_engine_reader_take(r->engine, &reader);
+    if (st != GLN_OK) return st;
+    if ((st = gln_store_begin_read(reader)) != GLN_OK) goto cleanup;
+    if ((st = gln_classes_read(reader, r->project.id, &r->classes)) != GLN_OK) goto cleanup;
+    if ((st = gln_store_pool(reader, r->project.id, count_image, r)) != GLN_OK) goto cleanup;
+    gln_vectors *vectors = gln_room_vectors(r->engine, room);
+    if (r->n == 0 || vectors == NULL) {
+        st = gln_fail(GLN_E_CONFLICT, "project %s has no images yet; `gleaner ingest` adds some", r->project.name);
+        goto cleanup;
+    }
+    if (r->n >= UINT32_MAX) {
+        st = gln_fail(GLN_E_LIMIT, "project %s has %zu images; at most %u are possible", r->project.name, r->n, UINT32_MAX);
+        goto cleanup;
+    }
+    if ((st = gln_state_create(&r->state, r->n, 0, r->classes.n, 0)) != GLN_OK) goto cleanup;
+    if ((st = gln_alloc(&r->label, r->n, sizeof *r->label, "labels")) != GLN_OK) goto cleanup;
+    if ((st = gln_alloc(&r->old_cluster_id, r->n, sizeof *r->old_cluster_id, "old clusters")) != GLN_OK) goto cleanup;
+    r->n = 0;
+    if ((st = gln_store_pool(reader, r->project.id, read_image, r)) != GLN_OK) goto cleanup;
+    r->state->project_id = r->project.id;
+    r->state->run_id = r->run->id;
+    for (size_t i = 0; i < r->classes.n; i++) {
+        r->state->class_id[i] = r->classes.id[i];
+        r->state->hit_rate[i] = 1.0;
+    }
+    r->state->embeddings = gln_vectors_view(vectors);
+    if (r->state->row[r->n - 1] >= r->state->embeddings.n) {
+        st = gln_fail(GLN_E_CORRUPT, "the vectors file of project %s is shorter than its rows; run `gleaner doctor`",
+                      r->project.name);
+        goto cleanup;
+    }
+    r->state->embeddings.n = r->n;
+    r->state->embeddings.row = r->state->row;
+    r->pool = r->state->embeddings;
+cleanup:
+    gln_engine_reader_give(r->engine, reader);
+    return st;
+}
+
+/* ---- neighbours, duplicates, clusters -------------------------------------------------------------------------------------- */
+
+static gln_status find_neighbours(struct resample *r)
+{
+    char path[GLN_PATH_MAX];
+    uint8_t key[32];
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    gln_status st = gln_engine_graph_path(r->engine, r->project.id, path);
+    if (st != GLN_OK) return st;
+    begin_stage(r, "neighbours", r->n);
+    gln_state_key(key, r->state->image_id, r->state->row, r->n);
+    /* The same images as last time: the same graph. */
+    if (gln_graph_load(&r->state->graph, path, key) == GLN_OK) return gln_progress_add(r->run->progress, r->n);
+    if ((st = gln_graph_build(&r->state->graph, &r->pool, &options, r->run->progress)) != GLN_OK) return st;
+    return gln_graph_save(r->state->graph, path, key);
+}
+
+static gln_status find_duplicates(struct resample *r)
+{
+    begin_stage(r, "duplicates", r->n);
+    float threshold = (float)r->project.duplicate_threshold;
+    if (isnan(threshold)) threshold = gln_duplicates_threshold(r->state->graph);
+    r->facts.duplicate_threshold = threshold;
+    gln_status st = gln_duplicates_find(r->state->representative, &r->facts.n_duplicate_groups, &r->pool,
+                                        r->state->graph, threshold, MAX_DUPLICATE_GROUP);
+    if (st != GLN_OK) return st;
+    r->facts.n_duplicates = r->n - r->facts.n_duplicate_groups;
+    return gln_progress_add(r->run->progress, r->n);
+}
+
+static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
+{
+    gln_kmeans_result other = {0};
+    gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
+    options.k = r->request->n_clusters != 0 ? r->request->n_clusters : gln_kmeans_default_k(r->n);
+    options.seed = r->request->seed;
+    begin_stage(r, "clusters", r->n);
+    gln_status st = gln_kmeans(clusters, &r->pool, &options, r->run->progress);
+    begin_stage(r, "sanity", r->n);
+    options.seed = gln_rng_mix(r->request->seed, 1);
+    if (st == GLN_OK) st = gln_kmeans(&other, &r->pool, &options, r->run->progress);
+    if (st == GLN_OK)
+        st = gln_clusters_judge(&r->facts.clusters, &r->pool, clusters->cluster, clusters->centroid, clusters->k,
+                                other.cluster, other.k, r->state->graph, r->n_labelled != 0 ? r->label : NULL,
+                                r->engine->threads);
+    if (st == GLN_OK) {
+        memcpy(r->state->cluster, clusters->cluster, r->n * sizeof *r->state->cluster);
+        r->facts.n_clusters = clusters->k;
+    }
+    gln_kmeans_dispose(&other);
+    return st;
+}
+
+/* ---- classifier -------------------------------------------------------------------------------------------------------------- */
+
+static gln_status train(struct resample *r)
+{
+    float *x = NULL;
+    int32_t *y = NULL;
+    uint32_t *labelled = NULL, *group = NULL;
+    gln_svm *svm = NULL;
+    size_t d = r->pool.d, n = 0, n_seen = 0, row_bytes = 0;
+    for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
+    r->facts.n_labels = r->n_labelled;
+    r->facts.n_classes_labelled = n_seen;
+    if (n_seen < 2) {
+        snprintf(r->facts.classifier_words, sizeof r->facts.classifier_words,
+                 n_seen == 0 ? "no labels yet: batches are chosen for diversity alone"
+                             : "labels of one class only: a classifier needs two");
+        return GLN_OK;
+    }
+    begin_stage(r, "classifier", 0);
+    gln_status st = GLN_OK;
+    if (!gln_mul_size(&row_bytes, d, sizeof *x)) st = gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", d);
+    if (st == GLN_OK) st = gln_alloc_raw(&x, r->n_labelled, row_bytes, "labelled embeddings");
+    if (st == GLN_OK) st = gln_alloc(&y, r->n_labelled, sizeof *y, "labels");
+    if (st == GLN_OK) st = gln_alloc(&labelled, r->n_labelled, sizeof *labelled, "labelled images");
+    if (st == GLN_OK) st = gln_alloc(&group, r->n_labelled, sizeof *group, "duplicate groups");
+    if (st != GLN_OK) goto cleanup;
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->label[i] == GLN_NO_CLASS) continue;
+        labelled[n] = (uint32_t)i;
+        group[n] = r->state->representative[i];
+        y[n++] = r->label[i];
+    }
+    gln_kernels()->gather_f32(x, &r->pool, labelled, n);
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    options.seed = r->request->seed;
+    st = gln_svm_search(&svm, x, y, group, n, d, r->classes.n, &options, r->engine->threads, r->run->progress);
+    if (st != GLN_OK) goto cleanup;
+    if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(svm), &r->classes)) != GLN_OK) goto cleanup;
+    memcpy(r->state->hit_rate, gln_svm_card_of(svm)->hit_rate, r->classes.n * sizeof(double));
+
+    begin_stage(r, "predictions", r->n);
+    if (!gln_mul_size(&row_bytes, r->classes.n, sizeof(float))) st = gln_fail(GLN_E_LIMIT, "too many classes");
+    if (st == GLN_OK) st = gln_alloc_raw(&r->state->probability, r->n, row_bytes, "probabilities");
+    if (st == GLN_OK)
+        st = gln_svm_score(svm, &r->pool, r->state->probability, r->engine->threads, r->run->progress);
+cleanup:
+    gln_svm_free(svm);
+    gln_free(x);
+    gln_free(y);
+    gln_free(labelled);
+    gln_free(group);
+    return st;
+}
+
+/* ---- publishing ---------------------------------------------------------------------------------------------------------------- */
+
+/* The published clusters before this run, in the order of their ids. */
+struct old_clusters {
+    int64_t *ids;
+    size_t n, capacity;
+};
+
+static gln_status add_old_cluster(void *context, const gln_cluster_row *row)
+{
+    struct old_clusters *old = context;
+    gln_status st = gln_grow(&old->ids, &old->capacity, old->n + 1, sizeof *old->ids, "old clusters");
+    if (st == GLN_OK) old->ids[old->n++] = row->id;
+    return st;
+}
+
+/* new_id [k]: the stable id of each new cluster, old ones carried over, births added; old ones without a heir are retired. */
+static gln_status carry_ids(struct resample *r, gln_store *store, const gln_kmeans_result *clusters, int64_t *new_id)
+{
+    struct old_clusters old = {0};
+    uint32_t *old_index = NULL, *matched = NULL;
+    double *mean_distance = NULL;
+    bool *inherited = NULL;
+    gln_status st = gln_store_clusters(store, r->project.id, add_old_cluster, &old);
+    if (st == GLN_OK) st = gln_alloc(&old_index, r->n, sizeof *old_index, "old clusters");
+    if (st == GLN_OK) st = gln_alloc(&matched, clusters->k, sizeof *matched, "matched clusters");
+    if (st == GLN_OK) st = gln_alloc(&mean_distance, clusters->k, sizeof *mean_distance, "cluster distances");
+    if (st == GLN_OK) st = gln_alloc(&inherited, old.n, sizeof *inherited, "old clusters");
+    if (st != GLN_OK) goto cleanup;
+    for (size_t i = 0; i < r->n; i++) {
+        old_index[i] = UINT32_MAX;
+        for (size_t low = 0, high = old.n; low < high;) { /* ids ascend */
+            size_t middle = low + (high - low) / 2;
+            if (old.ids[middle] == r->old_cluster_id[i]) {
+                old_index[i] = (uint32_t)middle;
+                break;
+            }
+            if (old.ids[middle] < r->old_cluster_id[i]) low = middle + 1;
+            else high = middle;
+        }
+        mean_distance[clusters->cluster[i]] += sqrt((double)clusters->l2_sq[i]) / clusters->size[clusters->cluster[i]];
+    }
+    st = gln_clusters_match(matched, old_index, old.n, clusters->cluster, clusters->k, r->n);
+    for (size_t c = 0; c < clusters->k && st == GLN_OK; c++) {
+        if (matched[c] != UINT32_MAX) {
+            new_id[c] = old.ids[matched[c]];
+            inherited[matched[c]] = true;
+            st = gln_store_cluster_set_size(store, new_id[c], clusters->size[c], mean_distance[c]);
+        } else {
+            gln_cluster_row row = {.project_id = r->project.id, .name = "", .notes = "", .size = clusters->size[c],
+                                   .mean_distance = mean_distance[c], .born_run_id = r->run->id};
+            st = gln_store_cluster_add(store, &row, &new_id[c]);
+        }
+    }
+    for (size_t c = 0; c < old.n && st == GLN_OK; c++)
+        if (!inherited[c]) st = gln_store_cluster_retire(store, old.ids[c], r->run->id);
+cleanup:
+    gln_free(old.ids);
+    gln_free(old_index);
+    gln_free(matched);
+    gln_free(mean_distance);
+    gln_free(inherited);
+    return st;
+}
+
+static gln_status write_medoids(struct resample *r, gln_store *store, const gln_kmeans_result *clusters,
+                                const uint32_t *medoid, const int64_t *new_id)
+{
+    gln_status st = GLN_OK;
+    for (size_t c = 0; c < clusters->k && st == GLN_OK; c++) {
+        int64_t ids[N_MEDOIDS];
+        size_t n = 0;
+        for (size_t m = 0; m < N_MEDOIDS; m++)
+            if (medoid[c * N_MEDOIDS + m] != UINT32_MAX) ids[n++] = r->state->image_id[medoid[c * N_MEDOIDS + m]];
+        st = gln_store_medoids_put(store, new_id[c], ids, n);
+    }
+    return st;
+}
+
+/* The two most probable classes of view index i. */
+static void top_two(const gln_state *state, size_t i, gln_sampling_row *row)
+{
+    row->p_predicted = row->p_runner_up = NAN;
+    if (state->probability == NULL) return;
+    const float *p = state->probability + i * state->n_classes;
+    size_t first = SIZE_MAX, second = SIZE_MAX;
+    for (size_t c = 0; c < state->n_classes; c++) {
+        if (first == SIZE_MAX || p[c] > p[first]) {
+            second = first;
+            first = c;
+        } else if (second == SIZE_MAX || p[c] > p[second]) {
+            second = c;
+        }
+    }
+    row->probability = p;
+    row->n_probability = state->n_classes;
+    row->predicted_class_id = state->class_id[first];
+    row->p_predicted = p[first];
+    if (second == SIZE_MAX) return;
+    row->runner_up_class_id = state->class_id[second];
+    row->p_runner_up = p[second];
+}
+
+static gln_status write_sampling(struct resample *r, gln_store *store, const int64_t *new_id)
+{
+    const gln_state *state = r->state;
+    gln_status st = gln_store_sampling_clear(store, r->project.id);
+    for (size_t i = 0; i < r->n && st == GLN_OK; i++) {
+        gln_sampling_row row = {
+            .image_id = state->image_id[i],
+            .project_id = r->project.id,
+            .cluster_id = new_id[state->cluster[i]],
+            .representative_id = state->image_id[state->representative[i]],
+        };
+        top_two(state, i, &row);
+        st = gln_store_sampling_put(store, &row);
+    }
+    return st;
+}
+
+/* The state's clusters in the order of their ids, as a later start will load them. */
+static gln_status order_clusters(gln_state *state, const int64_t *new_id, size_t k)
+{
+    uint32_t *position = NULL;
+    gln_status st = gln_alloc(&position, k, sizeof *position, "cluster order");
+    gln_free(state->cluster_id);
+    state->cluster_id = NULL;
+    if (st == GLN_OK) st = gln_alloc(&state->cluster_id, k, sizeof *state->cluster_id, "cluster ids");
+    if (st == GLN_OK) {
+        for (size_t c = 0; c < k; c++) {
+            for (size_t other = 0; other < k; other++) position[c] += new_id[other] < new_id[c];
+            state->cluster_id[position[c]] = new_id[c];
+        }
+        state->n_clusters = k;
+        for (size_t i = 0; i < state->n; i++) state->cluster[i] = position[state->cluster[i]];
+    }
+    gln_free(position);
+    return st;
+}
+
+static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
+{
+    int64_t *new_id = NULL;
+    uint32_t *medoid = NULL;
+    gln_store *store = NULL;
+    begin_stage(r, "publish", r->n);
+    gln_status st = gln_alloc(&new_id, clusters->k, sizeof *new_id, "cluster ids");
+    if (st == GLN_OK) st = gln_alloc(&medoid, clusters->k, N_MEDOIDS * sizeof *medoid, "medoids");
+    if (st == GLN_OK)
+        st = gln_clusters_medoids(medoid, N_MEDOIDS, &r->pool, clusters->cluster, clusters->l2_sq, clusters->k);
+    if (st == GLN_OK && (st = gln_engine_write_begin(r->engine, &store)) == GLN_OK) {
+        st = carry_ids(r, store, clusters, new_id);
+        if (st == GLN_OK) st = write_medoids(r, store, clusters, medoid, new_id);
+        if (st == GLN_OK) st = write_sampling(r, store, new_id);
+        if (st == GLN_OK) st = gln_store_run_snapshot(store, r->run->id, r->snapshot_id);
+        if (st == GLN_OK) st = gln_store_project_publish(store, r->project.id, r->run->id);
+        /* The summary holds what a later start needs to load this state: it counts with it or not at all. */
+        if (st == GLN_OK) {
+            char *text = gln_resample_facts_text(&r->facts);
+            st = gln_store_run_end(store, r->run->id, "done", "", text, gln_clock_ms());
+            gln_free(text);
+        }
+        st = gln_engine_write_end(r->engine, st);
+    }
+    if (st == GLN_OK) st = order_clusters(r->state, new_id, clusters->k);
+    if (st == GLN_OK && (st = gln_state_publish(r->engine, r->state)) == GLN_OK) r->state = NULL;
+    gln_free(new_id);
+    gln_free(medoid);
+    return st;
+}
+
+/* ---- the run -------------------------------------------------------------------------------------------------------------------- */
+
+struct published {
+    int64_t snapshot_id, n_images, seed;
+    char parameters[128];
+};
+
+static gln_status read_published(void *context, const gln_run_row *row)
+{
+    struct published *published = context;
+    published->snapshot_id = row->snapshot_id;
+    published->seed = row->seed;
+    snprintf(published->parameters, sizeof published->parameters, "%s", row->parameters);
+    published->n_images = gln_resample_summary_images(row->summary);
+    return GLN_OK;
+}
+
+static void parameters_text(const gln_resample_request *request, char out[128])
+{
+    snprintf(out, 128, "{\"clusters\":%zu}", request->n_clusters);
+}
+
+/* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will see. */
+static gln_status look_for_news(gln_engine *engine, const gln_resample_request *request, gln_project *project,
+                                int64_t *out_snapshot, bool *out_unchanged)
+{
+    struct published published = {0};
+    char parameters[128];
+    gln_store *store = NULL;
+    int64_t n_images = 0;
+    gln_image_filter all = {.project_id = request->project_id};
+    *out_unchanged = false;
+    gln_status st = gln_engine_write_begin(engine, &store);
+    if (st != GLN_OK) return st;
+    st = gln_project_read(store, request->project_id, project);
+    if (st == GLN_OK) st = gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot);
+    if (st == GLN_OK) st = gln_store_images_count(store, &all, &n_images);
+    if (st == GLN_OK && project->published_run_id != 0)
+        st = gln_store_run_get(store, project->published_run_id, read_published, &published);
+    if ((st = gln_engine_write_end(engine, st)) != GLN_OK) return st;
+    parameters_text(request, parameters);
+    *out_unchanged = project->published_run_id != 0 && published.snapshot_id == *out_snapshot &&
+                     published.n_images == n_images && published.seed == (int64_t)request->seed &&
+                     strcmp(published.parameters, parameters) == 0;
+    return GLN_OK;
+}
+
+gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *request, int64_t run_id,
+                                const gln_watch *watch, gln_resample_summary *summary)
+{
+    gln_run run;
+    char parameters[128];
+    struct resample r = {.engine = engine, .run = &run, .request = request};
+    gln_kmeans_result clusters = {0};
+    *summary = (gln_resample_summary){0};
+    bool unchanged = false;
+    gln_status st = GLN_OK;
+    if (run_id == 0 && !request->force) {
+        st = look_for_news(engine, request, &r.project, &r.snapshot_id, &unchanged);
+        if (st != GLN_OK) return st;
+        if (unchanged) {
+            summary->unchanged = true;
+            summary->run_id = r.project.published_run_id;
+            return GLN_OK;
+        }
+    }
+    parameters_text(request, parameters);
+    st = gln_run_begin(&run, engine, "resample", request->project_id, run_id, parameters, request->seed, watch);
+    if (st != GLN_OK) return st;
+    summary->run_id = run.id;
+    gln_resample_facts_init(&r.facts);
+    /* The labels may have changed while this run waited for its turn. */
+    st = look_for_news(engine, request, &r.project, &r.snapshot_id, &unchanged);
+    if (st == GLN_OK) st = read_pool(&r);
+    if (st == GLN_OK) st = find_neighbours(&r);
+    if (st == GLN_OK) st = find_duplicates(&r);
+    if (st == GLN_OK) st = find_clusters(&r, &clusters);
+    if (st == GLN_OK) st = train(&r);
+    if (st == GLN_OK) {
+        r.facts.n_images = r.n;
+        r.facts.graph_recall = r.state->graph->recall;
+        st = publish(&r, &clusters);
+    }
+    gln_resample_facts_time(&r.facts, NULL);
+    gln_resample_facts_summarise(&r.facts, summary);
+    char *text = st == GLN_OK ? gln_resample_facts_text(&r.facts) : NULL;
+    st = gln_run_end(&run, st, text);
+    gln_free(text);
+    gln_resample_facts_dispose(&r.facts);
+    gln_kmeans_dispose(&clusters);
+    gln_classes_dispose(&r.classes);
+    gln_state_free(r.state);
+    gln_free(r.label);
+    gln_free(r.old_cluster_id);
+    return st;
+}
+
+gln_status gln_engine_resample(gln_engine *engine, const gln_resample_request *request, const gln_watch *watch,
+                               gln_resample_summary *summary)
+{
+    return gln_resample_execute(engine, request, 0, watch, summary);
+}

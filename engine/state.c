@@ -1,0 +1,270 @@
+#include "engine/state.h"
+
+#include "common/hash.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "engine/internal.h"
+#include "index/neighbours.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+gln_status gln_state_create(gln_state **out, size_t n, size_t n_clusters, size_t n_classes, int has_classifier)
+{
+    *out = NULL;
+    gln_state *state = NULL;
+    gln_status st = gln_alloc(&state, 1, sizeof *state, "sampling state");
+    if (st != GLN_OK) return st;
+    state->n = n;
+    state->n_clusters = n_clusters;
+    state->n_classes = n_classes;
+    size_t row_bytes = 0;
+    if (!gln_mul_size(&row_bytes, n_classes, sizeof *state->probability)) st = gln_fail(GLN_E_LIMIT, "too many classes");
+    if (st == GLN_OK) st = gln_alloc(&state->image_id, n, sizeof *state->image_id, "image ids");
+    if (st == GLN_OK) st = gln_alloc(&state->row, n, sizeof *state->row, "vector rows");
+    if (st == GLN_OK) st = gln_alloc(&state->cluster, n, sizeof *state->cluster, "clusters");
+    if (st == GLN_OK) st = gln_alloc(&state->representative, n, sizeof *state->representative, "representatives");
+    if (st == GLN_OK) st = gln_alloc(&state->cluster_id, n_clusters, sizeof *state->cluster_id, "cluster ids");
+    if (st == GLN_OK) st = gln_alloc(&state->class_id, n_classes, sizeof *state->class_id, "class ids");
+    if (st == GLN_OK) st = gln_alloc(&state->hit_rate, n_classes, sizeof *state->hit_rate, "hit rates");
+    if (st == GLN_OK && has_classifier) st = gln_alloc(&state->probability, n, row_bytes, "probabilities");
+    if (st != GLN_OK) {
+        gln_state_free(state);
+        return st;
+    }
+    *out = state;
+    return GLN_OK;
+}
+
+void gln_state_free(gln_state *state)
+{
+    if (state == NULL) return;
+    gln_graph_free(state->graph);
+    gln_free(state->image_id);
+    gln_free(state->row);
+    gln_free(state->cluster);
+    gln_free(state->representative);
+    gln_free(state->cluster_id);
+    gln_free(state->class_id);
+    gln_free(state->hit_rate);
+    gln_free(state->probability);
+    gln_free(state);
+}
+
+void gln_state_key(uint8_t key[32], const int64_t *image_id, const uint32_t *row, size_t n)
+{
+    uint64_t parts[3] = {n, gln_xxh3(image_id, n * sizeof *image_id), gln_xxh3(row, n * sizeof *row)};
+    gln_sha256(key, parts, sizeof parts);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Position of an id in an ascending array, SIZE_MAX when it is not there. */
+static size_t find_id(const int64_t *ids, size_t n, int64_t id)
+{
+    if (n == 0) return SIZE_MAX;
+    const int64_t *found = bsearch(&id, ids, n, sizeof *ids, compare_ids);
+    return found == NULL ? SIZE_MAX : (size_t)(found - ids);
+}
+
+size_t gln_state_find(const gln_state *state, int64_t image_id)
+{
+    return find_id(state->image_id, state->n, image_id);
+}
+
+/* ---- taking and publishing ---------------------------------------------------------------------------------------- */
+
+/* The rooms lock is held. Returns what is to be freed once it is released. */
+static gln_state *drop_user(gln_state *state)
+{
+    return state != NULL && --state->n_users == 0 ? state : NULL;
+}
+
+void gln_state_give(gln_engine *engine, gln_state *state)
+{
+    pthread_mutex_lock(&engine->rooms_lock);
+    gln_state *dead = drop_user(state);
+    pthread_mutex_unlock(&engine->rooms_lock);
+    gln_state_free(dead);
+}
+
+gln_status gln_state_publish(gln_engine *engine, gln_state *state)
+{
+    gln_room *room = NULL;
+    gln_status st = gln_engine_room(engine, state->project_id, &room);
+    if (st != GLN_OK) return st;
+    pthread_mutex_lock(&engine->rooms_lock);
+    gln_state *dead = drop_user(room->state);
+    state->n_users = 1; /* the room's own */
+    room->state = state;
+    room->state_loaded = true;
+    pthread_mutex_unlock(&engine->rooms_lock);
+    gln_state_free(dead);
+    return GLN_OK;
+}
+
+/* ---- loading what an earlier process published --------------------------------------------------------------------- */
+
+struct loading {
+    gln_state *state;
+    size_t n, n_probability;       /* counted in the first pass */
+    size_t capacity;
+    int64_t *representative_id;    /* [n] */
+    int64_t *image_cluster_id;     /* [n] */
+};
+
+static gln_status count_row(void *context, const gln_pool_row *row)
+{
+    struct loading *loading = context;
+    if (row->cluster_id == 0) return GLN_OK; /* ingested after the last resample */
+    loading->n++;
+    if (row->n_probability > loading->n_probability) loading->n_probability = row->n_probability;
+    return GLN_OK;
+}
+
+static gln_status load_row(void *context, const gln_pool_row *row)
+{
+    struct loading *loading = context;
+    gln_state *state = loading->state;
+    if (row->cluster_id == 0) return GLN_OK;
+    size_t i = loading->n++;
+    if (i >= state->n || (i > 0 && row->image_id <= state->image_id[i - 1]))
+        return gln_fail(GLN_E_CORRUPT, "image %lld: rows of the vectors file are out of order; run `gleaner doctor`",
+                        (long long)row->image_id);
+    state->image_id[i] = row->image_id;
+    state->row[i] = (uint32_t)row->vector_row;
+    loading->representative_id[i] = row->representative_id;
+    loading->image_cluster_id[i] = row->cluster_id;
+    if (state->probability != NULL && row->n_probability == state->n_classes)
+        memcpy(state->probability + i * state->n_classes, row->probability, state->n_classes * sizeof(float));
+    return GLN_OK;
+}
+
+struct clusters {
+    int64_t *ids;
+    size_t n, capacity;
+};
+
+static gln_status add_cluster(void *context, const gln_cluster_row *row)
+{
+    struct clusters *clusters = context;
+    gln_status st = gln_grow(&clusters->ids, &clusters->capacity, clusters->n + 1, sizeof *clusters->ids, "cluster ids");
+    if (st == GLN_OK) clusters->ids[clusters->n++] = row->id;
+    return st;
+}
+
+/* The classifier's classes and hit rates stand in the summary of the run that published it. */
+static gln_status read_classifier(void *context, const gln_run_row *run)
+{
+    gln_state *state = context;
+    gln_json *summary = NULL;
+    gln_status st = gln_json_parse(&summary, run->summary, strlen(run->summary), "summary of the published run");
+    if (st != GLN_OK) return st;
+    const gln_json *classifier = gln_json_get(summary, "classifier");
+    const gln_json *ids = gln_json_get(classifier, "class_ids"), *rates = gln_json_get(classifier, "hit_rate");
+    for (size_t i = 0; i < state->n_classes; i++) {
+        state->class_id[i] = (int64_t)gln_json_number(gln_json_at(ids, i), 0);
+        state->hit_rate[i] = gln_json_number(gln_json_at(rates, i), 1.0);
+    }
+    gln_json_free(summary);
+    return GLN_OK;
+}
+
+/* The neighbour graph from its file, or built again when that is missing, damaged or of other rows. */
+static gln_status load_graph(gln_engine *engine, gln_state *state)
+{
+    char path[GLN_PATH_MAX];
+    uint8_t key[32];
+    gln_status st = gln_engine_graph_path(engine, state->project_id, path);
+    if (st != GLN_OK) return st;
+    gln_state_key(key, state->image_id, state->row, state->n);
+    if (gln_graph_load(&state->graph, path, key) == GLN_OK) return GLN_OK;
+    gln_log(GLN_LOG_INFO, "building the neighbour graph of %zu images again: %s", state->n, gln_message());
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    if ((st = gln_graph_build(&state->graph, &state->embeddings, &options, NULL)) != GLN_OK) return st;
+    return gln_graph_save(state->graph, path, key);
+}
+
+static gln_status load(gln_engine *engine, gln_room *room, const gln_project *project, gln_store *reader)
+{
+    struct loading loading = {0};
+    struct clusters clusters = {0};
+    gln_state *state = NULL;
+    gln_status st = gln_store_pool(reader, project->id, count_row, &loading);
+    if (st != GLN_OK) goto cleanup;
+    if ((st = gln_store_clusters(reader, project->id, add_cluster, &clusters)) != GLN_OK) goto cleanup;
+    if ((st = gln_state_create(&state, loading.n, clusters.n, loading.n_probability, loading.n_probability != 0)) !=
+        GLN_OK)
+        goto cleanup;
+    if ((st = gln_alloc(&loading.representative_id, state->n, sizeof(int64_t), "representatives")) != GLN_OK)
+        goto cleanup;
+    if ((st = gln_alloc(&loading.image_cluster_id, state->n, sizeof(int64_t), "clusters")) != GLN_OK) goto cleanup;
+    loading.state = state;
+    loading.n = 0;
+    if ((st = gln_store_pool(reader, project->id, load_row, &loading)) != GLN_OK) goto cleanup;
+    state->project_id = project->id;
+    state->run_id = project->published_run_id;
+    if (clusters.n != 0) memcpy(state->cluster_id, clusters.ids, clusters.n * sizeof *clusters.ids);
+    for (size_t i = 0; i < state->n; i++) {
+        size_t cluster = find_id(state->cluster_id, clusters.n, loading.image_cluster_id[i]);
+        size_t representative = find_id(state->image_id, state->n, loading.representative_id[i]);
+        if (cluster == SIZE_MAX) {
+            st = gln_fail(GLN_E_CORRUPT, "image %lld belongs to cluster %lld, which is not published; run `gleaner "
+                          "resample`", (long long)state->image_id[i], (long long)loading.image_cluster_id[i]);
+            goto cleanup;
+        }
+        state->cluster[i] = (uint32_t)cluster;
+        /* The representative may have been deleted since: the image then stands for itself. */
+        state->representative[i] = (uint32_t)(representative == SIZE_MAX ? i : representative);
+    }
+    if ((st = gln_store_run_get(reader, project->published_run_id, read_classifier, state)) != GLN_OK) goto cleanup;
+    state->embeddings = gln_vectors_view(gln_room_vectors(engine, room));
+    if (state->n != 0 && state->row[state->n - 1] >= state->embeddings.n) {
+        st = gln_fail(GLN_E_CORRUPT, "the vectors file of project %s is shorter than its rows; run `gleaner doctor`",
+                      project->name);
+        goto cleanup;
+    }
+    state->embeddings.n = state->n;
+    state->embeddings.row = state->row;
+    if ((st = load_graph(engine, state)) != GLN_OK) goto cleanup;
+    st = gln_state_publish(engine, state);
+    if (st == GLN_OK) state = NULL;
+cleanup:
+    gln_state_free(state);
+    gln_free(loading.representative_id);
+    gln_free(loading.image_cluster_id);
+    gln_free(clusters.ids);
+    return st;
+}
+
+gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **out)
+{
+    *out = NULL;
+    gln_room *room = NULL;
+    gln_store *reader = NULL;
+    gln_project project;
+    gln_status st = gln_engine_room(engine, project_id, &room);
+    for (int round = 0; st == GLN_OK && round < 2; round++) {
+        pthread_mutex_lock(&engine->rooms_lock);
+        bool loaded = room->state_loaded;
+        if ((*out = room->state) != NULL) (*out)->n_users++;
+        pthread_mutex_unlock(&engine->rooms_lock);
+        if (loaded) break;
+        /* First use since the start. Two threads may both load; the second one's copy simply takes over. */
+        if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) break;
+        if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, project_id, &project);
+        if (st == GLN_OK && project.published_run_id != 0 && gln_room_vectors(engine, room) != NULL)
+            st = load(engine, room, &project, reader);
+        gln_engine_reader_give(engine, reader);
+        if (st != GLN_OK) break;
+        pthread_mutex_lock(&engine->rooms_lock);
+        room->state_loaded = true;
+        pthread_mutex_unlock(&engine->rooms_lock);
+    }
+    return st;
+}
