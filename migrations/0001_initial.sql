@@ -1,8 +1,11 @@
 -- The first schema. Times are milliseconds since 1970 UTC, money is millionths of the project's currency.
 -- Migrations are append-only: a released file is never edited; the next change is the next number.
+-- Ids are AUTOINCREMENT wherever they leave the database (URLs, exports, ledgers): one is never given out twice.
+-- Every foreign key has an index that begins with it, else deleting a parent would scan the child once a row.
+-- A rowid is the last column of each index of its table: "ON sampling (cluster_id)" lists a cluster in order of images.
 
 CREATE TABLE project (
-  id               INTEGER PRIMARY KEY,
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
   name             TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 100),
   backbone         TEXT NOT NULL,
   currency         TEXT NOT NULL DEFAULT 'EUR',
@@ -12,19 +15,18 @@ CREATE TABLE project (
 ) STRICT;
 
 CREATE TABLE class (
-  id            INTEGER PRIMARY KEY,
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
   project_id    INTEGER NOT NULL REFERENCES project(id) ON DELETE CASCADE,
   name          TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
   target_share  REAL CHECK (target_share BETWEEN 0 AND 1),   -- NULL: an equal part of what is left
   price_micros  INTEGER NOT NULL DEFAULT 0 CHECK (price_micros >= 0),
   seconds       REAL NOT NULL DEFAULT 0 CHECK (seconds >= 0),
-  created_ms    INTEGER NOT NULL,
   UNIQUE (project_id, name)
 ) STRICT;
 
 -- A row exists once its vector is on the disk: `vector_row` is its place in the project's vectors file.
 CREATE TABLE image (
-  id          INTEGER PRIMARY KEY,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
   project_id  INTEGER NOT NULL REFERENCES project(id) ON DELETE CASCADE,
   sha256      BLOB NOT NULL CHECK (length(sha256) = 32),
   format      TEXT NOT NULL,
@@ -37,6 +39,7 @@ CREATE TABLE image (
   UNIQUE (project_id, sha256),
   UNIQUE (project_id, vector_row)
 ) STRICT;
+CREATE INDEX image_by_project ON image (project_id);
 
 -- Where an image was found: the same bytes under two paths are one image with two names. Size and time of change
 -- let the next ingest pass over a file without reading it.
@@ -46,10 +49,9 @@ CREATE TABLE image_name (
   image_id    INTEGER NOT NULL REFERENCES image(id) ON DELETE CASCADE,
   n_bytes     INTEGER NOT NULL,
   mtime_ns    INTEGER NOT NULL,
-  created_ms  INTEGER NOT NULL,
   PRIMARY KEY (project_id, path)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX image_name_by_image ON image_name (image_id);
+CREATE INDEX image_name_by_image ON image_name (image_id, project_id, path);
 
 -- Files that were refused, by name and with the reason.
 CREATE TABLE refusal (
@@ -66,7 +68,7 @@ CREATE TABLE refusal (
 
 -- Every label ever given. At most one of an image is current; a new one or a retraction ends it.
 CREATE TABLE label (
-  id          INTEGER PRIMARY KEY,
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
   project_id  INTEGER NOT NULL REFERENCES project(id) ON DELETE CASCADE,
   image_id    INTEGER NOT NULL REFERENCES image(id) ON DELETE CASCADE,
   class_id    INTEGER NOT NULL REFERENCES class(id),
@@ -78,8 +80,9 @@ CREATE TABLE label (
   ended_ms    INTEGER                     -- superseded or retracted at; NULL: current
 ) STRICT;
 CREATE UNIQUE INDEX label_current ON label (image_id) WHERE ended_ms IS NULL;
-CREATE INDEX label_by_image ON label (image_id, id);
-CREATE INDEX label_by_project ON label (project_id, class_id) WHERE ended_ms IS NULL;
+CREATE INDEX label_by_image ON label (image_id);
+CREATE INDEX label_by_project ON label (project_id, ended_ms);
+CREATE INDEX label_by_class ON label (class_id, ended_ms, image_id);
 
 -- Ids are stable: a new clustering takes over the ids, names and notes of the old one by maximum overlap.
 CREATE TABLE cluster (
@@ -92,7 +95,7 @@ CREATE TABLE cluster (
   born_run_id   INTEGER,
   retired_run_id INTEGER                  -- NULL: part of the published clustering
 ) STRICT;
-CREATE INDEX cluster_by_project ON cluster (project_id) WHERE retired_run_id IS NULL;
+CREATE INDEX cluster_by_project ON cluster (project_id, retired_run_id);
 
 CREATE TABLE cluster_medoid (
   cluster_id  INTEGER NOT NULL REFERENCES cluster(id) ON DELETE CASCADE,
@@ -100,6 +103,7 @@ CREATE TABLE cluster_medoid (
   image_id    INTEGER NOT NULL REFERENCES image(id) ON DELETE CASCADE,
   PRIMARY KEY (cluster_id, rank)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX cluster_medoid_by_image ON cluster_medoid (image_id);
 
 -- What the published resample run found out about each image.
 CREATE TABLE sampling (
@@ -113,15 +117,15 @@ CREATE TABLE sampling (
   p_runner_up        REAL,
   probability        BLOB                 -- float32 little-endian, one a class in the order of class.id; NULL: no classifier
 ) STRICT;
-CREATE INDEX sampling_by_cluster ON sampling (cluster_id, image_id);
-CREATE INDEX sampling_by_prediction ON sampling (predicted_class_id, image_id);
+CREATE INDEX sampling_by_cluster ON sampling (cluster_id);
+CREATE INDEX sampling_by_prediction ON sampling (project_id, predicted_class_id);
 CREATE INDEX sampling_by_representative ON sampling (representative_id);
 
--- Long jobs: ingest, resample.
+-- Long jobs.
 CREATE TABLE run (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
   project_id   INTEGER NOT NULL REFERENCES project(id) ON DELETE CASCADE,
-  kind         TEXT NOT NULL CHECK (kind IN ('ingest', 'resample')),
+  kind         TEXT NOT NULL CHECK (kind IN ('ingest', 'resample', 'rebuild')),
   state        TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'interrupted')),
   parameters   TEXT NOT NULL DEFAULT '{}',
   stage        TEXT NOT NULL DEFAULT '',
@@ -138,7 +142,7 @@ CREATE TABLE run (
   started_ms   INTEGER,
   ended_ms     INTEGER
 ) STRICT;
-CREATE INDEX run_by_project ON run (project_id, id);
+CREATE INDEX run_by_project ON run (project_id);
 
 CREATE TABLE batch (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -156,7 +160,7 @@ CREATE TABLE batch (
   expires_ms       INTEGER NOT NULL,
   closed_ms        INTEGER
 ) STRICT;
-CREATE INDEX batch_by_project ON batch (project_id, id);
+CREATE INDEX batch_by_project ON batch (project_id);
 CREATE INDEX batch_open ON batch (expires_ms) WHERE state = 'leased';
 CREATE UNIQUE INDEX batch_idempotency ON batch (project_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
@@ -175,9 +179,9 @@ CREATE TABLE batch_item (
   nearest_image_id INTEGER,
   nearest_similarity REAL,
   represents      INTEGER NOT NULL DEFAULT 1,
-  gain            REAL NOT NULL,
+  gain            REAL,
   price_micros    INTEGER NOT NULL,
-  seconds         REAL NOT NULL,
+  seconds         REAL,
   inclusion_probability REAL,
   reason          TEXT NOT NULL,
   PRIMARY KEY (batch_id, position)
@@ -198,7 +202,9 @@ CREATE TABLE ledger (
   note          TEXT NOT NULL DEFAULT '',
   created_ms    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX ledger_by_project ON ledger (project_id, id);
+CREATE INDEX ledger_by_project ON ledger (project_id);
+-- Whole rows, so that the totals come from the index alone, already grouped by what was reserved.
+CREATE INDEX ledger_by_item ON ledger (project_id, batch_id, image_id, kind, amount_micros, seconds);
 
 -- A frozen set of labels: what a run was trained on, or a version that a person named.
 CREATE TABLE snapshot (
@@ -210,11 +216,19 @@ CREATE TABLE snapshot (
   created_ms       INTEGER NOT NULL,
   UNIQUE (project_id, manifest_sha256)
 ) STRICT;
+-- The hash and the class's name as they were: a snapshot outlives its images and the renaming of classes.
+CREATE TABLE snapshot_class (
+  snapshot_id  INTEGER NOT NULL REFERENCES snapshot(id) ON DELETE CASCADE,
+  class_id     INTEGER NOT NULL,
+  name         TEXT NOT NULL,
+  PRIMARY KEY (snapshot_id, class_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshot_label (
   snapshot_id  INTEGER NOT NULL REFERENCES snapshot(id) ON DELETE CASCADE,
+  sha256       BLOB NOT NULL,             -- of the image
   image_id     INTEGER NOT NULL,
   class_id     INTEGER NOT NULL,
-  PRIMARY KEY (snapshot_id, image_id)
+  PRIMARY KEY (snapshot_id, sha256)
 ) STRICT, WITHOUT ROWID;
 
 -- Bearer tokens, kept as hashes.

@@ -315,7 +315,11 @@ typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row
 gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
                                    int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
-                               gln_snapshot_fn fn, void *context);
+                               gln_snapshot_fn fn, void *context); /* newest first */
+/* What was frozen, in the order of the manifest; images deleted and classes renamed since are as they were. */
+typedef gln_status (*gln_snapshot_label_fn)(void *context, const uint8_t sha256[32], const char *class_name,
+                                            int64_t image_id);
+gln_status gln_store_snapshot_labels(gln_store *store, int64_t id, gln_snapshot_label_fn fn, void *context);
 
 typedef struct gln_token_row {
     int64_t id, created_ms, revoked_ms;

@@ -1,0 +1,83 @@
+/*
+ * The ledger: what was reserved at a lease, charged at a return, refunded at a release or an expiry. Entries are only ever added.
+ *
+ * What is still reserved. An entry of one image says all about that image in that batch: once it is charged or refunded nothing
+ * of its reservation is left, even when a label took other seconds than were reserved for it. Entries without an image (a whole
+ * batch reserved in one sum) are counted as amounts: what was reserved less what was charged and refunded.
+ */
+#include "store/statement.h"
+
+gln_status gln_store_ledger_add(gln_store *store, const gln_ledger_row *row)
+{
+    gln_statement s;
+    gln_statement_open(&s, store,
+                       "INSERT INTO ledger (project_id, batch_id, image_id, kind, amount_micros, seconds, note, created_ms)"
+                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                       "adding to the ledger");
+    gln_bind_int(&s, row->project_id);
+    gln_bind_id(&s, row->batch_id);
+    gln_bind_id(&s, row->image_id);
+    gln_bind_text(&s, row->kind);
+    gln_bind_int(&s, row->amount_micros);
+    gln_bind_real(&s, row->seconds);
+    gln_bind_text(&s, gln_text_or(row->note, ""));
+    gln_bind_int(&s, row->created_ms);
+    return gln_statement_insert(&s, NULL);
+}
+
+gln_status gln_store_ledger(gln_store *store, int64_t project_id, int64_t before_id, size_t limit, gln_ledger_fn fn,
+                            void *context)
+{
+    gln_statement s;
+    gln_ledger_row row;
+    gln_statement_open(&s, store,
+                       "SELECT id, project_id, batch_id, image_id, kind, note, amount_micros, seconds, created_ms FROM ledger"
+                       " WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                       "listing the ledger");
+    gln_bind_int(&s, project_id);
+    gln_bind_before(&s, before_id);
+    gln_bind_count(&s, limit);
+    gln_status st = GLN_OK;
+    while (st == GLN_OK && gln_statement_next(&s)) {
+        row = (gln_ledger_row){
+            .id = gln_column_int(&s, 0),
+            .project_id = gln_column_int(&s, 1),
+            .batch_id = gln_column_int(&s, 2),
+            .image_id = gln_column_int(&s, 3),
+            .kind = gln_column_text(&s, 4),
+            .note = gln_column_text(&s, 5),
+            .amount_micros = gln_column_int(&s, 6),
+            .seconds = gln_column_real(&s, 7, 0),
+            .created_ms = gln_column_int(&s, 8),
+        };
+        st = fn(context, &row);
+    }
+    return gln_statement_close(&s, st);
+}
+
+gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_ledger_totals *out)
+{
+    gln_statement s;
+    *out = (gln_ledger_totals){ 0 };
+    /* The index ledger_by_item holds the rows grouped already: no sorting. */
+    gln_statement_open(&s, store,
+                       "SELECT sum(CASE WHEN settled THEN 0 ELSE reserved - gone END), sum(charged),"
+                       " sum(CASE WHEN settled THEN 0 ELSE reserved_s - gone_s END), sum(charged_s) FROM ("
+                       "SELECT sum(amount_micros) FILTER (WHERE kind = 'charge') AS charged,"
+                       " sum(seconds) FILTER (WHERE kind = 'charge') AS charged_s,"
+                       " coalesce(sum(amount_micros) FILTER (WHERE kind = 'reserve'), 0) AS reserved,"
+                       " coalesce(sum(seconds) FILTER (WHERE kind = 'reserve'), 0) AS reserved_s,"
+                       " coalesce(sum(amount_micros) FILTER (WHERE kind <> 'reserve'), 0) AS gone,"
+                       " coalesce(sum(seconds) FILTER (WHERE kind <> 'reserve'), 0) AS gone_s,"
+                       " image_id IS NOT NULL AND max(kind = 'reserve') AND max(kind <> 'reserve') AS settled"
+                       " FROM ledger INDEXED BY ledger_by_item WHERE project_id = ? GROUP BY batch_id, image_id)",
+                       "summing up the ledger");
+    gln_bind_int(&s, project_id);
+    if (gln_statement_next(&s)) {
+        out->reserved_micros = gln_column_int(&s, 0);
+        out->charged_micros = gln_column_int(&s, 1);
+        out->reserved_s = gln_column_real(&s, 2, 0);
+        out->charged_s = gln_column_real(&s, 3, 0);
+    }
+    return gln_statement_close(&s, GLN_OK);
+}
