@@ -2,16 +2,24 @@
  * The vectors file: embeddings on disk as append-only float16 rows, memory-mapped for reading. One file a
  * backbone (and precision). Used by the engine; index and sampler see it as a gln_embeddings view.
  *
- *     header   4096 bytes: magic "GLNVEC1\0", format version, d, stride, identity of the backbone, checksum
+ *     header   4096 bytes: magic "GLNVEC1\0", format version (u32), d (u32), stride (u64), identity of the backbone
+ *              (32 bytes), zeros, and in the last 8 bytes XXH3 of all before
  *     row r    d binary16 numbers, zero padding to a multiple of 16 bytes, then a trailer of 16 bytes:
- *              image id (u64) and XXH3 of the row's numbers and id (u64); all little-endian
+ *              image id (u64) and XXH3 of all before it in the row (u64); all little-endian
+ *
+ *     gln_vectors *vectors = NULL;
+ *     st = gln_vectors_open(&vectors, path, 1280, identity, n_committed);
+ *     st = gln_vectors_append(vectors, rows, image_ids, n, &first);
+ *     st = gln_vectors_sync(vectors);                               // then the database commits
+ *     gln_embeddings pool = gln_vectors_view(vectors);
  *
  * A row counts only once the database has committed it: open with the committed count, and a longer file is cut
  * there, a shorter or damaged one is GLN_E_CORRUPT. Checksums are kept per row, not per block, so that an append
  * never rewrites bytes that were acknowledged, and any row can be checked alone (0.6% of the size at d = 1280).
  *
  * Threads: one appender at a time; views may be read at any time, and stay valid until gln_vectors_close: the
- * mapping only ever grows at its end.
+ * mapping never moves. Processes: the caller holds the lock of the data directory; a file that another process
+ * shortens under a view ends this one with SIGBUS, as any mapping does.
  */
 #ifndef GLN_INDEX_VECTORS_H
 #define GLN_INDEX_VECTORS_H
@@ -26,12 +34,13 @@
 typedef struct gln_vectors gln_vectors;
 
 #define GLN_VECTORS_IDENTITY_BYTES 32
+#define GLN_VECTORS_MAX_DIMENSION 65536
 
 /*
  * Opens `path`, or creates it when it is absent and n_committed is 0. `identity` is the backbone's (manifest, weights
  * and precision); a file of another one is GLN_E_CONFLICT. Rows beyond n_committed are cut off (a torn tail, or rows
  * whose commit never came). The last rows' checksums are verified at open, all of them by gln_vectors_verify.
- * identity NULL and d 0 open an existing file whatever it holds.
+ * identity NULL and d 0 open an existing file whatever it holds (GLN_E_NOT_FOUND without one).
  * Errors: GLN_E_CORRUPT (bad header, fewer rows than committed, a damaged row: the sentence names it), GLN_E_IO.
  */
 gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
@@ -47,7 +56,8 @@ gln_status gln_vectors_append(gln_vectors *vectors, const float *rows, const int
                               size_t *out_first);
 gln_status gln_vectors_sync(gln_vectors *vectors);
 
-/* Cuts the file back to its first n rows: what a transaction that failed had appended. Views of those rows stay valid. */
+/* Cuts the file back to its first n rows: what a transaction that failed had appended. Views of
+   those n rows stay valid; one that covers more must not be read any longer. */
 gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n);
 
 /* The identity in the file's header, GLN_VECTORS_IDENTITY_BYTES long. Borrowed. */
