@@ -1,0 +1,85 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+static const gln_usage usage = {
+    "ingest", "PATH...",
+    "Embeds the photos at or below PATH. Files that were taken before and did not change are passed over; a bad file is\n"
+    "refused by name and the rest goes on. Ctrl-C stops it; the next ingest goes on from there.",
+    "  gleaner ingest ~/photos\n",
+};
+
+enum { MAX_SHOWN = 20 };
+
+static gln_status print_refusal(void *context, const gln_refusal_row *row)
+{
+    int64_t run_id = *(int64_t *)context;
+    if (row->run_id == run_id) printf("  refused: %s\n", row->reason);
+    return GLN_OK;
+}
+
+static void print_text(gln_session *session, gln_ingest_summary *s)
+{
+    char found[32], added[32], duplicates[32], unchanged[32], refused[32];
+    printf("%s files found: %s new images, %s more names of known images, %s unchanged, %s refused\n",
+           gln_thousands(found, (long long)s->n_found), gln_thousands(added, (long long)s->n_added),
+           gln_thousands(duplicates, (long long)s->n_duplicates), gln_thousands(unchanged, (long long)s->n_unchanged),
+           gln_thousands(refused, (long long)s->n_refused));
+    if (s->n_unreadable != 0) printf("%zu folders or links could not be read\n", s->n_unreadable);
+    if (s->n_added != 0) printf("%.1f images a second, %.1f s in all\n", s->images_per_second, s->seconds);
+    gln_store *reader = NULL;
+    if (s->n_refused == 0 || gln_engine_reader_take(session->engine, &reader) != GLN_OK) return;
+    gln_store_refusals(reader, session->project_id, NULL, s->n_refused <= MAX_SHOWN ? 100000 : MAX_SHOWN, print_refusal,
+                       &s->run_id);
+    if (s->n_refused > MAX_SHOWN) printf("  ... and more: GET /v1/projects/%s/refusals has them all\n", session->project);
+    gln_engine_reader_give(session->engine, reader);
+}
+
+static void print_json(const gln_session *session, const gln_ingest_summary *s)
+{
+    gln_json *json = gln_json_object();
+    gln_json_set_string(json, "project", session->project);
+    gln_json_set_number(json, "run", (double)s->run_id);
+    gln_json_set_number(json, "found", (double)s->n_found);
+    gln_json_set_number(json, "unchanged", (double)s->n_unchanged);
+    gln_json_set_number(json, "added", (double)s->n_added);
+    gln_json_set_number(json, "duplicates", (double)s->n_duplicates);
+    gln_json_set_number(json, "refused", (double)s->n_refused);
+    gln_json_set_number(json, "unreadable", (double)s->n_unreadable);
+    gln_json_set_number(json, "seconds", s->seconds);
+    gln_json_set_number(json, "images_per_second", s->images_per_second);
+    gln_print_json(json);
+}
+
+int gln_command_ingest(int argc, char **argv)
+{
+    gln_common_options o = {0};
+    bool strict = false, quiet = false;
+    const gln_option options[] = {
+        GLN_DATA_OPTION(o),
+        GLN_PROJECT_OPTION(o),
+        {"strict", 0, GLN_OPTION_FLAG, &strict, NULL, "exit with 3 when a file was refused"},
+        {"quiet", 'q', GLN_OPTION_FLAG, &quiet, NULL, "no progress"},
+        GLN_JSON_OPTION(o),
+        {0}};
+    size_t n_rest = 0;
+    char **rest = NULL;
+    int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
+    if (code >= 0) return code;
+    if (n_rest == 0) return gln_usage_error(&usage, "name at least one folder or file");
+
+    gln_session session;
+    gln_ingest_summary summary;
+    gln_status st = gln_session_open(&session, &o, true);
+    if (st != GLN_OK) return gln_failed("ingest", st);
+    gln_ingest_request request = {.project_id = session.project_id, .roots = (const char *const *)rest, .n_roots = n_rest};
+    gln_watch watch = gln_session_watch();
+    st = gln_engine_ingest(session.engine, &request, quiet ? NULL : &watch, &summary);
+    if (st == GLN_OK && o.json) print_json(&session, &summary);
+    else if (st == GLN_OK) print_text(&session, &summary);
+    code = st != GLN_OK ? gln_failed("ingest", st) : strict && summary.n_refused != 0 ? GLN_EXIT_PARTIAL : GLN_EXIT_OK;
+    if (st == GLN_E_CANCELLED)
+        fprintf(stderr, "%zu new images are in; the same command goes on from there\n", summary.n_added);
+    gln_session_close(&session);
+    return code;
+}
