@@ -123,3 +123,16 @@ gln_status gln_store_batch_item_set(gln_store *store, int64_t batch_id, int64_t 
         return gln_fail(GLN_E_NOT_FOUND, "batch %lld has no position %lld", (long long)batch_id, (long long)position);
     return st;
 }
+
+gln_status gln_store_leased_images(gln_store *store, int64_t project_id, gln_id_fn fn, void *context)
+{
+    gln_statement s;
+    gln_statement_open(&s, store,
+                       "SELECT i.image_id FROM batch b JOIN batch_item i ON i.batch_id = b.id AND i.state = 'leased'"
+                       " WHERE b.project_id = ? AND b.state = 'leased' ORDER BY i.image_id",
+                       "listing leased images");
+    gln_bind_int(&s, project_id);
+    gln_status st = GLN_OK;
+    while (st == GLN_OK && gln_statement_next(&s)) st = fn(context, gln_column_int(&s, 0));
+    return gln_statement_close(&s, st);
+}

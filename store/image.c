@@ -14,9 +14,10 @@ gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64
 {
     gln_statement s;
     gln_statement_open(&s, store,
-                       "INSERT INTO image (project_id, sha256, format, width, height, n_bytes, vector_row, created_ms, run_id)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                       "INSERT INTO image (id, project_id, sha256, format, width, height, n_bytes, vector_row, created_ms, run_id)"
+                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                        "adding an image");
+    gln_bind_id(&s, row->id);
     gln_bind_int(&s, row->project_id);
     gln_bind_blob(&s, row->sha256, sizeof row->sha256);
     gln_bind_text(&s, row->format);
@@ -31,6 +32,13 @@ gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64
         return gln_fail(GLN_E_CONFLICT, "the project has this image already, or another one with vector row %lld",
                         (long long)row->vector_row);
     return st;
+}
+
+gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id)
+{
+    gln_statement s;
+    gln_statement_open(&s, store, "SELECT ifnull(max(id), 0) + 1 FROM image", "choosing an image id");
+    return gln_statement_int(&s, out_id);
 }
 
 gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t *out_id)
