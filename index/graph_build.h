@@ -1,0 +1,23 @@
+/* Inside index/ only: making a graph, and the two ways of filling one. */
+#ifndef GLN_INDEX_GRAPH_BUILD_H
+#define GLN_INDEX_GRAPH_BUILD_H
+
+#include "index/neighbours.h"
+#include "index/topk.h"
+
+/* A graph whose arrays are not filled yet. Errors: GLN_E_LIMIT, GLN_E_MEMORY. */
+gln_status gln_graph_create(gln_graph **out, size_t n, size_t k);
+
+/* Every pair of rows (exact.c). */
+gln_status gln_graph_exact(gln_graph *graph, const gln_embeddings *view, gln_pool *threads, gln_progress *progress);
+
+/* Pairs that share inverted lists (lists.c). `*worth_it` false, and nothing done, when so many lists would have to be
+   probed for the recall wanted that comparing every pair is cheaper. */
+gln_status gln_graph_lists(gln_graph *graph, bool *worth_it, const gln_embeddings *view,
+                           const gln_graph_options *options, gln_pool *threads, gln_progress *progress);
+
+/* As gln_nearest, on these threads, and able to stop. */
+gln_status gln_nearest_on(gln_pool *threads, uint32_t *neighbour, float *similarity, const gln_embeddings *pool,
+                          const float *queries, size_t n_queries, size_t k, const gln_progress *progress);
+
+#endif
