@@ -1,9 +1,6 @@
 /*
- * The ledger: what was reserved at a lease, charged at a return, refunded at a release or an expiry. Entries are only ever added.
- *
- * What is still reserved. An entry of one image says all about that image in that batch: once it is charged or refunded nothing
- * of its reservation is left, even when a label took other seconds than were reserved for it. Entries without an image (a whole
- * batch reserved in one sum) are counted as amounts: what was reserved less what was charged and refunded.
+ * The ledger: what was reserved at a lease, charged at a return, refunded at a return, a release or an expiry. Entries are only
+ * ever added. A charge comes with the refund of what had been reserved for it, so plain sums say everything.
  */
 #include "store/statement.h"
 
@@ -59,18 +56,11 @@ gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_led
 {
     gln_statement s;
     *out = (gln_ledger_totals){ 0 };
-    /* The index ledger_by_item holds the rows grouped already: no sorting. */
     gln_statement_open(&s, store,
-                       "SELECT sum(CASE WHEN settled THEN 0 ELSE reserved - gone END), sum(charged),"
-                       " sum(CASE WHEN settled THEN 0 ELSE reserved_s - gone_s END), sum(charged_s) FROM ("
-                       "SELECT sum(amount_micros) FILTER (WHERE kind = 'charge') AS charged,"
-                       " sum(seconds) FILTER (WHERE kind = 'charge') AS charged_s,"
-                       " coalesce(sum(amount_micros) FILTER (WHERE kind = 'reserve'), 0) AS reserved,"
-                       " coalesce(sum(seconds) FILTER (WHERE kind = 'reserve'), 0) AS reserved_s,"
-                       " coalesce(sum(amount_micros) FILTER (WHERE kind <> 'reserve'), 0) AS gone,"
-                       " coalesce(sum(seconds) FILTER (WHERE kind <> 'reserve'), 0) AS gone_s,"
-                       " image_id IS NOT NULL AND max(kind = 'reserve') AND max(kind <> 'reserve') AS settled"
-                       " FROM ledger INDEXED BY ledger_by_item WHERE project_id = ? GROUP BY batch_id, image_id)",
+                       "SELECT sum(CASE kind WHEN 'reserve' THEN amount_micros WHEN 'refund' THEN -amount_micros ELSE 0 END),"
+                       " sum(CASE kind WHEN 'charge' THEN amount_micros ELSE 0 END),"
+                       " sum(CASE kind WHEN 'reserve' THEN seconds WHEN 'refund' THEN -seconds ELSE 0 END),"
+                       " sum(CASE kind WHEN 'charge' THEN seconds ELSE 0 END) FROM ledger WHERE project_id = ?",
                        "summing up the ledger");
     gln_bind_int(&s, project_id);
     if (gln_statement_next(&s)) {
