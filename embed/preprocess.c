@@ -1,0 +1,88 @@
+/*
+ * From an image to what a backbone was trained on: what torchvision and timm call Resize, CenterCrop, ToTensor and Normalize,
+ * in one step.
+ *
+ * CROP there means: shorter side to S = floor(side / crop_share), the longer one in proportion, rounded down; then the
+ * central side x side, its corner at half the difference, rounded half to even. Here the crop is taken back to the image
+ * first, as a box, and only that box is resized. The filter reads beyond the box as it would read beyond the crop, so
+ * the pixels are the same but for the single precision of the box.
+ */
+#include "embed/backbone.h"
+
+#include "common/memory.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+
+/* Larger inputs than this no backbone takes. */
+enum { MAX_INPUT_SIDE = 4096 };
+
+/* How much larger than its target a decoder's image has to be; measured, see gln_preprocess_needs. */
+enum { SPARE = 2 };
+
+static size_t resized_side(const gln_preprocess *preprocess)
+{
+    if (preprocess->fit == GLN_FIT_STRETCH) return preprocess->side;
+    return (size_t)floor((double)preprocess->side / preprocess->crop_share);
+}
+
+static gln_status check(const gln_preprocess *preprocess)
+{
+    if (preprocess->side == 0 || preprocess->side > MAX_INPUT_SIDE)
+        return gln_fail(GLN_E_ARGUMENT, "an input of %zu pixels a side; 1 to %d are possible", preprocess->side,
+                        (int)MAX_INPUT_SIDE);
+    if (preprocess->fit == GLN_FIT_CROP && !(preprocess->crop_share >= 0.01 && preprocess->crop_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "a crop of %g of the shorter side; 0.01 to 1 is possible", preprocess->crop_share);
+    for (size_t c = 0; c < 3; c++)
+        if (!(preprocess->std[c] > 0) || !isfinite(preprocess->std[c]) || !isfinite(preprocess->mean[c]))
+            return gln_fail(GLN_E_ARGUMENT, "channel %zu has mean %g and standard deviation %g", c,
+                            (double)preprocess->mean[c], (double)preprocess->std[c]);
+    return GLN_OK;
+}
+
+/* Where the central `side` of an axis of `resized` pixels begins and ends in an axis of `n` pixels. */
+static void crop_box(double *start, double *length, size_t side, size_t resized, size_t n)
+{
+    size_t spare = resized - side, begin = spare / 2;
+    if (spare % 2 == 1 && begin % 2 == 1) begin++; /* half to even */
+    double scale = (double)n / (double)resized;
+    *start = (double)begin * scale;
+    *length = (double)side * scale;
+}
+
+gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image)
+{
+    gln_status st = check(preprocess);
+    if (st != GLN_OK) return st;
+    double x = 0, y = 0, w = (double)image->width, h = (double)image->height;
+    size_t side = preprocess->side;
+    if (preprocess->fit == GLN_FIT_CROP) {
+        /* Proportions are the original's where it is known: scaled decoding rounds the sides. */
+        bool decoded = image->original_width != 0 && image->original_height != 0;
+        size_t width = decoded ? image->original_width : image->width;
+        size_t height = decoded ? image->original_height : image->height;
+        bool wide = width >= height;
+        size_t shorter = resized_side(preprocess);
+        size_t longer = shorter * (wide ? width : height) / (wide ? height : width);
+        crop_box(&x, &w, side, wide ? longer : shorter, image->width);
+        crop_box(&y, &h, side, wide ? shorter : longer, image->height);
+    }
+
+    uint8_t *rgb = NULL;
+    if ((st = gln_alloc_raw(&rgb, side * side, 3, "resized image")) != GLN_OK) return st;
+    if ((st = gln_image_resize(rgb, side, side, image, preprocess->filter, x, y, w, h)) != GLN_OK) goto cleanup;
+    float scale[3], offset[3];
+    for (size_t c = 0; c < 3; c++) {
+        scale[c] = 1.0f / (255.0f * preprocess->std[c]);
+        offset[c] = -preprocess->mean[c] / preprocess->std[c];
+    }
+    gln_kernels()->rgb_to_planes(input, rgb, side * side, scale, offset);
+cleanup:
+    gln_free(rgb);
+    return st;
+}
+
+size_t gln_preprocess_needs(const gln_preprocess *preprocess)
+{
+    return check(preprocess) == GLN_OK ? SPARE * resized_side(preprocess) : 0;
+}
