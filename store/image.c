@@ -81,8 +81,7 @@ gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, vo
     gln_statement s;
     gln_image_row row;
     gln_statement_open(&s, store,
-                       "SELECT " GLN_IMAGE_COLUMNS " FROM image i" GLN_IMAGE_LEFT_LABEL GLN_IMAGE_LEFT_SAMPLING
-                       GLN_IMAGE_LEFT_LEASE " WHERE i.id = ?",
+                       "SELECT " GLN_IMAGE_COLUMNS " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.id = ?",
                        "reading an image");
     gln_bind_int(&s, id);
     gln_status st = GLN_OK;
@@ -128,8 +127,7 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
     size_t capacity = 0, n_bytes = 0;
     gln_statement_open(&s, store,
                        "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability"
-                       " FROM image i" GLN_IMAGE_LEFT_LABEL GLN_IMAGE_LEFT_SAMPLING GLN_IMAGE_LEFT_LEASE
-                       " WHERE i.project_id = ? ORDER BY i.vector_row",
+                       " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.project_id = ? ORDER BY i.vector_row",
                        "reading the pool");
     gln_bind_int(&s, project_id);
     gln_status st = GLN_OK;

@@ -35,11 +35,16 @@ static void append_filter(gln_strbuf *sql, const gln_image_filter *filter, bool 
     else if (by_label) gln_strbuf_append(sql, " FROM label l CROSS JOIN image i ON i.id = l.image_id");
     else if (by == BY_LEASE) gln_strbuf_append(sql, " FROM batch_item b CROSS JOIN image i ON i.id = b.image_id");
     else gln_strbuf_append(sql, " FROM image i INDEXED BY image_by_project");
-    if (!by_label && (all_columns || filter->class_id != 0 || filter->labelled != GLN_ANY))
-        gln_strbuf_append(sql, GLN_IMAGE_LEFT_LABEL);
-    if (!by_sampling && (all_columns || filter->cluster_id != 0 || filter->predicted_class_id != 0))
-        gln_strbuf_append(sql, GLN_IMAGE_LEFT_SAMPLING);
-    if (by != BY_LEASE && (all_columns || filter->leased != GLN_ANY)) gln_strbuf_append(sql, GLN_IMAGE_LEFT_LEASE);
+
+    /* What a filter needs is joined by CROSS JOIN too: SQLite makes such a left join an inner one, and moves it to the front. */
+    bool needs_label = filter->class_id != 0 || filter->labelled == GLN_YES;
+    bool needs_sampling = filter->cluster_id != 0 || filter->predicted_class_id != 0;
+    if (!by_label && needs_label) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_LABEL);
+    else if (!by_label && (all_columns || filter->labelled == GLN_NO)) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LABEL);
+    if (!by_sampling && needs_sampling) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_SAMPLING);
+    else if (!by_sampling && all_columns) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_SAMPLING);
+    if (by != BY_LEASE && filter->leased == GLN_YES) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_LEASE);
+    else if (by != BY_LEASE && (all_columns || filter->leased == GLN_NO)) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LEASE);
 
     gln_strbuf_printf(sql, " WHERE i.project_id = ?1 AND %s > ?2", drives);
     if (by_sampling) gln_strbuf_append(sql, " AND s.project_id = ?1");
@@ -49,7 +54,6 @@ static void append_filter(gln_strbuf *sql, const gln_image_filter *filter, bool 
     if (filter->class_id != 0) gln_strbuf_append(sql, " AND l.class_id = ?4");
     if (filter->predicted_class_id != 0) gln_strbuf_append(sql, " AND s.predicted_class_id = ?5");
     if (filter->representative_id != 0) gln_strbuf_append(sql, " AND s.representative_id = ?6");
-    if (filter->labelled == GLN_YES && !by_label) gln_strbuf_append(sql, " AND l.id IS NOT NULL");
     if (filter->labelled == GLN_NO) gln_strbuf_append(sql, " AND l.id IS NULL");
     if (filter->leased == GLN_NO) gln_strbuf_append(sql, " AND b.batch_id IS NULL");
     if (filter->path_contains != NULL)

@@ -12,10 +12,11 @@
     " l.class_id, s.cluster_id, s.representative_id, s.predicted_class_id, s.runner_up_class_id,"                     \
     " s.p_predicted, s.p_runner_up, b.batch_id"
 
-/* Left joins keep the image when it has no label, was not sampled, or is free. */
-#define GLN_IMAGE_LEFT_LABEL " LEFT JOIN label l ON l.image_id = i.id AND l.ended_ms IS NULL"
-#define GLN_IMAGE_LEFT_SAMPLING " LEFT JOIN sampling s ON s.image_id = i.id"
-#define GLN_IMAGE_LEFT_LEASE " LEFT JOIN batch_item b ON b.image_id = i.id AND b.state = 'leased'"
+/* After "LEFT JOIN", which keeps the image when it has no label, was not sampled, or is free; or after "CROSS JOIN". */
+#define GLN_IMAGE_LABEL "label l ON l.image_id = i.id AND l.ended_ms IS NULL"
+#define GLN_IMAGE_SAMPLING "sampling s ON s.image_id = i.id"
+#define GLN_IMAGE_LEASE "batch_item b ON b.image_id = i.id AND b.state = 'leased'"
+#define GLN_IMAGE_LEFT_JOINS " LEFT JOIN " GLN_IMAGE_LABEL " LEFT JOIN " GLN_IMAGE_SAMPLING " LEFT JOIN " GLN_IMAGE_LEASE
 
 /* Strings are borrowed from the statement. */
 void gln_image_row_read(gln_statement *s, gln_image_row *row);

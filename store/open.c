@@ -3,7 +3,7 @@
  *
  * Nothing is written before the file is known to be ours: an existing database with tables and without our application id is
  * somebody else's. What opening looks at takes the same time for any size: SQLite compares the file's length with its header and
- * parses the schema, and we touch the root page of every table and index. A page damaged further down is found when it is read
+ * parses the schema; we look for a torn last page and touch the root of every table. A page damaged further down is found when it is read
  * (every page's cells are checked, cell_size_check) or by gln_store_check. SQLite keeps no checksums of contents: a flipped bit
  * inside a text is seen by nobody.
  *
@@ -16,8 +16,10 @@
 #include "common/memory.h"
 #include "store/migrate.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BUSY_MS = 10000 };
 
@@ -62,7 +64,29 @@ static gln_status identify(gln_store *store, bool *out_fresh)
     return gln_fail(GLN_E_CORRUPT, "%s: a database, but not one of gleaner", store->path);
 }
 
-/* Reads one entry of every table: the root page of each b-tree must exist and be of the right kind. */
+/*
+ * Whether the file holds as many bytes as it has pages. SQLite compares whole pages only, and fills the torn last one with zeros. While
+ * the WAL has content a short file is right: the pages are in there. Asked in this order, a writer beside us changes nothing: pages
+ * that the WAL has given up are in the file.
+ */
+static gln_status check_length(gln_store *store)
+{
+    int64_t n_pages = 0, page_bytes = 0;
+    struct stat wal, file;
+    char wal_path[GLN_PATH_MAX];
+    gln_status st = ask(store, "PRAGMA page_count", &n_pages);
+    if (st == GLN_OK) st = ask(store, "PRAGMA page_size", &page_bytes);
+    if (st != GLN_OK) return st;
+    int n = snprintf(wal_path, sizeof wal_path, "%s-wal", store->path);
+    if (n < 0 || (size_t)n >= sizeof wal_path) return gln_fail(GLN_E_LIMIT, "path too long: %.100s...", store->path);
+    if (stat(wal_path, &wal) == 0 && wal.st_size > 0) return GLN_OK;
+    if (stat(store->path, &file) != 0) return gln_fail_errno(errno, "%s", store->path);
+    if (file.st_size / page_bytes >= n_pages) return GLN_OK;
+    return gln_fail(GLN_E_CORRUPT, "%s: cut off: %lld bytes of %lld; restore it from a backup", store->path,
+                    (long long)file.st_size, (long long)(n_pages * page_bytes));
+}
+
+/* Reads one entry of every table: its root page must exist and be of the right kind. */
 static gln_status touch_tables(gln_store *store)
 {
     gln_statement s;
@@ -144,6 +168,7 @@ gln_status gln_store_open(gln_store **out, const char *path, gln_store_mode mode
     bool fresh = false;
     if ((st = configure(store)) != GLN_OK) goto cleanup;
     if ((st = identify(store, &fresh)) != GLN_OK) goto cleanup;
+    if (!fresh && (st = check_length(store)) != GLN_OK) goto cleanup;
     st = mode == GLN_STORE_WRITE ? open_for_writing(store, fresh) : open_for_reading(store, fresh);
     if (st != GLN_OK) goto cleanup;
     *out = store;
