@@ -38,6 +38,7 @@ static void print_help(FILE *out)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error of the write, not the end */
     if (getenv("GLEANER_DEBUG") != NULL) gln_log_set_level(GLN_LOG_DEBUG);
     if (argc < 2) {
         print_help(stderr);

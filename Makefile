@@ -1,0 +1,48 @@
+# The short way to everything: each target does all the set-up that it needs.
+#
+#   make run [IMAGES=folder] [SERVE=0]   photos in, a first batch out, then the dashboard (see tools/run.sh)
+#   make check                           every test
+#   make bench                           measurements, beside the same work done with other tools (see bench/README.md)
+#   make asan | tsan                     the tests under sanitizers
+#   make clean                           deletes build/ (set-up is kept outside, see tools/setup.sh)
+
+DEPS := $(or $(GLN_DEPS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gleaner/deps)
+export GLN_DEPS := $(DEPS)
+JOBS ?= $(shell nproc)
+PYTHON := $(DEPS)/python/bin/python3
+CONFIGURE = cmake --preset $(1) -DGLN_DEPS="$(DEPS)" $(if $(CI),-DGLN_WERROR=ON) $(2) > build/$(1).configure.log || { tail -n 30 build/$(1).configure.log; exit 1; }
+
+.PHONY: all run check bench asan tsan setup setup-check build clean
+all: build
+
+setup:
+	@tools/setup.sh run
+
+setup-check:
+	@tools/setup.sh check
+
+build: setup
+	@mkdir -p build
+	@$(call CONFIGURE,release,-DGLN_TESTS=OFF)
+	@cmake --build --preset release -j $(JOBS)
+
+run: build
+	@tools/run.sh build/release/cli/gleaner
+
+check: setup-check
+	@mkdir -p build
+	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
+	@cmake --build --preset release -j $(JOBS)
+	@cd build/release && ctest --output-on-failure -j $(JOBS)
+
+asan tsan: setup-check
+	@mkdir -p build
+	@$(call CONFIGURE,$@,-DGLN_PYTHON="$(PYTHON)")
+	@cmake --build --preset $@ -j $(JOBS)
+	@cd build/$@ && ctest --output-on-failure -LE 'web|peer'
+
+bench: setup-check build
+	@bench/run.sh build/release
+
+clean:
+	rm -rf build

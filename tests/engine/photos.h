@@ -1,0 +1,31 @@
+/* A folder of small JPEG photos that the engine's tests make themselves: three kinds that any backbone tells apart. */
+#ifndef GLN_TESTS_ENGINE_PHOTOS_H
+#define GLN_TESTS_ENGINE_PHOTOS_H
+
+#include "engine/engine.h"
+#include "tests/support/support.h"
+
+/* Writes n_each photos of each kind to folder/stripes, folder/discs, folder/noise. The same seed gives the same bytes. */
+void gln_photos_make(const char *folder, size_t n_each, uint64_t seed);
+
+/* The manifest of the default backbone; false, with the skip noted, where set-up has not put it. */
+bool gln_photos_backbone(char out[GLN_PATH_MAX]);
+
+/* A data directory with project "p", classes stripes, discs, noise at a price of 0.10 and 6 seconds, and the photos
+   ingested. */
+typedef struct gln_pool_fixture {
+    char data[GLN_PATH_MAX], photos[GLN_PATH_MAX];
+    gln_engine *engine;
+    int64_t project_id;
+} gln_pool_fixture;
+bool gln_pool_fixture_make(gln_pool_fixture *f, size_t n_each);
+void gln_pool_fixture_ingest(gln_pool_fixture *f, gln_ingest_summary *summary);
+void gln_pool_fixture_resample(gln_pool_fixture *f, gln_resample_summary *summary);
+void gln_pool_fixture_reopen(gln_pool_fixture *f);
+
+/* The class that a photo's folder says. */
+const char *gln_photos_class(const char *path);
+
+TCase *gln_batches_tests(void);
+
+#endif
