@@ -193,7 +193,7 @@ START_TEST(open__damaged_or_missing_files_are_said_and_nothing_is_written)
 {
     gln_pool_fixture f;
     gln_ingest_summary s;
-    char path[GLN_PATH_MAX], moved[GLN_PATH_MAX + 8];
+    char path[GLN_PATH_MAX], moved[GLN_PATH_MAX + 16];
     struct stat before, after;
     if (!gln_pool_fixture_make(&f, 4)) return;
     gln_pool_fixture_ingest(&f, &s);
@@ -246,7 +246,7 @@ START_TEST(thumbnail__is_made_again_when_it_is_gone)
     gln_ingest_summary s;
     unsigned char *first = NULL, *second = NULL;
     size_t n_first = 0, n_second = 0;
-    char command[GLN_PATH_MAX + 16];
+    char command[2 * GLN_PATH_MAX + 32];
     if (!gln_pool_fixture_make(&f, 1)) return;
     gln_pool_fixture_ingest(&f, &s);
     gln_ok(gln_engine_thumbnail(f.engine, 1, &first, &n_first));

@@ -5,16 +5,24 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* Tests run in processes of their own: what they skip is told to the parent through a file. */
 static char skipped_path[] = "/tmp/gln-skipped-XXXXXX";
 
-static char folders[16][GLN_PATH_MAX];
-static size_t n_folders;
-static pid_t folders_owner;
+/* One folder for the whole program, made before the first test forks and removed after the last one ended. */
+static char scratch[GLN_PATH_MAX];
+
+static void make_scratch(void)
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(scratch, sizeof scratch, "%s/gln-test-XXXXXX", base != NULL && base[0] != 0 ? base : "/tmp");
+    if (mkdtemp(scratch) == NULL) {
+        fprintf(stderr, "cannot make a scratch folder %s\n", scratch);
+        exit(EXIT_FAILURE);
+    }
+}
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
 {
@@ -24,23 +32,10 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-static void remove_folders(void)
-{
-    if (folders_owner != getpid()) return;
-    for (size_t i = 0; i < n_folders; i++) nftw(folders[i], remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 void gln_test_folder(char out[GLN_PATH_MAX])
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(out, GLN_PATH_MAX, "%s/gln-test-XXXXXX", base != NULL && base[0] != 0 ? base : "/tmp");
+    ck_assert_int_eq(gln_path_join(out, scratch, "XXXXXX"), GLN_OK);
     ck_assert_msg(mkdtemp(out) != NULL, "cannot make a scratch folder %s", out);
-    if (folders_owner != getpid()) {
-        folders_owner = getpid();
-        n_folders = 0;
-        atexit(remove_folders);
-    }
-    if (n_folders < sizeof folders / sizeof folders[0]) snprintf(folders[n_folders++], GLN_PATH_MAX, "%s", out);
 }
 
 void gln_test_skip(const char *what)
@@ -61,10 +56,12 @@ int gln_test_main(Suite *suite)
 {
     int fd = mkstemp(skipped_path);
     if (fd >= 0) close(fd);
+    make_scratch();
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int n_run = srunner_ntests_run(runner), n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 
     int n_skipped = 0;
     char line[512];

@@ -39,7 +39,7 @@ int gln_test_main(Suite *suite);
 #define gln_message_has(part)                                                                                         \
     ck_assert_msg(strstr(gln_message(), (part)) != NULL, "the sentence \"%s\" lacks \"%s\"", gln_message(), (part))
 
-/* A new empty folder below $TMPDIR, removed when the process ends. */
+/* A new empty folder below $TMPDIR, removed when the test program ends. */
 void gln_test_folder(char out[GLN_PATH_MAX]);
 
 /* Says which data is missing, by name. */
