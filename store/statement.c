@@ -217,9 +217,21 @@ static gln_status fail_constraint(gln_store *store, int rc, const char *doing)
     }
 }
 
+/* The system's own error number; a failed COMMIT leaves it only in the file it happened in, the WAL or the database. */
+static int system_error(gln_store *store)
+{
+    int code = store->db != NULL ? sqlite3_system_errno(store->db) : 0;
+    sqlite3_file *wal = NULL;
+    if (store->db == NULL || code != 0) return code;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (wal != NULL && wal->pMethods != NULL) wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &code);
+    if (code == 0) sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &code);
+    return code;
+}
+
 gln_status gln_store_fail(gln_store *store, int rc, const char *doing)
 {
-    int system = store->db != NULL ? sqlite3_system_errno(store->db) : 0;
+    int system = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN ? system_error(store) : 0;
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return gln_fail(GLN_E_DISK_FULL, "%s: no space left for %s; free some, nothing was half-written", doing, store->path);
