@@ -1,0 +1,296 @@
+"""The command line, end to end, on real photos: Debian's Tux Paint stamps, whose folders say what is on them.
+
+Runs the built program in scratch folders. Reports "skipped" (77) where the stamps or the backbone are missing.
+"""
+
+import csv
+import json
+import math
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+STAMPS = "/usr/share/tuxpaint/stamps"
+GLEANER = os.path.join(os.environ.get("GLN_BINARY_DIR", "build/release"), "cli", "gleaner")
+BACKBONE = os.path.join(os.environ.get("GLN_DEPS", os.path.expanduser("~/.cache/gleaner/deps")),
+                        "backbones", "efficientnet-lite0.json")
+FOLDERS = ["animals", "food", "household", "plants", "space", "vehicles"]
+
+
+def gleaner(*arguments, data=None, check=0, env=None):
+    """Runs the program; fails the test unless it ends with `check` (None: any)."""
+    command = [GLEANER, arguments[0]] + (["--data", data] if data else []) + [str(a) for a in arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
+    if check is not None and done.returncode != check:
+        raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def as_json(*arguments, data=None):
+    return json.loads(gleaner(*arguments, "--json", data=data).stdout)
+
+
+class Scratch(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="gleaner-cli-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.data = os.path.join(self.folder, "data")
+
+    def photos(self, n_each, folders=FOLDERS):
+        """Copies of stamps, n_each of every folder; returns the folder."""
+        root = os.path.join(self.folder, "photos")
+        for name in folders:
+            found = sorted(os.path.join(base, f) for base, _, files in os.walk(os.path.join(STAMPS, name))
+                           for f in files if f.endswith(".png"))
+            os.makedirs(os.path.join(root, name), exist_ok=True)
+            for i, path in enumerate(found[:n_each]):
+                shutil.copyfile(path, os.path.join(root, name, f"{i:03d}-{os.path.basename(path)}"))
+        return root
+
+    def init(self, *more):
+        gleaner("init", "--backbone", BACKBONE, "--project", "p", *more, data=self.data)
+
+
+class Usage(Scratch):
+    def test_every_command_explains_itself(self):
+        listed = gleaner("--help").stdout
+        for command in ["init", "ingest", "label", "resample", "batch", "export", "serve", "doctor", "token", "version"]:
+            self.assertIn(command, listed)
+            text = gleaner(command, "--help").stdout
+            self.assertIn(f"usage: gleaner {command}", text)
+            self.assertIn("--json" if command not in ("serve", "export") else "--help", text)
+
+    def test_wrong_usage_is_2(self):
+        for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
+                          ["serve", "--port", "99999"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
+            done = gleaner(*arguments, check=2)
+            self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
+
+    def test_absent_data_directory_says_what_to_do(self):
+        for command in (["resample"], ["doctor"], ["batch", "--size", "3"], ["export"]):
+            done = gleaner(*command, data=self.data, check=1)
+            self.assertIn("gleaner init", done.stderr + done.stdout)
+
+    def test_version_is_json_too(self):
+        self.assertIn("version", as_json("version"))
+
+
+class EndToEnd(Scratch):
+    def test_from_a_folder_of_photos_to_a_balanced_batch(self):
+        root = self.photos(14)
+        n = sum(len(files) for _, _, files in os.walk(root))
+        shutil.copyfile(os.path.join(root, "space", sorted(os.listdir(os.path.join(root, "space")))[0]),
+                        os.path.join(root, "again.png"))
+        with open(os.path.join(root, "readme.txt"), "w", encoding="utf-8") as f:
+            f.write("not a photo\n")
+        self.init("--classes", ",".join(FOLDERS), "--price", "0.1", "--seconds", "6")
+        summary = as_json("ingest", root, data=self.data)
+        self.assertEqual((summary["added"], summary["duplicates"], summary["refused"]), (n, 1, 1))
+        self.assertEqual(as_json("ingest", root, data=self.data)["unchanged"], n + 2)
+
+        resampled = as_json("resample", data=self.data)
+        self.assertEqual(resampled["images"], n)
+        self.assertIn("no labels", resampled["classifier"])
+        self.assertTrue(as_json("resample", data=self.data)["unchanged"])
+
+        cold = as_json("batch", "--size", 30, "--seed", 5, data=self.data)
+        self.assertEqual(len(cold["items"]), 30)
+        self.assertEqual(len({item["image"] for item in cold["items"]}), 30)
+        self.assertTrue(all(item["reason"] for item in cold["items"]))
+        classes = {os.path.basename(os.path.dirname(item["path"])) for item in cold["items"]}
+        self.assertGreaterEqual(len(classes), 5, "a cold start sees nearly every kind")
+        self.assertAlmostEqual(cold["price"], 3.0)
+
+        taken = as_json("label", "--batch", cold["id"], "--folders", "--root", root, "--source", "simulated", data=self.data)
+        self.assertEqual(taken, {"taken": 30, "unchanged": 0, "rejected": 0})
+        resampled = as_json("resample", data=self.data)
+        self.assertEqual(resampled["labels"], 30)
+        self.assertIn("SVM", resampled["classifier"])
+
+        batch = as_json("batch", "--size", 20, "--target", "space=50%", "--seed", 5, "--key", "k", data=self.data)
+        self.assertEqual(len(batch["items"]), 20)
+        self.assertFalse({i["image"] for i in batch["items"]} & {i["image"] for i in cold["items"]})
+        feasibility = {c["class"]: c for c in batch["feasibility"]["classes"]}
+        self.assertAlmostEqual(feasibility["space"]["target_share"], 0.5)
+        repeated = as_json("batch", "--size", 20, "--target", "space=50%", "--seed", 5, "--key", "k", data=self.data)
+        self.assertEqual(repeated["id"], batch["id"])
+        text = gleaner("batch", "--show", batch["id"], data=self.data).stdout
+        self.assertIn(f"batch {batch['id']}: 20 images", text)
+        gleaner("batch", "--release", batch["id"], data=self.data)
+
+        # out again: CSV and JSON lines say the same, and a round trip changes nothing
+        rows = list(csv.DictReader(gleaner("export", data=self.data).stdout.splitlines()))
+        lines = [json.loads(line) for line in gleaner("export", "--format", "jsonl", data=self.data).stdout.splitlines()]
+        self.assertEqual(len(rows), 30)
+        self.assertEqual([r["path"] for r in rows], [line["path"] for line in lines])
+        for row in rows:
+            self.assertEqual(row["class"], os.path.basename(os.path.dirname(row["path"])))
+        out = os.path.join(self.folder, "labels.csv")
+        gleaner("export", "--output", out, data=self.data)
+        self.assertEqual(as_json("label", "--csv", out, data=self.data), {"taken": 0, "unchanged": 30, "rejected": 0})
+        done = gleaner("doctor", "--thorough", data=self.data)
+        self.assertNotIn("BAD", done.stdout)
+
+    def test_labels_from_files_are_taken_line_by_line(self):
+        root = self.photos(2, ["food"])
+        paths = sorted(os.path.join(root, "food", f) for f in os.listdir(os.path.join(root, "food")))
+        self.init()
+        gleaner("ingest", root, data=self.data)
+        table = os.path.join(self.folder, "in.csv")
+        with open(table, "w", encoding="utf-8", newline="") as f:
+            f.write("\ufeffpath,class,seconds,extra\r\n")
+            f.write(f'"{paths[0]}","fruit, ""fresh""",3.5,x\r\n')
+            f.write("/nowhere.png,fruit,1,x\r\n")
+            f.write(f"{paths[1]},,1,x\r\n")
+            f.write(f"{paths[1]},fruit,soon,x\r\n\r\n")
+        done = gleaner("label", "--csv", table, "--add-classes", "--strict", data=self.data, check=3)
+        self.assertIn("1 labels taken", done.stdout)
+        for line in (3, 4, 5):
+            self.assertIn(f"in.csv:{line}:", done.stderr)
+        rows = list(csv.DictReader(gleaner("export", data=self.data).stdout.splitlines()))
+        self.assertEqual(rows[0]["class"], 'fruit, "fresh"')
+        self.assertEqual(rows[0]["seconds"], "3.5")
+
+        lines = os.path.join(self.folder, "in.jsonl")
+        with open(lines, "w", encoding="utf-8") as f:
+            f.write(json.dumps({"path": paths[1], "class": "obst", "annotator": "ä"}) + "\n\n{oops\n[1]\n")
+            f.write(json.dumps({"image": -3, "class": "obst"}) + "\n")
+            f.write(json.dumps({"path": paths[0], "class": None}) + "\n")
+        self.assertEqual(as_json("label", "--jsonl", lines, "--add-classes", data=self.data),
+                         {"taken": 2, "unchanged": 0, "rejected": 3})
+        rows = list(csv.DictReader(gleaner("export", data=self.data).stdout.splitlines()))
+        self.assertEqual([r["class"] for r in rows], ["obst"])
+        for content in (b"", b"a,b\n1,2\n", b'path,class\n"open,quote\n', b"path,class\n\x00\n"):
+            with open(table, "wb") as f:
+                f.write(content)
+            gleaner("label", "--csv", table, data=self.data, check=1)
+        gleaner("label", "--csv", os.path.join(self.folder, "absent"), data=self.data, check=1)
+
+    def test_bad_files_are_refused_by_name_with_the_reason(self):
+        root = self.photos(2, ["food"])
+        good = sorted(os.listdir(os.path.join(root, "food")))[0]
+        with open(os.path.join(root, "food", good), "rb") as f:
+            png = f.read()
+        header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 60000, 60000, 8, 2, 0, 0, 0, 0)
+        bad = {"empty.png": b"", "torn.png": png[:len(png) // 2], "text.jpg": b"hello", "huge.png": header,
+               "gif.png": b"GIF89a" + bytes(100), "noise.webp": os.urandom(1000)}
+        for name, content in bad.items():
+            with open(os.path.join(root, name), "wb") as f:
+                f.write(content)
+        with open(os.path.join(root, "big.jpg"), "wb") as f:
+            f.truncate(70 << 20)
+        shutil.copyfile(os.path.join(root, "food", good), os.path.join(root, "really-a-png.jpg"))
+        os.mkfifo(os.path.join(root, "pipe.jpg"))
+        self.init()
+        done = gleaner("ingest", "--strict", root, data=self.data, check=3)
+        for name in list(bad) + ["big.jpg"]:
+            self.assertIn(name, done.stdout)
+        self.assertIn("7 refused", done.stdout)
+        self.assertIn("2 new images", done.stdout)
+        self.assertNotIn("really-a-png", done.stdout)
+
+    def test_killed_ingest_goes_on_where_it_stopped(self):
+        root = self.photos(40)
+        n = sum(len(files) for _, _, files in os.walk(root))
+        self.init()
+        process = subprocess.Popen([GLEANER, "ingest", "--data", self.data, root], stderr=subprocess.DEVNULL)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        summary = as_json("ingest", root, data=self.data)
+        self.assertEqual(summary["unchanged"] + summary["added"], n)
+        gleaner("doctor", "--thorough", data=self.data)
+
+    def test_interrupted_ingest_keeps_what_it_has(self):
+        root = self.photos(40)
+        n = sum(len(files) for _, _, files in os.walk(root))
+        self.init()
+        process = subprocess.Popen([GLEANER, "ingest", "--data", self.data, root], stderr=subprocess.PIPE, text=True)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=60)
+        if process.returncode != 0:
+            self.assertIn("goes on from there", words)
+        summary = as_json("ingest", root, data=self.data)
+        self.assertEqual(summary["unchanged"] + summary["added"], n)
+
+    def test_full_disk_is_an_error_not_a_corruption(self):
+        """A file-size limit stands in for a full disk: the write that crosses it fails in the same place."""
+        root = self.photos(30)
+        n = sum(len(files) for _, _, files in os.walk(root))
+        self.init()
+        limited = subprocess.run(["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", GLEANER, "ingest", "--data", self.data, root],
+                                 capture_output=True, text=True, timeout=300)
+        self.assertEqual(limited.returncode, 1, limited.stdout + limited.stderr)
+        gleaner("doctor", "--thorough", data=self.data)
+        summary = as_json("ingest", root, data=self.data)
+        self.assertEqual(summary["unchanged"] + summary["added"], n)
+
+    def test_damage_is_said(self):
+        root = self.photos(3, ["food"])
+        self.init()
+        gleaner("ingest", root, data=self.data)
+        vectors = os.path.join(self.data, "vectors", os.listdir(os.path.join(self.data, "vectors"))[0])
+        with open(vectors, "r+b") as f:
+            f.seek(-600, os.SEEK_END)
+            byte = f.read(1)
+            f.seek(-600, os.SEEK_END)
+            f.write(bytes([byte[0] ^ 4]))
+        done = gleaner("doctor", data=self.data, check=1)
+        self.assertIn("BAD", done.stdout)
+        done = gleaner("ingest", root, data=self.data, check=1)
+        self.assertIn(".vec", done.stderr)
+
+    def test_second_process_is_told_and_export_works_beside_a_server(self):
+        root = self.photos(2, ["food"])
+        self.init("--classes", "a")
+        gleaner("ingest", root, data=self.data)
+        server = subprocess.Popen([GLEANER, "serve", "--data", self.data, "--port", "0"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("listening on http://127.0.0.1:", server.stdout.readline())
+            self.assertIn("/login?code=", server.stdout.readline())
+            done = gleaner("resample", data=self.data, check=4)
+            self.assertIn(str(server.pid), done.stderr)
+            gleaner("export", data=self.data)
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+        self.assertEqual(server.returncode, 0)
+
+
+class Balance(Scratch):
+    def test_batch_is_more_balanced_than_random(self):
+        """Cold-start batches of 60 from a long tail against the expectation of random picks from the same pool."""
+        root = os.path.join(self.folder, "photos")
+        for i, name in enumerate(["symbols", "animals", "town", "food", "plants", "space"]):
+            self.photos([60, 40, 24, 12, 6, 3][i], [name])
+        counts = {name: len(os.listdir(os.path.join(root, name))) for name in os.listdir(root)}
+        self.init()
+        gleaner("ingest", root, data=self.data)
+        gleaner("resample", data=self.data)
+
+        def entropy(values):
+            total = sum(values)
+            return -sum(v / total * math.log(v / total) for v in values if v) / math.log(len(counts))
+
+        items = as_json("batch", "--size", 40, "--seed", 3, data=self.data)["items"]
+        chosen = dict.fromkeys(counts, 0)
+        for item in items:
+            chosen[os.path.basename(os.path.dirname(item["path"]))] += 1
+        self.assertGreater(entropy(chosen.values()), entropy(counts.values()))
+
+
+if __name__ == "__main__":
+    missing = [name for name, path in (("tuxpaint-stamps-default", STAMPS), ("the default backbone", BACKBONE),
+                                       ("the program", GLEANER)) if not os.path.exists(path)]
+    if missing:
+        print("skipped: " + ", ".join(missing))
+        sys.exit(77)
+    unittest.main(verbosity=1)
