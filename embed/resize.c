@@ -6,7 +6,9 @@
  * axis and output position: centre = box start + (i + 1/2) scale; taps are the inputs within support * max(scale, 1) of it,
  * cut at the image's edge, not the box's; weights are normalised to sum 1 in double precision, then rounded to multiples of
  * 2^-22. Rows first, then columns, with 8 bits in between, which costs up to half a grey level twice: that is Pillow's choice
- * and so ours. Pillow holds the box in single precision; so do we, or the weights would differ in their last digits.
+ * and so ours. (Its newest versions take columns first where that is cheaper, which moves some pixels by a level or, where the
+ * filter overshoots, a few. We keep the order of the versions that the backbones were trained with.) Pillow holds the box in
+ * single precision; so do we, or the weights would differ in their last digits.
  *
  * Only rows that some output row needs go through the first pass. Rows go through it four at a time, because all
  * rows share the weights.
