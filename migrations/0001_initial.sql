@@ -203,8 +203,7 @@ CREATE TABLE ledger (
   created_ms    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX ledger_by_project ON ledger (project_id);
--- Whole rows, so that the totals come from the index alone, already grouped by what was reserved.
-CREATE INDEX ledger_by_item ON ledger (project_id, batch_id, image_id, kind, amount_micros, seconds);
+CREATE INDEX ledger_sums ON ledger (project_id, kind, amount_micros, seconds); -- the totals come from the index alone
 
 -- A frozen set of labels: what a run was trained on, or a version that a person named.
 CREATE TABLE snapshot (

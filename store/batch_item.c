@@ -128,8 +128,8 @@ gln_status gln_store_leased_images(gln_store *store, int64_t project_id, gln_id_
 {
     gln_statement s;
     gln_statement_open(&s, store,
-                       "SELECT i.image_id FROM batch b JOIN batch_item i ON i.batch_id = b.id AND i.state = 'leased'"
-                       " WHERE b.project_id = ? AND b.state = 'leased' ORDER BY i.image_id",
+                       "SELECT i.image_id FROM batch_item i CROSS JOIN batch b ON b.id = i.batch_id"
+                       " WHERE i.state = 'leased' AND b.project_id = ? ORDER BY i.image_id",
                        "listing leased images");
     gln_bind_int(&s, project_id);
     gln_status st = GLN_OK;

@@ -28,6 +28,8 @@ gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64
     gln_bind_int(&s, row->created_ms);
     gln_bind_id(&s, row->run_id);
     gln_status st = gln_statement_insert(&s, out_id);
+    if (s.rc == SQLITE_CONSTRAINT_PRIMARYKEY)
+        return gln_fail(GLN_E_CONFLICT, "there is an image %lld already", (long long)row->id);
     if (s.rc == SQLITE_CONSTRAINT_UNIQUE)
         return gln_fail(GLN_E_CONFLICT, "the project has this image already, or another one with vector row %lld",
                         (long long)row->vector_row);
@@ -37,7 +39,9 @@ gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64
 gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT ifnull(max(id), 0) + 1 FROM image", "choosing an image id");
+    /* sqlite_sequence remembers ids of rows that are gone: none is given out twice. */
+    gln_statement_open(&s, store, "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'image'), 0) + 1",
+                       "choosing an image id");
     return gln_statement_int(&s, out_id);
 }
 

@@ -60,7 +60,7 @@ gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_led
                        "SELECT sum(CASE kind WHEN 'reserve' THEN amount_micros WHEN 'refund' THEN -amount_micros ELSE 0 END),"
                        " sum(CASE kind WHEN 'charge' THEN amount_micros ELSE 0 END),"
                        " sum(CASE kind WHEN 'reserve' THEN seconds WHEN 'refund' THEN -seconds ELSE 0 END),"
-                       " sum(CASE kind WHEN 'charge' THEN seconds ELSE 0 END) FROM ledger WHERE project_id = ?",
+                       " sum(CASE kind WHEN 'charge' THEN seconds ELSE 0 END) FROM ledger INDEXED BY ledger_sums WHERE project_id = ?",
                        "summing up the ledger");
     gln_bind_int(&s, project_id);
     if (gln_statement_next(&s)) {

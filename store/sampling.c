@@ -30,7 +30,7 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
 
 /*
  * Predicted and unlabelled is predicted less predicted-and-labelled: the first is a walk along an index, the second goes by the
- * labels, which are few. Asking each image of the pool whether it has a label takes ten times as long.
+ * labels, which are few. Asking each image of the pool whether it has a label would be a probe of an index an image.
  */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context)
 {

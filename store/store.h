@@ -15,8 +15,11 @@
  * status other than GLN_OK ends the listing with it. Ids are positive; 0 stands for "none" (SQL NULL). Times are ms since 1970 UTC,
  * money is millionths of the project's currency.
  *
- * Errors of every function: GLN_E_NOT_FOUND, GLN_E_CONFLICT (a unique name, a lease), GLN_E_CORRUPT (SQLite says the file is damaged),
- * GLN_E_DISK_FULL, GLN_E_BUSY, GLN_E_IO, GLN_E_MEMORY.
+ * A callback may call any function of the same store. A commit that fails has rolled back.
+ *
+ * Errors of every function: GLN_E_NOT_FOUND (the row, or one that it names), GLN_E_CONFLICT (a unique name, a lease, a transaction
+ * that is open already), GLN_E_ARGUMENT (a value the schema does not take: an unknown state, a share above 1), GLN_E_CORRUPT (SQLite
+ * says the file is damaged), GLN_E_DISK_FULL, GLN_E_BUSY, GLN_E_IO, GLN_E_MEMORY, GLN_E_PERMISSION (a change through GLN_STORE_READ).
  */
 #ifndef GLN_STORE_STORE_H
 #define GLN_STORE_STORE_H
@@ -77,7 +80,8 @@ typedef gln_status (*gln_class_fn)(void *context, const gln_class_row *row);
 gln_status gln_store_class_add(gln_store *store, const gln_class_row *row, int64_t *out_id);
 gln_status gln_store_class_find(gln_store *store, int64_t project_id, const char *name, int64_t *out_id); /* 0 when absent */
 gln_status gln_store_class_update(gln_store *store, const gln_class_row *row); /* by id: name, share, price, seconds */
-gln_status gln_store_class_delete(gln_store *store, int64_t id);           /* GLN_E_CONFLICT while labels use it */
+/* GLN_E_CONFLICT while labels use it, ended ones too. Takes its column out of the probabilities of `sampling`. */
+gln_status gln_store_class_delete(gln_store *store, int64_t id);
 gln_status gln_store_classes(gln_store *store, int64_t project_id, gln_class_fn fn, void *context); /* by id */
 
 /* ---- images ------------------------------------------------------------------------------------------------ */
@@ -88,7 +92,7 @@ typedef struct gln_image_row {
     const char *format;     /* "jpeg", "png", "webp" */
     int64_t width, height, n_bytes, vector_row, created_ms, run_id;
     /* filled on reading: */
-    const char *path;       /* its first name, "" when it has none */
+    const char *path;       /* its first name in the order of paths, "" when it has none */
     int64_t n_names;
     int64_t label_class_id; /* current label, 0: none */
     int64_t cluster_id, representative_id, predicted_class_id, runner_up_class_id; /* 0 before the first resample */
@@ -99,7 +103,7 @@ typedef gln_status (*gln_image_fn)(void *context, const gln_image_row *row);
 
 /* row->id > 0 is taken as the new id (see gln_store_image_next_id), 0 picks one. */
 gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64_t *out_id);
-/* The lowest id above all in use, for a caller inside a write transaction that needs ids before it adds rows. */
+/* The lowest id above all that were ever used, for a caller inside a write transaction that needs ids before it adds rows. */
 gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id);
 gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t *out_id); /* 0 */
 gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, void *context);
@@ -195,7 +199,7 @@ gln_status gln_store_clusters(gln_store *store, int64_t project_id, gln_cluster_
 gln_status gln_store_medoids_put(gln_store *store, int64_t cluster_id, const int64_t *image_ids, size_t n);
 typedef gln_status (*gln_id_fn)(void *context, int64_t id);
 gln_status gln_store_medoids(gln_store *store, int64_t cluster_id, gln_id_fn fn, void *context);
-/* Current labels and predictions inside a cluster, most labels first. */
+/* Inside a cluster, most labels first; an image counts by its label, else (n_predicted) by its prediction. */
 typedef gln_status (*gln_class_count_fn)(void *context, int64_t class_id, int64_t n_labelled, int64_t n_predicted);
 gln_status gln_store_cluster_classes(gln_store *store, int64_t cluster_id, gln_class_count_fn fn, void *context);
 
@@ -208,7 +212,7 @@ typedef struct gln_sampling_row {
 /* Removes the project's rows; then _put one for each image, in the same transaction. */
 gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id);
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
-/* Predicted images by class over the project (unlabelled ones only): the pool's estimated balance. */
+/* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
 
 /* ---- runs -------------------------------------------------------------------------------------------------- */
@@ -311,7 +315,7 @@ typedef struct gln_snapshot_row {
 } gln_snapshot_row;
 typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row);
 /* Freezes the current labels. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the
-   hashes; the same labels give the same snapshot. */
+   hashes; the same labels give the same snapshot, which keeps the first name it was given. */
 gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
                                    int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,

