@@ -1,0 +1,239 @@
+/* The shapes of docs/api.md, as they come over the wire. */
+
+export type Role = "viewer" | "annotator" | "lead" | "admin";
+
+export interface Session {
+  role: Role;
+  csrf: string;
+  version: string;
+}
+
+export interface List<T> {
+  items: T[];
+  next: string | null;
+}
+
+export interface ProjectClass {
+  name: string;
+  target_share: number | null;
+  price: number;
+  seconds: number;
+  labels: number;
+}
+
+export interface Project {
+  id: number;
+  name: string;
+  backbone: string;
+  currency: string;
+  created: string;
+  images: number;
+  labels: number;
+  refused: number;
+  published_run: number | null;
+  classes: ProjectClass[];
+}
+
+export interface Prediction {
+  class: string;
+  p: number;
+  runner_up: string | null;
+  p_runner_up: number | null;
+}
+
+export interface Label {
+  id: number;
+  image: number;
+  class: string;
+  annotator: string;
+  seconds: number | null;
+  source: string;
+  batch: number | null;
+  at: string;
+  ended: string | null;
+}
+
+export interface Image {
+  id: number;
+  path: string;
+  names_count: number;
+  sha256: string;
+  format: string;
+  width: number;
+  height: number;
+  bytes: number;
+  added: string;
+  label: string | null;
+  cluster: number | null;
+  duplicate_of: number | null;
+  predicted: Prediction | null;
+  batch: number | null;
+}
+
+export interface ImageDetail extends Image {
+  names: string[];
+  history: Label[];
+}
+
+export interface Similar {
+  image: Image;
+  similarity: number;
+}
+
+export interface Refusal {
+  path: string;
+  reason: string;
+  status: string;
+  at: string;
+}
+
+export interface ClusterClass {
+  class: string;
+  labelled: number;
+  predicted: number;
+}
+
+export interface Cluster {
+  id: number;
+  name: string;
+  notes: string;
+  size: number;
+  labelled: number;
+  mean_distance: number;
+  medoids: number[];
+  classes: ClusterClass[];
+}
+
+export interface Sanity {
+  verdict: string;
+  words: string;
+}
+
+export interface ClusterList {
+  items: Cluster[];
+  sanity: Sanity | null;
+}
+
+export interface BalanceClass {
+  class: string;
+  labelled: number;
+  share: number;
+  target_share: number | null;
+  predicted: number;
+}
+
+export interface Balance {
+  labels: number;
+  images: number;
+  entropy: number;
+  classes: BalanceClass[];
+}
+
+export interface BatchRequest {
+  size?: number;
+  max_price?: number;
+  max_minutes?: number;
+  targets?: Record<string, number>;
+  cluster?: number;
+  explore_share?: number;
+  audit_share?: number;
+  lease_hours?: number;
+}
+
+export interface FeasibilityClass {
+  class: string;
+  target_share: number;
+  labelled: number;
+  wanted: number;
+  expected: number;
+  available: number;
+  met: boolean;
+  words: string;
+}
+
+export interface Feasibility {
+  words: string;
+  classes: FeasibilityClass[];
+}
+
+export type ItemState = "leased" | "labelled" | "released" | "expired";
+
+export interface BatchItem {
+  position: number;
+  image: number;
+  path: string;
+  state: ItemState;
+  arm: "quota" | "explore" | "audit";
+  reason: string;
+  quota_class: string | null;
+  predicted: Prediction | null;
+  cluster: number | null;
+  nearest: { image: number; similarity: number } | null;
+  represents: number;
+  gain: number | null;
+  price: number;
+  seconds: number | null;
+  inclusion_probability: number | null;
+  label: string | null;
+}
+
+export interface Batch {
+  id: number;
+  state: "leased" | "returned" | "released" | "expired";
+  holder: string;
+  seed: number;
+  run: number | null;
+  manifest_sha256: string;
+  created: string;
+  expires: string;
+  closed: string | null;
+  size: number;
+  leased: number;
+  labelled: number;
+  price: number;
+  minutes: number;
+  request: Record<string, unknown>;
+  feasibility: Feasibility;
+  items?: BatchItem[];
+}
+
+export interface LabelAnswer {
+  taken: number;
+  unchanged: number;
+  rejected: { index: number; type: string; detail: string }[];
+  batch?: Batch;
+}
+
+export interface Run {
+  id: number;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+  stage: string;
+  done: number;
+  total: number;
+  rate: number;
+  seconds_left: number | null;
+  message: string;
+  summary: Record<string, unknown>;
+  created: string;
+  started: string | null;
+  ended: string | null;
+}
+
+export interface LedgerEntry {
+  id: number;
+  batch: number | null;
+  image: number | null;
+  kind: "reserve" | "charge" | "refund";
+  amount: number;
+  at: string;
+}
+
+export interface Ledger {
+  reserved: number;
+  charged: number;
+  reserved_minutes: number;
+  charged_minutes: number;
+  items: LedgerEntry[];
+  next: string | null;
+}
