@@ -1,0 +1,343 @@
+/*
+ * The pipeline. A fixed set of slots goes round between two queues:
+ *
+ *     free slots ──> decode threads ──> done slots ──> the calling thread ──> free slots
+ *                    next, read, hash,                 orders, batches, model,
+ *                    decode, preprocess                results, flush
+ *
+ * Taking a free slot and asking `next` happen together under the source lock, so slots get consecutive numbers in the
+ * order of the input, and at most `n_slots` consecutive numbers are under way at any time. Done slots arrive in any order;
+ * the caller's thread parks slot number i at window[i mod n_slots] until its turn comes. Nobody can wait for ever: the
+ * slot whose turn it is was taken before all others and its thread waits for nothing, and the done queue has room for all.
+ *
+ * Memory is bounded by the slots (an input and a thumbnail each, queue_batches * batch of them), one batch, and what each
+ * decode thread holds: a file and its pixels. Pixels are the large part, 300 MB for the largest image; images above
+ * LARGE_PIXELS are therefore decoded one at a time.
+ *
+ * Ending early. The source ends (no more items, or an error): each decode thread returns when it sees it, the last one
+ * closes the done queue, and the caller's thread finishes what has arrived. The caller's side ends (cancelled, a callback
+ * refused): it raises `stop` and closes the queue of free slots; no thread starts another image.
+ *
+ * The model runs on the caller's thread with all cores (its own threads), against decode threads that are as many as
+ * there are processors: while the model works decoding fills the gaps, and while decoding is the slower part nothing idles. See
+ * the measurements in bench/.
+ */
+#include "embed/extractor.h"
+
+#include "common/files.h"
+#include "common/memory.h"
+#include "common/threads.h"
+#include "embed/decoders.h"
+#include "kernels/kernels.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_DECODERS = 64, MAX_SLOTS = 4096, THUMBNAIL_QUALITY = 85, LARGE_PIXELS = 25 * 1000 * 1000 };
+
+/* One image under way. */
+struct slot {
+    size_t number; /* its place in the input */
+    char *path;
+    gln_extract_result result;
+    unsigned char *thumbnail;
+    float *input; /* [3, side, side], allocated at first use and kept */
+    char message[GLN_MESSAGE_MAX];
+};
+
+struct pipeline {
+    const gln_extractor_options *options;
+    const gln_backbone_info *info;
+    gln_extract_next_fn next;
+    void *context;
+    gln_decode_options decode;
+    size_t input_floats, n_slots, batch;
+    struct slot *slots;  /* [n_slots] */
+    struct slot **window; /* [n_slots]: done slots that wait for their turn */
+    gln_queue *free_slots, *done_slots;
+    atomic_bool stop;
+
+    pthread_mutex_t source; /* guards what follows, and calls of `next` */
+    bool source_ended;
+    size_t n_taken, n_running; /* items given out; decode threads not yet returned */
+    gln_status status;         /* what `next` ended the run with */
+    char message[GLN_MESSAGE_MAX];
+
+    pthread_mutex_t large; /* held while a large image is decoded */
+};
+
+/* The next item in a slot of its own; NULL when there is none. */
+static struct slot *take_item(struct pipeline *p)
+{
+    struct slot *slot = NULL;
+    pthread_mutex_lock(&p->source);
+    void *item = NULL;
+    if (!p->source_ended && !atomic_load(&p->stop) && gln_queue_pop(p->free_slots, &item) == GLN_OK &&
+        !atomic_load(&p->stop)) {
+        slot = item;
+        gln_extract_item source = {0};
+        bool more = false;
+        gln_status st = p->next(p->context, &source, &more);
+        if (st == GLN_OK && more && (slot->path = gln_strdup(source.path)) == NULL) st = GLN_E_MEMORY;
+        if (st != GLN_OK || !more) {
+            p->source_ended = true;
+            p->status = st;
+            if (st != GLN_OK) gln_message_copy(p->message, sizeof p->message);
+            slot = NULL;
+        } else {
+            slot->number = p->n_taken++;
+            slot->result = (gln_extract_result){.tag = source.tag, .path = slot->path, .message = ""};
+        }
+    }
+    pthread_mutex_unlock(&p->source);
+    return slot;
+}
+
+static gln_status decode_one(struct pipeline *p, gln_image *image, const unsigned char *bytes, size_t n_bytes)
+{
+    /* Most images are small: large ones are found out by the limit and wait for their turn. */
+    gln_decode_options small = p->decode;
+    if (small.max_pixels > LARGE_PIXELS) small.max_pixels = LARGE_PIXELS;
+    gln_status st = gln_image_decode(image, bytes, n_bytes, &small);
+    if (st != GLN_E_LIMIT || small.max_pixels == p->decode.max_pixels) return st;
+    pthread_mutex_lock(&p->large);
+    st = gln_image_decode(image, bytes, n_bytes, &p->decode);
+    pthread_mutex_unlock(&p->large);
+    return st;
+}
+
+/* From a path to a result with an input. The sentence of a failure names the file. */
+static gln_status prepare(struct pipeline *p, struct slot *slot)
+{
+    gln_extract_result *result = &slot->result;
+    unsigned char *bytes = NULL;
+    gln_image image = {0};
+    gln_status st = gln_file_read(&bytes, &result->n_bytes, slot->path, p->decode.max_bytes);
+    if (st != GLN_OK) return st;
+    gln_sha256(result->sha256, bytes, result->n_bytes);
+    result->format = gln_image_sniff(bytes, result->n_bytes);
+    if (p->options->known != NULL && p->options->known(p->context, result->sha256)) {
+        result->known = true;
+        goto cleanup;
+    }
+    if ((st = decode_one(p, &image, bytes, result->n_bytes)) != GLN_OK) {
+        char why[GLN_MESSAGE_MAX];
+        gln_message_copy(why, sizeof why);
+        gln_fail(st, "%s: %s", slot->path, why);
+        goto cleanup;
+    }
+    gln_free(bytes);
+    bytes = NULL;
+    result->width = image.original_width;
+    result->height = image.original_height;
+    if (slot->input == NULL && (st = gln_alloc_raw(&slot->input, p->input_floats, sizeof *slot->input, "input")) != GLN_OK)
+        goto cleanup;
+    if ((st = gln_preprocess_image(slot->input, &p->info->preprocess, &image)) != GLN_OK) goto cleanup;
+    if (p->options->thumbnail_side != 0) {
+        st = gln_image_thumbnail(&slot->thumbnail, &result->thumbnail_bytes, &image, p->options->thumbnail_side,
+                                 THUMBNAIL_QUALITY);
+        result->thumbnail = slot->thumbnail;
+    }
+cleanup:
+    gln_image_dispose(&image);
+    gln_free(bytes);
+    return st;
+}
+
+static void *decode_main(void *argument)
+{
+    struct pipeline *p = argument;
+    struct slot *slot;
+    while ((slot = take_item(p)) != NULL) {
+        gln_status st = prepare(p, slot);
+        slot->result.status = st;
+        if (st != GLN_OK) {
+            gln_message_copy(slot->message, sizeof slot->message);
+            slot->result.message = slot->message;
+        }
+        gln_queue_push(p->done_slots, slot);
+    }
+    pthread_mutex_lock(&p->source);
+    bool last = --p->n_running == 0;
+    pthread_mutex_unlock(&p->source);
+    if (last) gln_queue_close(p->done_slots);
+    return NULL;
+}
+
+/* What the calling thread works with. */
+struct consumer {
+    struct pipeline *pipeline;
+    gln_backbone *backbone;
+    gln_extract_result_fn result;
+    gln_progress *progress;
+    float *input;      /* [batch, 3, side, side] */
+    float *embeddings; /* [batch, d] */
+    size_t n_delivered; /* the number of the slot whose turn it is */
+};
+
+static bool has_input(const struct slot *slot)
+{
+    return slot->result.status == GLN_OK && !slot->result.known;
+}
+
+/* No memory is not the image's fault: another run may find some, so it must not be told as a bad image. */
+static bool ends_run(const struct slot *slot)
+{
+    return slot->result.status == GLN_E_MEMORY;
+}
+
+/*
+ * Collects slots in order, from n_delivered on, until there are inputs for a whole batch, or every slot is waiting here, or the
+ * source has ended, or one ends the run. *out_n_slots of them, with *out_n_inputs copied into the batch; no slots: the end.
+ */
+static void collect(struct consumer *c, size_t *out_n_slots, size_t *out_n_inputs)
+{
+    struct pipeline *p = c->pipeline;
+    size_t n_slots = 0, n_inputs = 0;
+    while (n_inputs < p->batch && n_slots < p->n_slots) {
+        struct slot *slot = p->window[(c->n_delivered + n_slots) % p->n_slots];
+        if (slot == NULL) {
+            void *item = NULL;
+            if (gln_queue_pop(p->done_slots, &item) != GLN_OK) break;
+            slot = item;
+            p->window[slot->number % p->n_slots] = slot;
+            continue;
+        }
+        if (ends_run(slot)) break;
+        if (has_input(slot)) {
+            memcpy(c->input + n_inputs * p->input_floats, slot->input, p->input_floats * sizeof *c->input);
+            n_inputs++;
+        }
+        n_slots++;
+    }
+    *out_n_slots = n_slots;
+    *out_n_inputs = n_inputs;
+}
+
+static void recycle(struct slot *slot)
+{
+    gln_free(slot->path);
+    gln_free(slot->thumbnail);
+    slot->path = NULL;
+    slot->thumbnail = NULL;
+    slot->result = (gln_extract_result){0};
+}
+
+/* Hands out the results of n_slots slots in order, then lets the caller commit. */
+static gln_status deliver(struct consumer *c, size_t n_slots)
+{
+    struct pipeline *p = c->pipeline;
+    const float *embedding = c->embeddings;
+    gln_status st = GLN_OK;
+    for (size_t i = 0; i < n_slots; i++) {
+        struct slot **place = &p->window[c->n_delivered % p->n_slots];
+        struct slot *slot = *place;
+        if (has_input(slot)) {
+            slot->result.embedding = embedding;
+            embedding += p->info->d;
+        }
+        if ((st = c->result(p->context, &slot->result)) != GLN_OK) return st;
+        *place = NULL;
+        recycle(slot);
+        c->n_delivered++;
+        if ((st = gln_queue_push(p->free_slots, slot)) != GLN_OK) return st;
+    }
+    if (p->options->flush != NULL && (st = p->options->flush(p->context)) != GLN_OK) return st;
+    return gln_progress_add(c->progress, n_slots);
+}
+
+static gln_status consume(struct consumer *c)
+{
+    struct pipeline *p = c->pipeline;
+    for (;;) {
+        gln_status st = GLN_OK;
+        size_t n_slots, n_inputs;
+        collect(c, &n_slots, &n_inputs);
+        if (n_slots == 0) {
+            const struct slot *slot = p->window[c->n_delivered % p->n_slots];
+            return slot == NULL ? GLN_OK : gln_fail(slot->result.status, "%s", slot->message);
+        }
+        if (gln_progress_cancelled(c->progress)) return gln_fail(GLN_E_CANCELLED, "cancelled");
+        if (n_inputs != 0) {
+            if ((st = gln_backbone_run(c->backbone, c->input, n_inputs, c->embeddings)) != GLN_OK) return st;
+            gln_kernels()->l2_normalise(c->embeddings, n_inputs, p->info->d);
+        }
+        if ((st = deliver(c, n_slots)) != GLN_OK) return st;
+    }
+}
+
+static gln_status pipeline_init(struct pipeline *p, const gln_extractor_options *options)
+{
+    const gln_preprocess *preprocess = &p->info->preprocess;
+    gln_status st = GLN_OK;
+    if (options->batch == 0 || options->queue_batches < 2 || options->batch > MAX_SLOTS / options->queue_batches)
+        return gln_fail(GLN_E_ARGUMENT, "%zu batches of %zu images under way; at least 2 of 1, at most %d images",
+                        options->queue_batches, options->batch, (int)MAX_SLOTS);
+    size_t pixels;
+    if (!gln_mul_size(&pixels, preprocess->side, preprocess->side) || !gln_mul_size(&p->input_floats, pixels, 3))
+        return gln_fail(GLN_E_LIMIT, "an input of %zu pixels a side", preprocess->side);
+    p->batch = options->batch;
+    p->n_slots = options->batch * options->queue_batches;
+    p->decode = options->decode;
+    size_t needed = gln_preprocess_needs(preprocess);
+    if (needed < options->thumbnail_side) needed = options->thumbnail_side;
+    if (p->decode.shorter_side_at_least < needed) p->decode.shorter_side_at_least = needed;
+
+    if ((st = gln_alloc(&p->slots, p->n_slots, sizeof *p->slots, "slots")) != GLN_OK ||
+        (st = gln_alloc(&p->window, p->n_slots, sizeof *p->window, "slots")) != GLN_OK ||
+        (st = gln_queue_create(&p->free_slots, p->n_slots)) != GLN_OK ||
+        (st = gln_queue_create(&p->done_slots, p->n_slots)) != GLN_OK)
+        return st;
+    for (size_t i = 0; i < p->n_slots && st == GLN_OK; i++) st = gln_queue_push(p->free_slots, &p->slots[i]);
+    return st;
+}
+
+static void pipeline_dispose(struct pipeline *p)
+{
+    for (size_t i = 0; i < p->n_slots && p->slots != NULL; i++) {
+        recycle(&p->slots[i]);
+        gln_free(p->slots[i].input);
+    }
+    gln_free(p->slots);
+    gln_free(p->window);
+    gln_queue_free(p->free_slots);
+    gln_queue_free(p->done_slots);
+    pthread_mutex_destroy(&p->source);
+    pthread_mutex_destroy(&p->large);
+}
+
+gln_status gln_extractor_run(gln_backbone *backbone, const gln_extractor_options *options, gln_extract_next_fn next,
+                             gln_extract_result_fn result, void *context, gln_progress *progress)
+{
+    struct pipeline p = {.options = options, .info = gln_backbone_info_of(backbone), .next = next, .context = context};
+    struct consumer c = {.pipeline = &p, .backbone = backbone, .result = result, .progress = progress};
+    pthread_t threads[MAX_DECODERS];
+    size_t n_threads = options->n_decoders != 0 ? options->n_decoders : gln_processors();
+    if (n_threads > MAX_DECODERS) n_threads = MAX_DECODERS;
+    size_t n_started = 0;
+    pthread_mutex_init(&p.source, NULL);
+    pthread_mutex_init(&p.large, NULL);
+
+    gln_status st = pipeline_init(&p, options);
+    if (st != GLN_OK) goto cleanup;
+    if ((st = gln_alloc_raw(&c.input, p.batch, p.input_floats * sizeof *c.input, "batch")) != GLN_OK ||
+        (st = gln_alloc_raw(&c.embeddings, p.batch, p.info->d * sizeof *c.embeddings, "embeddings")) != GLN_OK)
+        goto cleanup;
+
+    p.n_running = n_threads;
+    for (; n_started < n_threads; n_started++)
+        if ((st = gln_thread_start(&threads[n_started], "gln-decode", decode_main, &p)) != GLN_OK) break;
+    if (st == GLN_OK) st = consume(&c);
+
+    /* Whatever happened: no thread starts another image, and all return. */
+    atomic_store(&p.stop, true);
+    gln_queue_close(p.free_slots);
+    for (size_t i = 0; i < n_started; i++) pthread_join(threads[i], NULL);
+    if (st == GLN_OK && p.status != GLN_OK) st = gln_fail(p.status, "%s", p.message);
+cleanup:
+    gln_free(c.input);
+    gln_free(c.embeddings);
+    pipeline_dispose(&p);
+    return st;
+}
