@@ -39,7 +39,7 @@ static gln_status check_number(gln_request *request, const gln_json *value, cons
     if (field->kind == GLN_FIELD_INTEGER && number != floor(number))
         return gln_fields_refuse(request, pointer, field->name, "%s: %g is not a whole number", field->name, number);
     if (!(number >= field->min && number <= field->max))
-        return gln_fields_refuse(request, pointer, field->name, "%s: %.17g is not from %.17g to %.17g", field->name,
+        return gln_fields_refuse(request, pointer, field->name, "%s: %.15g is not from %.16g to %.16g", field->name,
                                  number, field->min, field->max);
     return GLN_OK;
 }

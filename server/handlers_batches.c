@@ -54,9 +54,9 @@ gln_status gln_handle_batch(gln_request *request, gln_reply *reply)
 /* ---- taking --------------------------------------------------------------------------------------------------------------- */
 
 static const gln_field request_fields[] = {
-    {.name = "size", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = 1e6},
-    {.name = "max_price", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1e12},
-    {.name = "max_minutes", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1e9},
+    {.name = "size", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = 1e5},
+    {.name = "max_price", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1e9},
+    {.name = "max_minutes", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1e7},
     {.name = "targets", .kind = GLN_FIELD_OBJECT, .nullable = true, .min = 0, .max = 1000},
     {.name = "cluster", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = GLN_FIELD_MAX_INTEGER},
     {.name = "explore_share", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1},
