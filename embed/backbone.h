@@ -65,7 +65,10 @@ const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone);
 /* Resizes, crops and normalises one image into input [3, side, side] f32. Any thread. */
 gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image);
 
-/* The smallest shorter side a decoder may deliver without loss for this preprocessing. */
+/*
+ * The smallest shorter side that a decoder may deliver for this preprocessing: three times the resized one, which keeps the
+ * input within half a level (mean, of 255) of what full decoding gives. 0 for senseless settings.
+ */
 size_t gln_preprocess_needs(const gln_preprocess *preprocess);
 
 /*
