@@ -72,7 +72,7 @@ export class BalancePanel extends Panel {
           "div",
           {},
           h("p", {}, entropyWords(balance.entropy, balance.labels)),
-          h("p", { class: "muted" }, `Evenness of ${plural(balance.labels, "label")}: 1 is all classes equal, 0 is a single class (normalised entropy).`),
+          balance.labels > 0 && h("p", { class: "muted" }, `Evenness of ${plural(balance.labels, "label")}: 1 is all classes equal, 0 is a single class (normalised entropy).`),
         ),
       ),
       h(

@@ -7,7 +7,7 @@ import { confirmed } from "./dialog";
 import { button, h, replace, type Child } from "./dom";
 import { count, minutes, money, percent, plural, span } from "./format";
 import { Panel, empty } from "./panel";
-import { startResample } from "./runs";
+import { resampleNow } from "./runs";
 import { changed, guard, may, on, project, reloadProject } from "./state";
 import { report, toast } from "./toast";
 import type { Batch, LabelAnswer, List } from "./types";
@@ -126,7 +126,7 @@ export class BatchPanel extends Panel {
         empty(
           "No batch yet",
           h("p", {}, project().images === 0 ? "First the pool needs images." : "Batches are taken from a resampled pool: resample once, then take the first one."),
-          project().images > 0 && guard(button("Resample now", () => void startResample(), { class: "primary" }), "lead"),
+          project().images > 0 && resampleNow("primary"),
         ),
       );
       return;
@@ -140,7 +140,7 @@ export class BatchPanel extends Panel {
       this.element.focus();
     });
     const done: Child =
-      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), guard(button("Resample now", () => void startResample(), { class: "link" }), "lead"));
+      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), resampleNow("link"));
     replace(this.body, done, may("lead") ? null : h("p", { class: "muted" }, "No batch is out. A lead takes one."), this.form.element);
   }
 

@@ -2,12 +2,12 @@
 import { api, projectPath, thumbnailUrl } from "./api";
 import { mixBar, swatch } from "./classes";
 import { openCluster } from "./cluster_drawer";
-import { GRID_KEYS, button, gridStep, h, picture, replace } from "./dom";
+import { GRID_KEYS, gridStep, h, picture, replace } from "./dom";
 import { count, mixSegments, percent, plural, verdictTitle } from "./format";
 import { Panel, empty } from "./panel";
 import { clusterName, editableName } from "./rename";
-import { startResample } from "./runs";
-import { guard, on, project } from "./state";
+import { resampleNow } from "./runs";
+import { on, project } from "./state";
 import { report } from "./toast";
 import type { Cluster, ClusterList } from "./types";
 
@@ -102,7 +102,7 @@ export class Clusters extends Panel {
     return empty(
       "Not resampled yet",
       h("p", {}, `${plural(project().images, "image")} wait. Resampling finds near-duplicates and clusters, and predicts classes once there are labels.`),
-      guard(button("Resample now", () => void startResample(), { class: "primary" }), "lead"),
+      resampleNow("primary"),
     );
   }
 
@@ -131,7 +131,6 @@ export class Clusters extends Panel {
     for (const one of top.slice(0, 2)) {
       mix.append(h("li", {}, swatch(one.class, one.labelled > 0 ? "labelled" : "predicted"), h("span", { class: "text" }, one.class), h("span", { class: "muted num" }, count(one.labelled + one.predicted))));
     }
-    if (top.length > 2) mix.append(h("li", { class: "muted num" }, `+${top.length - 2}`));
     if (top.length === 0) mix.append(h("li", { class: "muted" }, "no labels or predictions"));
     return h(
       "li",

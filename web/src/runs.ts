@@ -29,6 +29,16 @@ export async function startResample(): Promise<void> {
   }
 }
 
+/* The same as a button where it is the next thing to do; while a run is going, words instead. */
+export function resampleNow(look: string): HTMLElement {
+  return h(
+    "div",
+    {},
+    guard(button("Resample now", () => void startResample(), { class: `${look} when-idle` }), "lead"),
+    h("span", { class: "when-running" }, "A run is going on; the bar at the top shows how far it is."),
+  );
+}
+
 const ENDINGS: Record<string, string> = { failed: "failed", cancelled: "was stopped", interrupted: "was cut off; start it again" };
 
 export class Runs {
@@ -93,6 +103,7 @@ export class Runs {
 
   private show(run: Run | undefined, newest: Run | undefined): void {
     this.resample.hidden = run !== undefined;
+    document.body.classList.toggle("running", run !== undefined);
     if (run === undefined) {
       const words = newest === undefined ? "" : `${newest.kind} ${newest.state}, ${ago(newest.ended ?? newest.created, Date.now())}`;
       const key = `idle ${newest?.id} ${words}`;

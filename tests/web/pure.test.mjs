@@ -1,0 +1,140 @@
+/* The dashboard's pure functions: words for numbers, the bars' shares, and what is picked and undone while labelling. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { requirePackage } from "../../web/browser.mjs";
+
+const sources = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "web", "src");
+
+async function load(name) {
+  const { outputFiles } = requirePackage("esbuild").buildSync({ entryPoints: [join(sources, name)], bundle: true, format: "esm", write: false });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+}
+
+const format = await load("format.ts");
+const { Attention, Labelling } = await load("labelling.ts");
+
+test("shares never round a few to none or most to all", () => {
+  assert.equal(format.percent(0), "0 %");
+  assert.equal(format.percent(0.004), "<1 %");
+  assert.equal(format.percent(0.5), "50 %");
+  assert.equal(format.percent(0.996), ">99 %");
+  assert.equal(format.percent(1), "100 %");
+});
+
+test("counts agree with their noun", () => {
+  assert.equal(format.plural(1, "image"), "1 image");
+  assert.equal(format.plural(1200, "image"), "1,200 images");
+  assert.equal(format.plural(2, "batch", "batches"), "2 batches");
+});
+
+test("an unknown currency is still shown", () => {
+  assert.equal(format.money(1.5, "EUR"), "€1.50");
+  assert.equal(format.money(1.5, "not a code"), "1.50 not a code");
+});
+
+test("spans read as people say them", () => {
+  assert.equal(format.span(-5), "0 s");
+  assert.equal(format.span(59.4), "59 s");
+  assert.equal(format.span(60), "1 min");
+  assert.equal(format.span(3 * 3600 + 5 * 60), "3 h 05 min");
+  assert.equal(format.span(72 * 3600), "3 days");
+});
+
+test("a broken time is no time", () => {
+  assert.equal(format.ago("not a time", Date.now()), "");
+  assert.equal(format.ago("2030-01-01T00:00:00Z", Date.parse("2030-01-01T00:05:00Z")), "5 min ago");
+});
+
+test("file names come from paths of any shape", () => {
+  assert.equal(format.fileName("/a/b/c.jpg"), "c.jpg");
+  assert.equal(format.fileName("c.jpg"), "c.jpg");
+  assert.equal(format.fileName("/a/b/"), "/a/b/");
+});
+
+test("every entropy has words", () => {
+  const words = new Set([0, 0.3, 0.7, 0.9, 1].map((entropy) => format.entropyWords(entropy, 10)));
+  assert.equal(words.size, 5);
+  assert.match(format.entropyWords(0, 0), /Nothing is labelled/);
+});
+
+test("targets that were not given share what is left", () => {
+  assert.deepEqual(format.effectiveTargets([0.5, null, null]), [0.5, 0.25, 0.25]);
+  assert.deepEqual(format.effectiveTargets([null, null]), [0.5, 0.5]);
+  assert.deepEqual(format.effectiveTargets([0.7, 0.6, null]), [0.7, 0.6, 0]);
+  assert.deepEqual(format.effectiveTargets([]), []);
+});
+
+test("a mix fills its bar exactly, with the unknown at the end", () => {
+  const segments = format.mixSegments([{ class: "a", labelled: 2, predicted: 3 }, { class: "b", labelled: 0, predicted: 1 }], 10);
+  assert.deepEqual(segments.map((one) => [one.class, one.kind, one.n]), [["a", "labelled", 2], ["a", "predicted", 3], ["b", "predicted", 1], ["", "unknown", 4]]);
+  assert.ok(Math.abs(segments.reduce((sum, one) => sum + one.share, 0) - 1) < 1e-12);
+});
+
+test("a mix larger than the stated size still fits its bar", () => {
+  const segments = format.mixSegments([{ class: "a", labelled: 8, predicted: 4 }], 10);
+  assert.ok(Math.abs(segments.reduce((sum, one) => sum + one.share, 0) - 1) < 1e-12);
+  assert.deepEqual(format.mixSegments([], 0), []);
+});
+
+test("a pick moves on to the next open item, around the end", () => {
+  const bench = new Labelling([1, 2, 3, 4], new Set([2]));
+  assert.equal(bench.image, 1);
+  assert.ok(bench.pick("a", 1));
+  assert.equal(bench.image, 3);
+  bench.move(3);
+  assert.ok(bench.pick("b", 1));
+  assert.equal(bench.image, 3);
+  assert.ok(bench.pick("c", 1));
+  assert.deepEqual([...bench.picks].map(([image, pick]) => [image, pick.class]), [[1, "a"], [4, "b"], [3, "c"]]);
+});
+
+test("what was returned takes no pick", () => {
+  const bench = new Labelling([1, 2], new Set([1]));
+  bench.move(0);
+  assert.equal(bench.pick("a", 1), false);
+  assert.equal(bench.open, 1);
+});
+
+test("undo restores picks in reverse, and where they were made", () => {
+  const bench = new Labelling([1, 2, 3], new Set());
+  bench.pick("a", 1);
+  bench.pick("b", 1);
+  bench.move(0);
+  bench.pick("c", 1);
+  assert.ok(bench.undo());
+  assert.equal(bench.picks.get(1).class, "a");
+  assert.ok(bench.undo());
+  assert.equal(bench.image, 2);
+  assert.equal(bench.picks.has(2), false);
+  assert.ok(bench.undo());
+  assert.equal(bench.undo(), false);
+  assert.equal(bench.picks.size, 0);
+});
+
+test("clearing a pick can be undone", () => {
+  const bench = new Labelling([1, 2], new Set());
+  bench.pick("a", 1);
+  bench.move(0);
+  assert.ok(bench.clear());
+  assert.equal(bench.clear(), false);
+  assert.ok(bench.undo());
+  assert.equal(bench.picks.get(1).class, "a");
+});
+
+test("kept picks come back only where they still apply", () => {
+  const bench = new Labelling([1, 2, 3], new Set([2]));
+  bench.restore([[1, { class: "a", seconds: 1 }], [2, { class: "b", seconds: 1 }], [9, { class: "c", seconds: 1 }]]);
+  assert.deepEqual([...bench.picks.keys()], [1]);
+  assert.equal(bench.image, 3);
+});
+
+test("seconds of work leave out hidden windows and long pauses", () => {
+  const clock = new Attention(0, 60);
+  assert.equal(clock.take(2500), 2.5);
+  clock.pause(3500);
+  clock.resume(50000);
+  assert.equal(clock.take(51000), 2);
+  assert.equal(clock.take(10_000_000), 60);
+});
