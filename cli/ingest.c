@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const gln_usage usage = {
     "ingest", "PATH...",
@@ -9,16 +10,67 @@ static const gln_usage usage = {
     "  gleaner ingest ~/photos\n",
 };
 
-enum { MAX_SHOWN = 20 };
+/* ---- refusals, by reason ------------------------------------------------------------------------------------------------ */
 
-static gln_status print_refusal(void *context, const gln_refusal_row *row)
+enum { MAX_SHOWN = 20, MAX_REASONS = 12 };
+
+/* Refused files of one run: each by name while they are few, counted by reason beyond that. */
+struct refusals {
+    int64_t run_id;
+    bool by_name;
+    size_t n_reasons, n_others;
+    struct {
+        char words[128], example[GLN_PATH_MAX];
+        size_t n;
+    } reason[MAX_REASONS];
+};
+
+static gln_status note_refusal(void *context, const gln_refusal_row *row)
 {
-    int64_t run_id = *(int64_t *)context;
-    if (row->run_id == run_id) printf("  refused: %s\n", row->reason);
+    struct refusals *r = context;
+    if (row->run_id != r->run_id) return GLN_OK;
+    if (r->by_name) {
+        printf("  refused: %s\n", row->reason);
+        return GLN_OK;
+    }
+    /* The sentence begins with the path; the reason is what follows. */
+    size_t length = strlen(row->path);
+    bool prefixed = strncmp(row->reason, row->path, length) == 0 && strncmp(row->reason + length, ": ", 2) == 0;
+    const char *words = prefixed ? row->reason + length + 2 : row->reason;
+    for (size_t i = 0; i < r->n_reasons; i++) {
+        if (strncmp(r->reason[i].words, words, sizeof r->reason[i].words - 1) != 0) continue;
+        r->reason[i].n++;
+        return GLN_OK;
+    }
+    if (r->n_reasons == MAX_REASONS) {
+        r->n_others++;
+        return GLN_OK;
+    }
+    snprintf(r->reason[r->n_reasons].words, sizeof r->reason[0].words, "%s", words);
+    snprintf(r->reason[r->n_reasons].example, sizeof r->reason[0].example, "%s", row->path);
+    r->reason[r->n_reasons++].n = 1;
     return GLN_OK;
 }
 
-static void print_text(gln_session *session, gln_ingest_summary *s)
+static void print_refusals(gln_session *session, const gln_ingest_summary *s)
+{
+    static struct refusals r;
+    gln_store *reader = NULL;
+    char n[32];
+    r = (struct refusals){.run_id = s->run_id, .by_name = s->n_refused <= MAX_SHOWN};
+    if (s->n_refused == 0 || gln_engine_reader_take(session->engine, &reader) != GLN_OK) return;
+    gln_store_refusals(reader, session->project_id, NULL, SIZE_MAX, note_refusal, &r);
+    gln_engine_reader_give(session->engine, reader);
+    for (size_t i = 0; i < r.n_reasons; i++)
+        printf("  refused %s: %s, such as %s\n", gln_thousands(n, (long long)r.reason[i].n), r.reason[i].words,
+               r.reason[i].example);
+    if (r.n_others != 0) printf("  refused %s: for other reasons\n", gln_thousands(n, (long long)r.n_others));
+    if (!r.by_name) printf("  each by name: GET /v1/projects/%s/refusals\n", session->project);
+}
+
+/* ---- the summary ----------------------------------------------------------------------------------------------------------- */
+
+static void print_text(gln_session *session, const gln_ingest_summary *s)
 {
     char found[32], added[32], duplicates[32], unchanged[32], refused[32];
     printf("%s files found: %s new images, %s more names of known images, %s unchanged, %s refused\n",
@@ -27,12 +79,7 @@ static void print_text(gln_session *session, gln_ingest_summary *s)
            gln_thousands(refused, (long long)s->n_refused));
     if (s->n_unreadable != 0) printf("%zu folders or links could not be read\n", s->n_unreadable);
     if (s->n_added != 0) printf("%.1f images a second, %.1f s in all\n", s->images_per_second, s->seconds);
-    gln_store *reader = NULL;
-    if (s->n_refused == 0 || gln_engine_reader_take(session->engine, &reader) != GLN_OK) return;
-    gln_store_refusals(reader, session->project_id, NULL, s->n_refused <= MAX_SHOWN ? 100000 : MAX_SHOWN, print_refusal,
-                       &s->run_id);
-    if (s->n_refused > MAX_SHOWN) printf("  ... and more: GET /v1/projects/%s/refusals has them all\n", session->project);
-    gln_engine_reader_give(session->engine, reader);
+    print_refusals(session, s);
 }
 
 static void print_json(const gln_session *session, const gln_ingest_summary *s)

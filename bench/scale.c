@@ -1,0 +1,217 @@
+/*
+ * How long a resample and a batch take at a given size of the pool, and how much memory.
+ *
+ *     bench_scale SCRATCH BACKBONE.json REAL.vec N_REAL N [SEED]
+ *
+ * Makes a data directory with N images whose vectors are the N_REAL rows of REAL.vec (the vectors file of an ingest of real photos) as far as they
+ * go, and beyond that a synthetic mixture: a real row picked at random plus Gaussian noise of the size of the median
+ * distance between real neighbours, normalised again. 200 of them are labelled with ten classes (the nearest of ten rows picked as
+ * centres). Prints one line of JSON: seconds of every stage of a resample, milliseconds of batches of 200, peak memory.
+ */
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/json.h"
+#include "common/memory.h"
+#include "common/rng.h"
+#include "engine/engine.h"
+#include "index/vectors.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { N_CLASSES = 10, N_LABELS = 200, N_BATCHES = 11, BATCH = 200, BLOCK = 1024 };
+static const float noise_share = 0.35f; /* of a row's length: neighbours of the mixture are as far apart as real ones */
+
+struct pool {
+    gln_embeddings real;
+    gln_rng rng;
+    size_t n;
+    float centre[N_CLASSES][4096];
+    uint8_t *class; /* [n] */
+};
+
+/* Row i of the pool: real as far as real rows go. */
+static void make_row(struct pool *pool, size_t i, float *row)
+{
+    size_t d = pool->real.d;
+    uint32_t source = (uint32_t)(i < pool->real.n ? i : gln_rng_below(&pool->rng, pool->real.n));
+    gln_kernels()->gather_f32(row, &pool->real, &source, 1);
+    if (i >= pool->real.n)
+        for (size_t k = 0; k < d; k++) row[k] += noise_share * (float)gln_rng_normal(&pool->rng) / sqrtf((float)d);
+    gln_kernels()->l2_normalise(row, 1, d);
+}
+
+static uint8_t nearest_centre(const struct pool *pool, const float *row)
+{
+    uint8_t best = 0;
+    float most = -2.0f;
+    for (uint8_t c = 0; c < N_CLASSES; c++) {
+        float similarity = gln_kernels()->dot(pool->centre[c], row, pool->real.d);
+        if (similarity > most) {
+            most = similarity;
+            best = c;
+        }
+    }
+    return best;
+}
+
+static gln_status add_block(gln_store *store, gln_vectors *vectors, struct pool *pool, int64_t project_id, size_t first,
+                            size_t n, float *rows)
+{
+    int64_t ids[BLOCK], id = 0;
+    size_t d = pool->real.d, row = 0;
+    for (size_t i = 0; i < n; i++) {
+        make_row(pool, first + i, rows + i * d);
+        pool->class[first + i] = nearest_centre(pool, rows + i * d);
+        ids[i] = (int64_t)(first + i) + 1;
+    }
+    gln_status st = gln_vectors_append(vectors, rows, ids, n, &row);
+    for (size_t i = 0; i < n && st == GLN_OK; i++) {
+        gln_image_row image = {.id = ids[i], .project_id = project_id, .format = "jpeg", .width = 224, .height = 224,
+                               .n_bytes = 1, .vector_row = (int64_t)(row + i), .created_ms = 1};
+        gln_sha256(image.sha256, &ids[i], sizeof ids[i]);
+        st = gln_store_image_add(store, &image, &id);
+    }
+    return st;
+}
+
+static gln_status fill(const char *data, const char *vectors_path, const uint8_t *identity, struct pool *pool,
+                       int64_t project_id)
+{
+    char path[GLN_PATH_MAX];
+    gln_store *store = NULL;
+    gln_vectors *vectors = NULL;
+    float *rows = NULL;
+    gln_status st = gln_path_join(path, data, "gleaner.db");
+    if (st == GLN_OK) st = gln_store_open(&store, path, GLN_STORE_WRITE);
+    if (st == GLN_OK) st = gln_vectors_open(&vectors, vectors_path, pool->real.d, identity, 0);
+    if (st == GLN_OK) st = gln_alloc(&rows, BLOCK * pool->real.d, sizeof *rows, "rows");
+    if (st == GLN_OK) st = gln_store_begin(store);
+    for (size_t first = 0; first < pool->n && st == GLN_OK; first += BLOCK)
+        st = add_block(store, vectors, pool, project_id, first, pool->n - first < BLOCK ? pool->n - first : BLOCK, rows);
+    if (st == GLN_OK) st = gln_vectors_sync(vectors);
+    if (st == GLN_OK) st = gln_store_commit(store);
+    gln_free(rows);
+    gln_vectors_close(vectors);
+    gln_store_close(store);
+    return st;
+}
+
+static gln_status label_some(gln_engine *engine, struct pool *pool, int64_t project_id)
+{
+    static char names[N_CLASSES][8];
+    gln_label_item items[N_LABELS];
+    gln_label_summary summary;
+    for (size_t c = 0; c < N_CLASSES; c++) snprintf(names[c], sizeof names[c], "c%zu", c);
+    size_t n = pool->n < 2 * N_LABELS ? pool->n / 4 : N_LABELS;
+    for (size_t i = 0; i < n; i++) {
+        size_t image = i * (pool->n / n);
+        items[i] = (gln_label_item){.image_id = (int64_t)image + 1, .class_name = names[pool->class[image]], .seconds = NAN};
+    }
+    return gln_engine_label(engine, project_id, items, n, "simulated", true, NULL, NULL, &summary);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static gln_status copy_summary(void *context, const gln_run_row *row)
+{
+    return gln_json_parse(context, row->summary, strlen(row->summary), "summary");
+}
+
+static gln_status measure(gln_engine *engine, struct pool *pool, int64_t project_id)
+{
+    gln_resample_request resample = {.project_id = project_id, .seed = 1};
+    gln_resample_summary summary;
+    gln_batch_request batch = {.project_id = project_id, .size = BATCH, .max_price = NAN, .max_minutes = NAN,
+                               .explore_share = NAN, .audit_share = NAN, .seed = 1};
+    double ms[N_BATCHES];
+    gln_store *reader = NULL;
+    gln_json *run = NULL;
+    struct rusage usage;
+    gln_status st = gln_engine_resample(engine, &resample, NULL, &summary);
+    for (size_t i = 0; i < N_BATCHES && st == GLN_OK; i++) {
+        int64_t id = 0;
+        double started_s = gln_clock_monotonic_s();
+        st = gln_engine_batch_take(engine, &batch, &id);
+        ms[i] = 1000.0 * (gln_clock_monotonic_s() - started_s);
+        if (st == GLN_OK) st = gln_engine_batch_release(engine, id);
+    }
+    if (st == GLN_OK) st = gln_engine_reader_take(engine, &reader);
+    if (st == GLN_OK) st = gln_store_run_get(reader, summary.run_id, copy_summary, &run);
+    gln_engine_reader_give(engine, reader);
+    if (st != GLN_OK) return st;
+    qsort(ms, N_BATCHES, sizeof *ms, compare);
+    getrusage(RUSAGE_SELF, &usage);
+    gln_json *out = gln_json_object();
+    gln_json_set_number(out, "images", (double)pool->n);
+    gln_json_set_number(out, "real", (double)(pool->n < pool->real.n ? pool->n : pool->real.n));
+    gln_json_set_number(out, "dimension", (double)pool->real.d);
+    gln_json_set_number(out, "resample_s", round(1000.0 * summary.seconds) / 1000.0);
+    gln_json_set(out, "stages", gln_json_copy(gln_json_get(run, "stages")));
+    gln_json_set_number(out, "graph_recall", summary.graph_recall);
+    gln_json_set_number(out, "batch", BATCH);
+    gln_json_set_number(out, "batch_ms_median", round(100.0 * ms[N_BATCHES / 2]) / 100.0);
+    gln_json_set_number(out, "batch_ms_min", round(100.0 * ms[0]) / 100.0);
+    gln_json_set_number(out, "batch_ms_max", round(100.0 * ms[N_BATCHES - 1]) / 100.0);
+    gln_json_set_number(out, "peak_mb", (double)usage.ru_maxrss / 1024.0);
+    char *text = gln_json_print(out, false);
+    puts(text);
+    gln_free(text);
+    gln_json_free(out);
+    gln_json_free(run);
+    return GLN_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct pool pool;
+    char data[GLN_PATH_MAX], vectors_path[GLN_PATH_MAX], backbone[101];
+    gln_vectors *real = NULL;
+    gln_engine *engine = NULL;
+    int64_t project_id = 0;
+    if (argc < 6) {
+        fprintf(stderr, "usage: bench_scale SCRATCH BACKBONE.json REAL.vec N_REAL N [SEED]\n");
+        return 2;
+    }
+    pool.n = (size_t)strtoull(argv[5], NULL, 10);
+    gln_rng_seed(&pool.rng, argc > 6 ? strtoull(argv[6], NULL, 10) : 1);
+    gln_status st = gln_path_join(data, argv[1], argv[5]);
+    if (st == GLN_OK) st = gln_engine_init(data, argv[2], backbone, sizeof backbone);
+    gln_engine_options options = {.data = data};
+    if (st == GLN_OK) st = gln_engine_open(&engine, &options);
+    gln_project_spec spec = {.name = "bench"};
+    if (st == GLN_OK) st = gln_engine_project_create(engine, &spec, &project_id);
+    gln_engine_close(engine);
+    engine = NULL;
+
+    if (st == GLN_OK) st = gln_vectors_open(&real, argv[3], 0, NULL, (size_t)strtoull(argv[4], NULL, 10));
+    if (st == GLN_OK && gln_vectors_dimension(real) > 4096) st = gln_fail(GLN_E_LIMIT, "at most 4096 numbers a vector");
+    if (st == GLN_OK) {
+        char name[128];
+        pool.real = gln_vectors_view(real);
+        for (size_t c = 0; c < N_CLASSES; c++) {
+            uint32_t row = (uint32_t)(c * pool.real.n / N_CLASSES);
+            gln_kernels()->gather_f32(pool.centre[c], &pool.real, &row, 1);
+        }
+        snprintf(name, sizeof name, "vectors/%lld-%.100s.vec", (long long)project_id, backbone);
+        st = gln_path_join(vectors_path, data, name);
+    }
+    if (st == GLN_OK) st = gln_alloc(&pool.class, pool.n, 1, "classes");
+    if (st == GLN_OK) st = fill(data, vectors_path, gln_vectors_identity(real), &pool, project_id);
+    if (st == GLN_OK) st = gln_engine_open(&engine, &options);
+    if (st == GLN_OK) st = label_some(engine, &pool, project_id);
+    if (st == GLN_OK) st = measure(engine, &pool, project_id);
+    gln_engine_close(engine);
+    gln_vectors_close(real);
+    gln_free(pool.class);
+    if (st != GLN_OK) fprintf(stderr, "bench_scale: %s\n", gln_message());
+    return st == GLN_OK ? 0 : 1;
+}
