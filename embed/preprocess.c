@@ -52,12 +52,27 @@ static gln_status check(const gln_preprocess *preprocess)
     return GLN_OK;
 }
 
+/*
+ * How many of its own pixels the picture of a reduced image really covers: a decoder that reduces by 8 makes 126 pixels of 1003,
+ * the last of them for the most part of nothing. Taken for whole, they would shift the picture.
+ */
+static void extent(double *width, double *height, const gln_image *image)
+{
+    size_t by = 1;
+    while (by < 8 && (image->width * by < image->original_width || image->height * by < image->original_height)) by *= 2;
+    double exact_width = (double)image->original_width / (double)by;
+    double exact_height = (double)image->original_height / (double)by;
+    bool reduced = ceil(exact_width) == (double)image->width && ceil(exact_height) == (double)image->height;
+    *width = reduced ? exact_width : (double)image->width;
+    *height = reduced ? exact_height : (double)image->height;
+}
+
 /* Where the central `side` of an axis of `resized` pixels begins and ends in an axis of `n` pixels. */
-static void crop_box(double *start, double *length, size_t side, size_t resized, size_t n)
+static void crop_box(double *start, double *length, size_t side, size_t resized, double n)
 {
     size_t spare = resized - side, begin = spare / 2;
     if (spare % 2 == 1 && begin % 2 == 1) begin++; /* half to even */
-    double scale = (double)n / (double)resized;
+    double scale = n / (double)resized;
     *start = (double)begin * scale;
     *length = (double)side * scale;
 }
@@ -66,7 +81,8 @@ gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, 
 {
     gln_status st = check(preprocess);
     if (st != GLN_OK) return st;
-    double x = 0, y = 0, w = (double)image->width, h = (double)image->height;
+    double x = 0, y = 0, w, h;
+    extent(&w, &h, image);
     size_t side = preprocess->side;
     if (preprocess->fit == GLN_FIT_CROP) {
         /* Proportions are the original's where it is known: scaled decoding rounds the sides. */
@@ -76,8 +92,8 @@ gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, 
         bool wide = width >= height;
         size_t shorter = resized_side(preprocess);
         size_t longer = shorter * (wide ? width : height) / (wide ? height : width);
-        crop_box(&x, &w, side, wide ? longer : shorter, image->width);
-        crop_box(&y, &h, side, wide ? shorter : longer, image->height);
+        crop_box(&x, &w, side, wide ? longer : shorter, w);
+        crop_box(&y, &h, side, wide ? shorter : longer, h);
     }
 
     uint8_t *rgb = NULL;

@@ -253,6 +253,56 @@ START_TEST(preprocess__stretch_takes_the_whole_image)
 }
 END_TEST
 
+/* Octaves of noise, each half as strong as the one before: the spectrum of photos. */
+static void make_photo(gln_image *image, size_t width, size_t height)
+{
+    make_noise(image, width, height, 21);
+    gln_image octave;
+    uint8_t *large = NULL;
+    float *sum = NULL;
+    size_t n = width * height * 3;
+    gln_ok(gln_alloc_raw(&large, n, 1, "octave"));
+    gln_ok(gln_alloc(&sum, n, sizeof *sum, "sum"));
+    float weight = 0.5f;
+    for (size_t side = 8; side <= 512; side *= 2, weight /= 2) {
+        make_noise(&octave, side, side, side);
+        gln_ok(gln_image_resize(large, width, height, &octave, GLN_FILTER_BICUBIC, 0, 0, (double)side, (double)side));
+        for (size_t i = 0; i < n; i++) sum[i] += weight * (float)large[i];
+        gln_image_dispose(&octave);
+    }
+    for (size_t i = 0; i < n; i++) image->rgb[i] = (uint8_t)sum[i];
+    gln_free(large);
+    gln_free(sum);
+}
+
+START_TEST(preprocess__reduced_decoding_stays_within_half_a_level)
+{
+    enum { SIDE = 28, N = 3 * SIDE * SIDE };
+    gln_image photo, full, reduced;
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    float wanted[N], got[N];
+    gln_preprocess preprocess = {.side = SIDE, .fit = GLN_FIT_CROP, .crop_share = 0.875, .filter = GLN_FILTER_BICUBIC, .std = {1, 1, 1}};
+    make_photo(&photo, 1003, 777);
+    gln_ok(gln_image_encode_jpeg(&bytes, &n_bytes, photo.rgb, photo.width, photo.height, 92));
+    gln_decode_options options = GLN_DECODE_OPTIONS_INIT;
+    gln_ok(gln_image_decode(&full, bytes, n_bytes, &options));
+    options.shorter_side_at_least = gln_preprocess_needs(&preprocess);
+    gln_ok(gln_image_decode(&reduced, bytes, n_bytes, &options));
+    ck_assert_uint_eq(reduced.width, 126);
+    ck_assert_uint_eq(reduced.height, 98);
+    gln_ok(gln_preprocess_image(wanted, &preprocess, &full));
+    gln_ok(gln_preprocess_image(got, &preprocess, &reduced));
+    float gap = 0;
+    for (size_t i = 0; i < N; i++) gap += fabsf(got[i] - wanted[i]) * 255.0f / N;
+    ck_assert_msg(gap < 0.5f, "%g levels apart", (double)gap);
+    gln_image_dispose(&photo);
+    gln_image_dispose(&full);
+    gln_image_dispose(&reduced);
+    gln_free(bytes);
+}
+END_TEST
+
 START_TEST(preprocess__senseless_settings_are_refused)
 {
     gln_image image;
@@ -285,6 +335,7 @@ int main(void)
     tcase_add_test(tests, passes__all_give_the_same_bytes_as_the_plain_one);
     tcase_add_test(tests, preprocess__crop_equals_resizing_all_and_cropping);
     tcase_add_test(tests, preprocess__stretch_takes_the_whole_image);
+    tcase_add_test(tests, preprocess__reduced_decoding_stays_within_half_a_level);
     tcase_add_test(tests, preprocess__senseless_settings_are_refused);
     suite_add_tcase(suite, tests);
     return gln_test_main(suite);
