@@ -1,0 +1,200 @@
+/*
+ * A backbone: manifest, model and the plans that run it.
+ *
+ * Batches come in any size up to max_batch, and each needs a plan compiled for its size. Plans are made for powers of two (and
+ * max_batch itself); a batch runs on the smallest that holds it, the rest filled with zeros. The largest is made at load, so
+ * that a model that cannot run fails there and memory is known; the others when they are first needed, a few at most.
+ */
+#include "embed/backbone.h"
+
+#include "common/files.h"
+#include "common/hash.h"
+#include "common/memory.h"
+#include "embed/backend.h"
+#include "embed/manifest.h"
+#include "embed/onnx.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_BATCH 1024
+#define MAX_PLANS 12 /* 1, 2, 4 .. 1024, and max_batch */
+
+typedef struct sized_plan {
+    size_t batch;
+    gln_graph *instance;
+    gln_plan *plan;
+} sized_plan;
+
+struct gln_backbone {
+    gln_manifest manifest;
+    gln_backbone_info info;
+    gln_graph *graph;
+    gln_backend *backend;
+    sized_plan plans[MAX_PLANS];
+    size_t n_plans;
+    size_t max_batch;
+};
+
+static gln_status make_plan(gln_backbone *backbone, size_t batch, gln_plan **out)
+{
+    sized_plan made = {.batch = batch};
+    gln_status st = gln_graph_instantiate(&made.instance, backbone->graph, batch);
+    if (st == GLN_OK) st = gln_graph_fuse(made.instance);
+    if (st == GLN_OK) st = gln_plan_create(&made.plan, backbone->backend, made.instance);
+    if (st != GLN_OK) {
+        gln_graph_free(made.instance);
+        return st;
+    }
+    backbone->plans[backbone->n_plans++] = made;
+    *out = made.plan;
+    return GLN_OK;
+}
+
+/* The input is [n, 3, side, side], whatever of it the file leaves open. */
+static gln_status fix_input(gln_backbone *backbone)
+{
+    gln_value *input = &backbone->graph->values[backbone->graph->input];
+    gln_shape *shape = &input->tensor.shape;
+    size_t side = backbone->info.preprocess.side, wanted[4] = {0, 3, side, side};
+    bool fits = shape->rank == 4 || shape->rank == 0;
+    for (size_t i = 1; i < 4; i++) fits = fits && (shape->rank == 0 || shape->dims[i] == 0 || shape->dims[i] == wanted[i]);
+    if (!fits) {
+        return gln_fail(GLN_E_FORMAT, "the model's input %s is not [n, 3, %zu, %zu], as its manifest says", input->name, side, side);
+    }
+    *shape = (gln_shape){4, {0, 3, side, side}};
+    return GLN_OK;
+}
+
+/* Weights and biases that the output needs, each once. */
+static gln_status count_parameters(gln_backbone *backbone)
+{
+    const gln_graph *graph = backbone->graph;
+    bool *counted = NULL;
+    gln_status st = gln_alloc(&counted, graph->n_values, sizeof *counted, "parameters");
+    for (size_t i = 0; st == GLN_OK && i < graph->n_nodes; i++) {
+        for (size_t j = 0; j < graph->nodes[i].n_inputs; j++) {
+            size_t value = graph->nodes[i].inputs[j];
+            if (value == GLN_NO_VALUE || counted[value]) continue;
+            counted[value] = true;
+            const gln_tensor *tensor = &graph->values[value].tensor;
+            if (tensor->data != NULL && tensor->dtype == GLN_F32) backbone->info.n_parameters += gln_shape_items(&tensor->shape);
+        }
+    }
+    gln_free(counted);
+    return st;
+}
+
+static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
+{
+    char folder[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    uint8_t sha256[GLN_SHA256_BYTES];
+    const char *slash = strrchr(manifest_path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - manifest_path);
+    if (length >= sizeof folder) return gln_fail(GLN_E_LIMIT, "the path of the manifest is too long");
+    memcpy(folder, manifest_path, length);
+    folder[length] = 0;
+    gln_status st = gln_path_join(path, slash == NULL ? "." : length == 0 ? "/" : folder, backbone->manifest.model);
+    if (st != GLN_OK) return st;
+    if ((st = gln_file_read(&bytes, &n_bytes, path, GLN_ONNX_MAX_BYTES)) != GLN_OK) return st;
+    gln_sha256(sha256, bytes, n_bytes);
+    if (memcmp(sha256, backbone->manifest.sha256, sizeof sha256) != 0) {
+        st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
+    }
+    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output);
+    gln_free(bytes);
+    return st;
+}
+
+gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, const gln_backbone_options *options)
+{
+    gln_backbone *backbone = NULL;
+    gln_plan *plan = NULL;
+    if (options->max_batch == 0 || options->max_batch > MAX_BATCH) {
+        return gln_fail(GLN_E_ARGUMENT, "batches of %zu images; 1 to %d are possible", options->max_batch, MAX_BATCH);
+    }
+    gln_status st = gln_alloc(&backbone, 1, sizeof *backbone, "backbone");
+    if (st != GLN_OK) return st;
+    if ((st = gln_manifest_read(&backbone->manifest, manifest_path)) != GLN_OK) goto cleanup;
+    backbone->max_batch = options->max_batch;
+    gln_backbone_info *info = &backbone->info;
+    info->name = backbone->manifest.name;
+    info->licence = backbone->manifest.licence;
+    info->d = backbone->manifest.dimension;
+    info->preprocess = backbone->manifest.preprocess;
+    gln_manifest_identity(info->identity, &backbone->manifest, "f32");
+
+    if ((st = read_model(backbone, manifest_path)) != GLN_OK) goto cleanup;
+    if ((st = fix_input(backbone)) != GLN_OK) goto cleanup;
+    if ((st = gln_graph_fold(backbone->graph)) != GLN_OK) goto cleanup;
+    if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
+    if ((st = gln_backend_create(&backbone->backend, options->n_threads)) != GLN_OK) goto cleanup;
+    if ((st = make_plan(backbone, backbone->max_batch, &plan)) != GLN_OK) goto cleanup;
+    if (gln_plan_output_items(plan) != info->d) {
+        st = gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path, info->d,
+                      backbone->manifest.output, gln_plan_output_items(plan));
+        goto cleanup;
+    }
+    info->weights_bytes = gln_backend_weights_bytes(backbone->backend);
+    info->activations_bytes = gln_plan_memory_bytes(plan);
+    info->multiply_adds = gln_plan_multiply_adds(plan);
+    *out = backbone;
+    backbone = NULL;
+
+cleanup:
+    gln_backbone_free(backbone);
+    return st;
+}
+
+void gln_backbone_free(gln_backbone *backbone)
+{
+    if (backbone == NULL) return;
+    for (size_t i = 0; i < backbone->n_plans; i++) {
+        gln_plan_free(backbone->plans[i].plan);
+        gln_graph_free(backbone->plans[i].instance);
+    }
+    gln_backend_free(backbone->backend);
+    gln_graph_free(backbone->graph);
+    gln_free(backbone);
+}
+
+const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone)
+{
+    return &backbone->info;
+}
+
+static gln_status plan_for(gln_backbone *backbone, size_t n, gln_plan **out)
+{
+    size_t batch = 1;
+    while (batch < n) batch *= 2;
+    if (batch > backbone->max_batch) batch = backbone->max_batch;
+    for (size_t i = 0; i < backbone->n_plans; i++) {
+        if (backbone->plans[i].batch == batch) {
+            *out = backbone->plans[i].plan;
+            return GLN_OK;
+        }
+    }
+    return make_plan(backbone, batch, out);
+}
+
+gln_status gln_backbone_run(gln_backbone *backbone, const float *input, size_t n, float *embeddings)
+{
+    gln_plan *plan = NULL;
+    size_t d = backbone->info.d;
+    if (n == 0 || n > backbone->max_batch) {
+        return gln_fail(GLN_E_ARGUMENT, "a batch of %zu images; 1 to %zu are possible", n, backbone->max_batch);
+    }
+    gln_status st = plan_for(backbone, n, &plan);
+    if (st == GLN_OK) st = gln_plan_run(plan, input, n, embeddings);
+    for (size_t i = 0; st == GLN_OK && i < n; i++) {
+        for (size_t j = 0; j < d; j++) {
+            if (!isfinite(embeddings[i * d + j])) {
+                return gln_fail(GLN_E_INTERNAL, "the model %s gives a number that is not finite for image %zu of the batch",
+                                backbone->info.name, i);
+            }
+        }
+    }
+    return st;
+}

@@ -1,0 +1,343 @@
+/*
+ * Plans on oneDNN (API v2, as in Debian 12): weights packed once, one arena for the activations of all plans, and the run
+ * loop. How a node becomes steps is in backend_onednn_ops.c.
+ *
+ * Blocked layouts. A convolution lets oneDNN choose its layouts (on AVX-512 usually nChw16c). A value stays in the layout
+ * it was computed in for as long as its readers can take it, and is reordered, once, for those that cannot: from
+ * the first convolution to the pooling nothing is reordered in the usual networks.
+ *
+ * Batch sizes. Every plan is compiled for one batch size, with its own steps; plans of one backend share packed weights
+ * (keyed by the constant they come from and the layout) and the arena, which is as large as the largest needs.
+ *
+ * Threads. oneDNN's OpenMP threads count belongs to the calling thread, and primitives made for one count must run with
+ * it, so that it is set around making and running and put back. Scratch memory is ours (user mode): with the
+ * library's own, which is thread-local, a primitive may only run on the thread that made it.
+ */
+#include "embed/backend_onednn.h"
+
+#include "common/memory.h"
+#include "common/threads.h"
+
+#include <omp.h>
+#include <string.h>
+
+static const char *onednn_words(dnnl_status_t status)
+{
+    switch (status) {
+    case dnnl_out_of_memory: return "out of memory";
+    case dnnl_invalid_arguments: return "invalid arguments";
+    case dnnl_unimplemented: return "not implemented";
+    case dnnl_runtime_error: return "runtime error";
+    default: return "failed";
+    }
+}
+
+gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const char *what)
+{
+    if (status == dnnl_success) return GLN_OK;
+    gln_status st = status == dnnl_out_of_memory    ? GLN_E_MEMORY
+                    : status == dnnl_unimplemented ? GLN_E_UNSUPPORTED
+                                                   : GLN_E_INTERNAL;
+    if (c == NULL || c->node == NULL) return gln_fail(st, "oneDNN, %s: %s", what, onednn_words(status));
+    return gln_fail(st, "node %s (%s): oneDNN, %s: %s", c->node->name, c->node->type, what, onednn_words(status));
+}
+
+gln_status gln_backend_create(gln_backend **out, size_t n_threads)
+{
+    gln_backend *backend = NULL;
+    gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
+    if (st != GLN_OK) return st;
+    size_t n = n_threads == 0 ? gln_processors() : n_threads;
+    backend->n_threads = n > 1024 ? 1024 : (int)n;
+    st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
+    if (st == GLN_OK) {
+        st = gln_onednn_check(NULL, dnnl_stream_create(&backend->stream, backend->engine, dnnl_stream_default_flags),
+                              "making a stream");
+    }
+    if (st != GLN_OK) {
+        gln_backend_free(backend);
+        return st;
+    }
+    *out = backend;
+    return GLN_OK;
+}
+
+void gln_backend_free(gln_backend *backend)
+{
+    if (backend == NULL) return;
+    for (size_t i = 0; i < backend->n_packed; i++) gln_free(backend->packed[i].data);
+    gln_free(backend->packed);
+    gln_free(backend->arena);
+    if (backend->stream != NULL) dnnl_stream_destroy(backend->stream);
+    if (backend->engine != NULL) dnnl_engine_destroy(backend->engine);
+    gln_free(backend);
+}
+
+size_t gln_backend_weights_bytes(const gln_backend *backend)
+{
+    return backend->packed_bytes;
+}
+
+/* Runs one reorder at once, outside any plan. */
+static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *from, void *source, const dnnl_memory_desc_t *to,
+                              void *target)
+{
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_memory_t memory[2] = {NULL, NULL};
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, from, backend->engine, to, backend->engine, NULL);
+    if (status == dnnl_success) status = dnnl_primitive_create(&primitive, pd);
+    if (status == dnnl_success) status = dnnl_memory_create(&memory[0], from, backend->engine, source);
+    if (status == dnnl_success) status = dnnl_memory_create(&memory[1], to, backend->engine, target);
+    if (status == dnnl_success) {
+        dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, memory[0]}, {DNNL_ARG_TO, memory[1]}};
+        status = dnnl_primitive_execute(primitive, backend->stream, 2, arguments);
+    }
+    if (status == dnnl_success) status = dnnl_stream_wait(backend->stream);
+    for (size_t i = 0; i < 2; i++) {
+        if (memory[i] != NULL) dnnl_memory_destroy(memory[i]);
+    }
+    if (primitive != NULL) dnnl_primitive_destroy(primitive);
+    if (pd != NULL) dnnl_primitive_desc_destroy(pd);
+    return gln_onednn_check(NULL, status, "packing weights");
+}
+
+gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+                            const dnnl_memory_desc_t *wanted)
+{
+    for (size_t i = 0; i < backend->n_packed; i++) {
+        if (backend->packed[i].key == data && dnnl_memory_desc_equal(&backend->packed[i].desc, wanted)) {
+            *out = backend->packed[i].data;
+            return GLN_OK;
+        }
+    }
+    gln_status st =
+        gln_grow(&backend->packed, &backend->packed_capacity, backend->n_packed + 1, sizeof *backend->packed, "weights");
+    if (st != GLN_OK) return st;
+    gln_packed *packed = &backend->packed[backend->n_packed];
+    size_t bytes = dnnl_memory_desc_get_size(wanted);
+    if ((st = gln_alloc(&packed->data, bytes, 1, "packed weights")) != GLN_OK) return st;
+    void *source = NULL;
+    memcpy(&source, &data, sizeof source); /* oneDNN's handles are not const; a reorder reads its source only */
+    if ((st = reorder_now(backend, have, source, wanted, packed->data)) != GLN_OK) {
+        gln_free(packed->data);
+        return st;
+    }
+    packed->key = data;
+    packed->desc = *wanted;
+    backend->n_packed++;
+    backend->packed_bytes += bytes;
+    *out = packed->data;
+    return GLN_OK;
+}
+
+static void unbind(gln_plan *plan)
+{
+    for (size_t i = 0; plan->bound != NULL && i < plan->n_arguments; i++) {
+        if (plan->bound[i].memory != NULL) dnnl_memory_destroy(plan->bound[i].memory);
+        plan->bound[i].memory = NULL;
+    }
+    plan->bound_to = NULL;
+}
+
+void gln_plan_free(gln_plan *plan)
+{
+    if (plan == NULL) return;
+    unbind(plan);
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].primitive != NULL) dnnl_primitive_destroy(plan->steps[i].primitive);
+    }
+    gln_free(plan->steps);
+    gln_free(plan->arguments);
+    gln_free(plan->tensors);
+    gln_free(plan->buffers);
+    gln_free(plan->bound);
+    gln_free(plan->inputs);
+    gln_free(plan);
+}
+
+static void *address(const gln_plan *plan, gln_place at)
+{
+    if (at.buffer == GLN_NONE) return at.fixed;
+    return plan->backend->arena + plan->buffers[at.buffer].offset + at.offset;
+}
+
+/* Gives every argument its memory in the arena as it lies now. */
+static gln_status bind(gln_plan *plan)
+{
+    if (plan->bound_to == plan->backend->arena) return GLN_OK;
+    unbind(plan);
+    for (size_t i = 0; i < plan->n_arguments; i++) {
+        const gln_argument *argument = &plan->arguments[i];
+        plan->bound[i].arg = argument->kind;
+        gln_status st = gln_onednn_check(NULL,
+                                         dnnl_memory_create(&plan->bound[i].memory, &argument->desc, plan->backend->engine,
+                                                            address(plan, argument->at)),
+                                         "binding memory");
+        if (st != GLN_OK) return st;
+    }
+    plan->bound_to = plan->backend->arena;
+    return GLN_OK;
+}
+
+static gln_status place_buffers(gln_plan *plan)
+{
+    gln_backend *backend = plan->backend;
+    gln_status st = gln_plan_arena(plan->buffers, plan->n_buffers, &plan->arena_bytes);
+    if (st != GLN_OK) return st;
+    if (plan->arena_bytes > backend->arena_bytes || backend->arena == NULL) {
+        unsigned char *arena = NULL;
+        if ((st = gln_alloc_raw(&arena, plan->arena_bytes, 1, "activations")) != GLN_OK) return st;
+        gln_free(backend->arena);
+        backend->arena = arena;
+        backend->arena_bytes = plan->arena_bytes;
+    }
+    size_t longest = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        if (plan->steps[i].n_tensors > longest) longest = plan->steps[i].n_tensors;
+    }
+    st = gln_alloc(&plan->bound, plan->n_arguments, sizeof *plan->bound, "plan");
+    if (st == GLN_OK) st = gln_alloc(&plan->inputs, longest, sizeof *plan->inputs, "plan");
+    return st;
+}
+
+static gln_status compile(gln_compiler *c)
+{
+    const gln_graph *graph = c->graph;
+    gln_plan *plan = c->plan;
+    const gln_value *input = &graph->values[graph->input], *output = &graph->values[graph->output];
+    gln_place at;
+    gln_form out;
+
+    plan->batch = input->tensor.shape.dims[0];
+    plan->input_items = gln_shape_items(&input->tensor.shape) / plan->batch;
+    gln_status st = gln_add_buffer(c, &at, gln_shape_items(&input->tensor.shape) * sizeof(float));
+    if (st != GLN_OK) return st;
+    plan->input_buffer = at.buffer;
+    dnnl_memory_desc_t desc = gln_plain_desc(&input->tensor.shape);
+    if ((st = gln_add_form(c, graph->input, &desc, at, &out)) != GLN_OK) return st;
+
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const gln_node *node = &graph->nodes[i];
+        c->node = node;
+        if (gln_shape_items(&graph->values[node->output].tensor.shape) == 0) {
+            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) makes an empty tensor", node->name, node->type);
+        }
+        if ((st = gln_compile_node(c, node)) != GLN_OK) return st;
+        gln_end_reads(c, node);
+    }
+    c->node = NULL;
+    const gln_shape *shape = &output->tensor.shape;
+    if (output->tensor.dtype != GLN_F32 || shape->rank < 2 || shape->dims[0] != plan->batch) {
+        return gln_fail(GLN_E_FORMAT, "the output %s is not one row of floats for each image", output->name);
+    }
+    plan->output_items = gln_shape_items(shape) / plan->batch;
+    if ((st = gln_form_as(c, graph->output, NULL, &out)) != GLN_OK) return st;
+    plan->output = out.at;
+    if (out.at.buffer != GLN_NONE) plan->buffers[out.at.buffer].last = plan->n_steps;
+    return GLN_OK;
+}
+
+static void count_uses(gln_compiler *c)
+{
+    const gln_graph *graph = c->graph;
+    for (size_t i = 0; i < graph->n_values; i++) c->first_form[i] = GLN_NONE;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const gln_node *node = &graph->nodes[i];
+        for (size_t j = 0; j < node->n_inputs; j++) {
+            if (node->inputs[j] != GLN_NO_VALUE) c->uses[node->inputs[j]]++;
+        }
+        for (size_t j = 0; j < node->n_posts; j++) {
+            if (node->posts[j].op == GLN_OP_ADD) c->uses[node->posts[j].value]++;
+        }
+    }
+    c->uses[graph->output]++;
+}
+
+gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_graph *instance)
+{
+    gln_compiler c = {.backend = backend, .graph = instance};
+    int had_threads = omp_get_max_threads();
+    gln_status st = gln_alloc(&c.plan, 1, sizeof *c.plan, "plan");
+    if (st != GLN_OK) return st;
+    omp_set_num_threads(backend->n_threads);
+    c.plan->backend = backend;
+    c.plan->graph = instance;
+    st = gln_alloc(&c.first_form, instance->n_values, sizeof *c.first_form, "plan");
+    if (st == GLN_OK) st = gln_alloc(&c.uses, instance->n_values, sizeof *c.uses, "plan");
+    if (st == GLN_OK) count_uses(&c);
+    if (st == GLN_OK) st = compile(&c);
+    if (st == GLN_OK) st = place_buffers(c.plan);
+    omp_set_num_threads(had_threads);
+    gln_free(c.forms);
+    gln_free(c.first_form);
+    gln_free(c.uses);
+    if (st != GLN_OK) {
+        gln_plan_free(c.plan);
+        return st;
+    }
+    *out = c.plan;
+    return GLN_OK;
+}
+
+/* A node by the plain code. fuse.c merges nothing into such nodes. */
+static gln_status run_reference(const gln_plan *plan, const gln_step *step)
+{
+    const gln_step_tensor *tensors = plan->tensors + step->first_tensor;
+    for (size_t i = 0; i < step->n_tensors; i++) {
+        plan->inputs[i] = tensors[i].tensor;
+        plan->inputs[i].data = tensors[i].left_out ? NULL : address(plan, tensors[i].at);
+    }
+    return gln_reference_run(plan->graph, step->node, plan->inputs, &plan->inputs[step->n_tensors - 1]);
+}
+
+static gln_status run_steps(gln_plan *plan)
+{
+    dnnl_stream_t stream = plan->backend->stream;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const gln_step *step = &plan->steps[i];
+        gln_status st = GLN_OK;
+        if (step->primitive == NULL) {
+            st = run_reference(plan, step);
+        } else {
+            st = gln_onednn_check(NULL,
+                                  dnnl_primitive_execute(step->primitive, stream, (int)step->n_arguments,
+                                                         plan->bound + step->first_argument),
+                                  "running the network");
+        }
+        if (st != GLN_OK) return st;
+    }
+    return gln_onednn_check(NULL, dnnl_stream_wait(stream), "running the network");
+}
+
+gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output)
+{
+    if (n == 0 || n > plan->batch) return gln_fail(GLN_E_ARGUMENT, "%zu images for a plan of %zu", n, plan->batch);
+    int had_threads = omp_get_max_threads();
+    omp_set_num_threads(plan->backend->n_threads);
+    gln_status st = bind(plan);
+    if (st == GLN_OK) {
+        float *to = address(plan, (gln_place){.buffer = plan->input_buffer});
+        memcpy(to, input, n * plan->input_items * sizeof *to);
+        memset(to + n * plan->input_items, 0, (plan->batch - n) * plan->input_items * sizeof *to);
+        st = run_steps(plan);
+    }
+    if (st == GLN_OK) memcpy(output, address(plan, plan->output), n * plan->output_items * sizeof *output);
+    omp_set_num_threads(had_threads);
+    return st;
+}
+
+size_t gln_plan_output_items(const gln_plan *plan)
+{
+    return plan->output_items;
+}
+
+size_t gln_plan_memory_bytes(const gln_plan *plan)
+{
+    return plan->arena_bytes;
+}
+
+double gln_plan_multiply_adds(const gln_plan *plan)
+{
+    return plan->multiply_adds;
+}

@@ -1,0 +1,132 @@
+/* What the files of the oneDNN backend share: the layouts a value has, the steps of a plan, and the compiler's state. */
+#ifndef GLN_EMBED_BACKEND_ONEDNN_H
+#define GLN_EMBED_BACKEND_ONEDNN_H
+
+#include "embed/backend.h"
+#include "embed/plan.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#define GLN_NONE SIZE_MAX
+
+/* Where items lie: in the arena, or fixed (a constant, packed or as it is). */
+typedef struct gln_place {
+    size_t buffer; /* GLN_NONE: fixed */
+    size_t offset; /* bytes into the buffer */
+    void *fixed;
+} gln_place;
+
+/* A value in one layout. The first form of a value is the one it was computed in. */
+typedef struct gln_form {
+    dnnl_memory_desc_t desc;
+    gln_place at;
+    size_t value;
+    size_t next; /* another form of the same value */
+} gln_form;
+
+typedef struct gln_argument {
+    int kind; /* DNNL_ARG_... */
+    dnnl_memory_desc_t desc;
+    gln_place at;
+} gln_argument;
+
+/* A oneDNN primitive, or a node run by the reference code on plain tensors. */
+typedef struct gln_step {
+    dnnl_primitive_t primitive;
+    size_t first_argument, n_arguments; /* of the primitive */
+    const gln_node *node;               /* of the reference code */
+    size_t first_tensor, n_tensors;     /* its inputs, then its output */
+} gln_step;
+
+typedef struct gln_step_tensor {
+    gln_tensor tensor;
+    gln_place at;
+    bool left_out;
+} gln_step_tensor;
+
+struct gln_plan {
+    gln_backend *backend;
+    const gln_graph *graph;
+    gln_step *steps;
+    size_t n_steps, steps_capacity;
+    gln_argument *arguments;
+    size_t n_arguments, arguments_capacity;
+    gln_step_tensor *tensors;
+    size_t n_tensors, tensors_capacity;
+    gln_plan_buffer *buffers;
+    size_t n_buffers, buffers_capacity;
+    dnnl_exec_arg_t *bound; /* one for each argument, on the arena at `bound_to` */
+    gln_tensor *inputs;     /* scratch for reference steps, as long as the longest */
+    const unsigned char *bound_to;
+    size_t arena_bytes, batch, input_items, output_items;
+    size_t input_buffer;
+    gln_place output;
+    double multiply_adds;
+};
+
+typedef struct gln_packed {
+    const void *key; /* the plain constant */
+    dnnl_memory_desc_t desc;
+    void *data;
+} gln_packed;
+
+struct gln_backend {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    int n_threads;
+    gln_packed *packed;
+    size_t n_packed, packed_capacity, packed_bytes;
+    unsigned char *arena;
+    size_t arena_bytes;
+};
+
+/* State while a plan is made. */
+typedef struct gln_compiler {
+    gln_backend *backend;
+    gln_plan *plan;
+    const gln_graph *graph;
+    const gln_node *node; /* the one being compiled, for sentences */
+    gln_form *forms;
+    size_t n_forms, forms_capacity;
+    size_t *first_form; /* of each value */
+    size_t *uses;       /* reads of each value that are still to come */
+} gln_compiler;
+
+/* ---- backend_onednn.c ---- */
+
+/* GLN_OK, or oneDNN's status as ours, naming the node. */
+gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const char *what);
+/* The constant behind `data` in layout `wanted`, packed once for all plans. */
+gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+                            const dnnl_memory_desc_t *wanted);
+
+/* ---- backend_onednn_steps.c ---- */
+
+/* Row-major f32 of this shape. */
+dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape);
+/* The same dims with the layout left to oneDNN. */
+dnnl_memory_desc_t gln_any_desc(const gln_shape *shape);
+gln_status gln_add_buffer(gln_compiler *c, gln_place *out, size_t bytes);
+gln_status gln_add_form(gln_compiler *c, size_t value, const dnnl_memory_desc_t *desc, gln_place at, gln_form *out);
+/* The layout a value was computed in; constants are plain. */
+gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out);
+/* The value in layout `wanted` (NULL: plain), reordered if need be. */
+gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out);
+/* The reads of the current node are done. */
+void gln_end_reads(gln_compiler *c, const gln_node *node);
+/* Whether the buffer of `at` is read for the last time, once, by the current node: its result may go there. */
+bool gln_last_read(const gln_compiler *c, gln_place at);
+/* Adds the step of a primitive and its scratch memory; `pd` is destroyed. */
+gln_status gln_add_primitive(gln_compiler *c, dnnl_primitive_desc_t pd, const gln_argument *arguments, size_t n);
+gln_status gln_add_copy(gln_compiler *c, const gln_form *from, const gln_form *to);
+gln_status gln_add_reference(gln_compiler *c, const gln_node *node);
+/* Attributes with the posts and user-managed scratch memory. */
+gln_status gln_make_attributes(gln_compiler *c, dnnl_primitive_attr_t *out, const gln_post *posts, size_t n_posts);
+/* oneDNN's name for a unary operator; false where it has none that does exactly this. */
+bool gln_eltwise_of(dnnl_alg_kind_t *out, float *alpha, float *beta, const gln_post *post);
+
+/* ---- backend_onednn_ops.c ---- */
+
+gln_status gln_compile_node(gln_compiler *c, const gln_node *node);
+
+#endif

@@ -1,0 +1,569 @@
+/*
+ * How each operator becomes steps. An operator that oneDNN has no primitive for, or whose shapes the primitive does not take,
+ * runs by the reference code on plain tensors: slower, never wrong.
+ *
+ * Residual sums. oneDNN's sum adds to what lies in the destination. Where the residual is read for the last time, the result
+ * takes its place and nothing is copied (every block of MobileNet, EfficientNet and ResNet); otherwise it is
+ * copied into the destination first.
+ */
+#include "embed/backend_onednn.h"
+
+#include "common/memory.h"
+
+#include <string.h>
+
+static const gln_shape *shape_of(const gln_compiler *c, size_t value)
+{
+    return &c->graph->values[value].tensor.shape;
+}
+
+static bool is_constant(const gln_compiler *c, size_t value)
+{
+    return c->graph->values[value].tensor.data != NULL;
+}
+
+/* The place and form of the node's result in layout `desc`: a new buffer, or the residual's. */
+static gln_status place_result(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *desc, gln_form *out)
+{
+    gln_form made = {.desc = *desc}, residual;
+    const gln_post *sum = NULL;
+    for (size_t i = 0; i < node->n_posts; i++) {
+        if (node->posts[i].op == GLN_OP_ADD) sum = &node->posts[i];
+    }
+    gln_status st = GLN_OK;
+    bool in_place = false;
+    if (sum != NULL) {
+        if ((st = gln_form_as(c, sum->value, desc, &residual)) != GLN_OK) return st;
+        in_place = gln_last_read(c, residual.at);
+    }
+    if (in_place) {
+        made.at = residual.at;
+    } else {
+        if ((st = gln_add_buffer(c, &made.at, dnnl_memory_desc_get_size(desc))) != GLN_OK) return st;
+        if (sum != NULL && (st = gln_add_copy(c, &residual, &made)) != GLN_OK) return st;
+    }
+    return gln_add_form(c, node->output, desc, made.at, out);
+}
+
+/* ---- Convolution ---- */
+
+static gln_status compile_conv(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = shape_of(c, node->inputs[0]), *w = shape_of(c, node->inputs[1]), *y = shape_of(c, node->output);
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    gln_window window;
+    gln_form src, weights, bias, dst;
+    bool has_bias = gln_node_input(c->graph, node, 2) != NULL;
+    gln_status st = gln_window_of(&window, c->graph, node);
+    if (st != GLN_OK) return st;
+    if (!is_constant(c, node->inputs[1]) || (has_bias && !is_constant(c, node->inputs[2]))) {
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Conv) has weights that are computed from the image", node->name);
+    }
+
+    /* Grouped weights are [g, out/g, in/g, h, w] to oneDNN: the same items in the same order. */
+    gln_shape grouped = *w;
+    if (window.group > 1) {
+        grouped = (gln_shape){5, {window.group, w->dims[0] / window.group, w->dims[1], w->dims[2], w->dims[3]}};
+    }
+    dnnl_dims_t stride, dilation, low, high;
+    for (size_t i = 0; i < 2; i++) {
+        stride[i] = (dnnl_dim_t)window.stride[i];
+        dilation[i] = (dnnl_dim_t)window.dilation[i] - 1;
+        low[i] = (dnnl_dim_t)window.pad_low[i];
+        high[i] = (dnnl_dim_t)window.pad_high[i];
+    }
+    dnnl_memory_desc_t src_any = gln_any_desc(x), weights_any = gln_any_desc(&grouped), dst_any = gln_any_desc(y);
+    dnnl_memory_desc_t bias_desc = gln_plain_desc(&(gln_shape){1, {w->dims[0]}});
+    dnnl_convolution_desc_t desc;
+    st = gln_onednn_check(c,
+                          dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct,
+                                                                     &src_any, &weights_any, has_bias ? &bias_desc : NULL,
+                                                                     &dst_any, stride, dilation, low, high),
+                          "describing a convolution");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a convolution");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+
+    dnnl_memory_desc_t src_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
+    dnnl_memory_desc_t weights_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    dnnl_memory_desc_t weights_plain = gln_plain_desc(&grouped);
+    weights = (gln_form){.desc = weights_desc, .at = {.buffer = GLN_NONE}};
+    st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[node->inputs[1]].tensor.data, &weights_plain,
+                          &weights_desc);
+    if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], &src_desc, &src);
+    if (st == GLN_OK && has_bias) st = gln_form_as(c, node->inputs[2], NULL, &bias);
+    if (st == GLN_OK) st = place_result(c, node, &dst_desc, &dst);
+    if (st != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[4] = {{DNNL_ARG_SRC, src_desc, src.at},
+                                 {DNNL_ARG_WEIGHTS, weights_desc, weights.at},
+                                 {DNNL_ARG_DST, dst_desc, dst.at}};
+    if (has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, bias_desc, bias.at};
+    c->plan->multiply_adds +=
+        (double)gln_shape_items(y) * (double)(w->dims[1] * w->dims[2] * w->dims[3]) / (double)c->plan->batch;
+    return gln_add_primitive(c, pd, arguments, has_bias ? 4 : 3);
+}
+
+/* ---- Matrix products ---- */
+
+/* One product: a [.., m, k] times b [.., k, n], each with its own layout. */
+static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_form *a, const dnnl_memory_desc_t *b,
+                              size_t b_value, const gln_shape *result, size_t inner)
+{
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_matmul_desc_t desc;
+    gln_form bias, dst;
+    bool fixed = is_constant(c, b_value), has_bias = gln_node_input(c->graph, node, 2) != NULL;
+    size_t n = result->dims[result->rank - 1];
+    gln_shape b_shape = {.rank = (size_t)b->ndims}, bias_shape = {.rank = result->rank};
+    for (size_t i = 0; i < b_shape.rank; i++) b_shape.dims[i] = (size_t)b->dims[i];
+    for (size_t i = 0; i < bias_shape.rank; i++) bias_shape.dims[i] = i + 1 == bias_shape.rank ? n : 1;
+    dnnl_memory_desc_t b_desc = fixed ? gln_any_desc(&b_shape) : *b, dst_desc = gln_plain_desc(result);
+    dnnl_memory_desc_t bias_desc = gln_plain_desc(&bias_shape);
+
+    gln_status st = gln_onednn_check(
+        c, dnnl_matmul_desc_init(&desc, &a->desc, &b_desc, has_bias ? &bias_desc : NULL, &dst_desc), "describing a product");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a matrix product");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+
+    gln_form weights = {.at = {.buffer = GLN_NONE}};
+    b_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    if (fixed) {
+        st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[b_value].tensor.data, b, &b_desc);
+    } else {
+        st = gln_form_as(c, b_value, NULL, &weights);
+    }
+    if (st == GLN_OK && has_bias) st = gln_form_as(c, node->inputs[2], NULL, &bias);
+    if (st == GLN_OK) {
+        /* The residual and the result are looked at under the product's shape; their own is as plain. */
+        dnnl_memory_desc_t own = gln_plain_desc(shape_of(c, node->output));
+        st = place_result(c, node, &own, &dst);
+    }
+    if (st != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[4] = {
+        {DNNL_ARG_SRC, a->desc, a->at}, {DNNL_ARG_WEIGHTS, b_desc, weights.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
+    if (has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, bias_desc, bias.at};
+    c->plan->multiply_adds += (double)gln_shape_items(result) * (double)inner / (double)c->plan->batch;
+    return gln_add_primitive(c, pd, arguments, has_bias ? 4 : 3);
+}
+
+/* Shape with ones put before it until it has `rank` axes. */
+static gln_shape lift(const gln_shape *shape, size_t rank)
+{
+    gln_shape lifted = {.rank = rank};
+    for (size_t i = 0; i < rank; i++) lifted.dims[i] = i + shape->rank < rank ? 1 : shape->dims[i + shape->rank - rank];
+    return lifted;
+}
+
+static gln_status compile_matmul(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *a = shape_of(c, node->inputs[0]), *b = shape_of(c, node->inputs[1]), *y = shape_of(c, node->output);
+    size_t k = a->dims[a->rank - 1], n = b->dims[b->rank - 1];
+    gln_form left;
+    gln_status st = gln_form_as(c, node->inputs[0], NULL, &left);
+    if (st != GLN_OK) return st;
+    gln_shape a_shape, b_shape, result;
+    if (gln_shape_items(b) == k * n) { /* one matrix for all: one tall product */
+        a_shape = (gln_shape){2, {gln_shape_items(a) / k, k}};
+        b_shape = (gln_shape){2, {k, n}};
+        result = (gln_shape){2, {gln_shape_items(y) / n, n}};
+    } else {
+        a_shape = lift(a, y->rank);
+        b_shape = lift(b, y->rank);
+        result = *y;
+    }
+    left.desc = gln_plain_desc(&a_shape);
+    dnnl_memory_desc_t right = gln_plain_desc(&b_shape);
+    return add_product(c, node, &left, &right, node->inputs[1], &result, k);
+}
+
+/* A matrix that lies transposed. */
+static dnnl_memory_desc_t matrix_desc(size_t rows, size_t columns, bool transposed)
+{
+    dnnl_memory_desc_t desc;
+    dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    dnnl_dims_t strides = {transposed ? 1 : (dnnl_dim_t)columns, transposed ? (dnnl_dim_t)rows : 1};
+    dnnl_memory_desc_init_by_strides(&desc, 2, dims, dnnl_f32, strides);
+    return desc;
+}
+
+static gln_status compile_gemm(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *a = shape_of(c, node->inputs[0]), *y = shape_of(c, node->output);
+    const gln_value *bias = gln_node_input(c->graph, node, 2);
+    int64_t trans_a = 0, trans_b = 0;
+    gln_form left;
+    gln_status st = gln_node_int(&trans_a, node, "transA", 0);
+    if (st == GLN_OK) st = gln_node_int(&trans_b, node, "transB", 0);
+    if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], NULL, &left);
+    if (st != GLN_OK) return st;
+    if (bias != NULL && gln_shape_items(&bias->tensor.shape) != y->dims[1]) {
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Gemm) adds something else than one row", node->name);
+    }
+    size_t k = a->dims[trans_a != 0 ? 0 : 1];
+    left.desc = matrix_desc(y->dims[0], k, trans_a != 0);
+    dnnl_memory_desc_t right = matrix_desc(k, y->dims[1], trans_b != 0);
+    return add_product(c, node, &left, &right, node->inputs[1], y, k);
+}
+
+/* ---- Pooling ---- */
+
+static gln_status compile_pool(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = shape_of(c, node->inputs[0]), *y = shape_of(c, node->output);
+    gln_window window = {.n_axes = 2, .stride = {1, 1}, .dilation = {1, 1}};
+    int64_t include_pad = 0, ceil_mode = 0;
+    gln_status st = GLN_OK;
+    if (node->op == GLN_OP_GLOBAL_AVERAGE_POOL) {
+        if (x->rank != 4) return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) works on %zu axes", node->name, node->type, x->rank);
+        window.kernel[0] = x->dims[2];
+        window.kernel[1] = x->dims[3];
+    } else {
+        st = gln_window_of(&window, c->graph, node);
+        if (st == GLN_OK) st = gln_node_int(&include_pad, node, "count_include_pad", 0);
+        if (st == GLN_OK) st = gln_node_int(&ceil_mode, node, "ceil_mode", 0);
+        if (st != GLN_OK) return st;
+        if (include_pad != 0 && ceil_mode != 0) {
+            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) counts padding and rounds up", node->name, node->type);
+        }
+    }
+    dnnl_alg_kind_t algorithm = node->op == GLN_OP_MAX_POOL ? dnnl_pooling_max
+                                : include_pad != 0          ? dnnl_pooling_avg_include_padding
+                                                            : dnnl_pooling_avg_exclude_padding;
+    dnnl_dims_t kernel, stride, dilation, low, high;
+    for (size_t i = 0; i < 2; i++) {
+        kernel[i] = (dnnl_dim_t)window.kernel[i];
+        stride[i] = (dnnl_dim_t)window.stride[i];
+        dilation[i] = (dnnl_dim_t)window.dilation[i] - 1;
+        low[i] = (dnnl_dim_t)window.pad_low[i];
+        high[i] = (dnnl_dim_t)window.pad_high[i];
+    }
+    gln_form src, dst;
+    dnnl_memory_desc_t dst_any = gln_any_desc(y);
+    dnnl_pooling_v2_desc_t desc;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    if ((st = gln_first_form(c, node->inputs[0], &src)) != GLN_OK) return st;
+    st = gln_onednn_check(c,
+                          dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, &dst_any, stride,
+                                                            kernel, dilation, low, high),
+                          "describing a pooling");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a pooling");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+    dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    if ((st = place_result(c, node, &dst_desc, &dst)) != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
+    return gln_add_primitive(c, pd, arguments, 2);
+}
+
+/* ---- Element by element ---- */
+
+static gln_status compile_unary(gln_compiler *c, const gln_node *node)
+{
+    dnnl_alg_kind_t algorithm;
+    float alpha, beta;
+    gln_post post;
+    gln_form src, dst;
+    dnnl_eltwise_desc_t desc;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    gln_status st = gln_node_post(&post, c->graph, node);
+    if (st != GLN_OK) return st;
+    if (!gln_eltwise_of(&algorithm, &alpha, &beta, &post)) return gln_add_reference(c, node);
+    if ((st = gln_first_form(c, node->inputs[0], &src)) != GLN_OK) return st;
+    st = gln_onednn_check(
+        c, dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, alpha, beta), "an activation");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "an activation");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+    if ((st = place_result(c, node, &src.desc, &dst)) != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, src.desc, dst.at}};
+    return gln_add_primitive(c, pd, arguments, 2);
+}
+
+static bool binary_algorithm(dnnl_alg_kind_t *out, gln_op op)
+{
+    switch (op) {
+    case GLN_OP_ADD: *out = dnnl_binary_add; return true;
+    case GLN_OP_SUB: *out = dnnl_binary_sub; return true;
+    case GLN_OP_MUL: *out = dnnl_binary_mul; return true;
+    case GLN_OP_DIV: *out = dnnl_binary_div; return true;
+    case GLN_OP_MIN: *out = dnnl_binary_min; return true;
+    case GLN_OP_MAX: *out = dnnl_binary_max; return true;
+    default: return false;
+    }
+}
+
+/* The first operand has the result's shape and its layout is kept; the second is broadcast. */
+static gln_status compile_binary(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *y = shape_of(c, node->output);
+    dnnl_alg_kind_t algorithm;
+    dnnl_binary_desc_t desc;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    size_t a = node->inputs[0], b = node->inputs[1];
+    bool commutes = node->op != GLN_OP_SUB && node->op != GLN_OP_DIV;
+    if (commutes && (!gln_shape_equal(shape_of(c, a), y) || is_constant(c, a))) {
+        a = node->inputs[1];
+        b = node->inputs[0];
+    }
+    if (!binary_algorithm(&algorithm, node->op) || !gln_shape_equal(shape_of(c, a), y) || is_constant(c, a) || y->rank == 0 ||
+        y->rank > 5) {
+        return gln_add_reference(c, node);
+    }
+    gln_form left, right, dst;
+    gln_status st = gln_first_form(c, a, &left);
+    if (st != GLN_OK) return st;
+    bool same = gln_shape_equal(shape_of(c, b), y);
+    gln_shape lifted = lift(shape_of(c, b), y->rank);
+    dnnl_memory_desc_t right_desc = same ? left.desc : gln_plain_desc(&lifted);
+    st = gln_onednn_check(c, dnnl_binary_desc_init(&desc, algorithm, &left.desc, &right_desc, &left.desc), "an elementwise sum");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) return st;
+    dnnl_status_t status = dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL);
+    dnnl_primitive_attr_destroy(attributes);
+    if (status == dnnl_unimplemented) return gln_add_reference(c, node);
+    if ((st = gln_onednn_check(c, status, "an elementwise sum")) != GLN_OK) return st;
+    st = gln_form_as(c, b, same ? &right_desc : NULL, &right);
+    if (st == GLN_OK) st = place_result(c, node, &left.desc, &dst);
+    if (st != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[3] = {
+        {DNNL_ARG_SRC_0, left.desc, left.at}, {DNNL_ARG_SRC_1, right_desc, right.at}, {DNNL_ARG_DST, left.desc, dst.at}};
+    return gln_add_primitive(c, pd, arguments, 3);
+}
+
+/* ---- Norms ---- */
+
+static gln_status compile_softmax(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *y = shape_of(c, node->output);
+    int64_t axis_at = 0;
+    size_t axis = 0;
+    gln_form src, dst;
+    dnnl_softmax_desc_t desc;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    gln_status st = gln_node_int(&axis_at, node, "axis", c->graph->opset < 13 ? 1 : -1);
+    if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, y->rank);
+    if (st != GLN_OK) return st;
+    if (c->graph->opset < 13 && axis + 1 != y->rank) return gln_add_reference(c, node);
+    if ((st = gln_form_as(c, node->inputs[0], NULL, &src)) != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_softmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis), "a softmax");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a softmax");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+    if ((st = place_result(c, node, &src.desc, &dst)) != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, src.desc, dst.at}};
+    return gln_add_primitive(c, pd, arguments, 2);
+}
+
+static gln_status compile_layer_norm(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *y = shape_of(c, node->output);
+    bool shift = gln_node_input(c->graph, node, 2) != NULL;
+    float epsilon = 0;
+    gln_form src, scale, bias, dst;
+    dnnl_layer_normalization_desc_t desc;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    if (y->rank < 2 || y->rank > 5) return gln_add_reference(c, node);
+    gln_status st = gln_node_float(&epsilon, node, "epsilon", 1e-5f);
+    if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], NULL, &src);
+    if (st == GLN_OK) st = gln_form_as(c, node->inputs[1], NULL, &scale);
+    if (st == GLN_OK && shift) st = gln_form_as(c, node->inputs[2], NULL, &bias);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c,
+                          dnnl_layer_normalization_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, NULL, epsilon,
+                                                                     dnnl_use_scale | (shift ? dnnl_use_shift : 0u)),
+                          "a layer norm");
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) return st;
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a layer norm");
+    dnnl_primitive_attr_destroy(attributes);
+    if (st != GLN_OK) return st;
+    if ((st = place_result(c, node, &src.desc, &dst)) != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
+    }
+    gln_argument arguments[4] = {
+        {DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, src.desc, dst.at}, {DNNL_ARG_SCALE, scale.desc, scale.at}};
+    if (shift) arguments[3] = (gln_argument){DNNL_ARG_SHIFT, bias.desc, bias.at};
+    return gln_add_primitive(c, pd, arguments, shift ? 4 : 3);
+}
+
+/* ---- Layout ---- */
+
+/* The same items under another shape: the result lies where its input does, in plain order. */
+static gln_status compile_view(gln_compiler *c, const gln_node *node)
+{
+    gln_form src, dst;
+    gln_status st = gln_form_as(c, node->inputs[0], NULL, &src);
+    if (st != GLN_OK) return st;
+    dnnl_memory_desc_t desc = gln_plain_desc(shape_of(c, node->output));
+    return gln_add_form(c, node->output, &desc, src.at, &dst);
+}
+
+static gln_status compile_concat(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *y = shape_of(c, node->output);
+    dnnl_memory_desc_t *descs = NULL;
+    gln_argument *arguments = NULL;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    gln_form form, dst;
+    int64_t axis_at = 0;
+    size_t axis = 0;
+    if (y->rank == 0 || y->rank > 5) return gln_add_reference(c, node);
+    gln_status st = gln_node_int(&axis_at, node, "axis", 0);
+    if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, y->rank);
+    if (st == GLN_OK) st = gln_alloc(&descs, node->n_inputs, sizeof *descs, "plan");
+    if (st == GLN_OK) st = gln_alloc(&arguments, node->n_inputs + 1, sizeof *arguments, "plan");
+    for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
+        st = gln_first_form(c, node->inputs[i], &form);
+        descs[i] = form.desc;
+        arguments[i] = (gln_argument){DNNL_ARG_MULTIPLE_SRC + (int)i, form.desc, form.at};
+    }
+    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
+    if (st != GLN_OK) goto cleanup;
+    dnnl_status_t status = dnnl_concat_primitive_desc_create(&pd, NULL, (int)node->n_inputs, (int)axis, descs, attributes,
+                                                             c->backend->engine);
+    if (status == dnnl_unimplemented) {
+        st = gln_add_reference(c, node);
+        goto cleanup;
+    }
+    if ((st = gln_onednn_check(c, status, "a concatenation")) != GLN_OK) goto cleanup;
+    dnnl_memory_desc_t desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    if ((st = place_result(c, node, &desc, &dst)) != GLN_OK) {
+        dnnl_primitive_desc_destroy(pd);
+        goto cleanup;
+    }
+    arguments[node->n_inputs] = (gln_argument){DNNL_ARG_DST, desc, dst.at};
+    st = gln_add_primitive(c, pd, arguments, node->n_inputs + 1);
+
+cleanup:
+    if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
+    gln_free(descs);
+    gln_free(arguments);
+    return st;
+}
+
+/* Copies the input, looked at with these strides from this item on, into a plain result. */
+static gln_status copy_with_strides(gln_compiler *c, const gln_node *node, const dnnl_dims_t strides, size_t first_item)
+{
+    const gln_shape *y = shape_of(c, node->output);
+    gln_form src, dst;
+    dnnl_dims_t dims;
+    gln_status st = gln_form_as(c, node->inputs[0], NULL, &src);
+    if (st != GLN_OK) return st;
+    for (size_t i = 0; i < y->rank; i++) dims[i] = (dnnl_dim_t)y->dims[i];
+    st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&src.desc, (int)y->rank, dims, dnnl_f32, strides), "a copy");
+    if (st != GLN_OK) return st;
+    src.at.offset += first_item * sizeof(float);
+    dnnl_memory_desc_t desc = gln_plain_desc(y);
+    st = place_result(c, node, &desc, &dst);
+    return st == GLN_OK ? gln_add_copy(c, &src, &dst) : st;
+}
+
+static void plain_strides(dnnl_dims_t out, const gln_shape *shape)
+{
+    dnnl_dim_t step = 1;
+    for (size_t i = shape->rank; i-- > 0;) {
+        out[i] = step;
+        step *= (dnnl_dim_t)shape->dims[i];
+    }
+}
+
+static gln_status compile_transpose(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = shape_of(c, node->inputs[0]);
+    dnnl_dims_t own, strides;
+    int64_t perm[GLN_MAX_RANK];
+    size_t n_perm = 0;
+    gln_status st = gln_node_ints(perm, &n_perm, GLN_MAX_RANK, c->graph, node, "perm", SIZE_MAX);
+    if (st != GLN_OK) return st;
+    if (x->rank == 0) return compile_view(c, node);
+    plain_strides(own, x);
+    for (size_t i = 0; i < x->rank; i++) {
+        size_t axis = x->rank - 1 - i;
+        if (n_perm != 0 && (st = gln_node_axis(&axis, node, perm[i], x->rank)) != GLN_OK) return st;
+        strides[i] = own[axis];
+    }
+    return copy_with_strides(c, node, strides, 0);
+}
+
+/* One fixed index along one axis is a strided copy; lists of indices are not. */
+static gln_status compile_gather(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = shape_of(c, node->inputs[0]);
+    const gln_value *index = gln_node_input(c->graph, node, 1);
+    dnnl_dims_t own, strides;
+    int64_t axis_at = 0;
+    size_t axis = 0, n = 0;
+    gln_status st = gln_node_int(&axis_at, node, "axis", 0);
+    if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, x->rank);
+    if (st != GLN_OK) return st;
+    if (index->tensor.data == NULL || index->tensor.shape.rank != 0 || x->rank < 2) return gln_add_reference(c, node);
+    int64_t at = *(const int64_t *)index->tensor.data, dim = (int64_t)x->dims[axis];
+    if (at < -dim || at >= dim) {
+        return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)at, (long long)dim);
+    }
+    plain_strides(own, x);
+    for (size_t i = 0; i < x->rank; i++) {
+        if (i != axis) strides[n++] = own[i];
+    }
+    return copy_with_strides(c, node, strides, (size_t)(at < 0 ? at + dim : at) * (size_t)own[axis]);
+}
+
+gln_status gln_compile_node(gln_compiler *c, const gln_node *node)
+{
+    if (gln_op_is_unary(node->op)) return compile_unary(c, node);
+    if (gln_op_is_binary(node->op)) return compile_binary(c, node);
+    if (gln_op_is_view(node->op)) return compile_view(c, node);
+    switch (node->op) {
+    case GLN_OP_CONV: return compile_conv(c, node);
+    case GLN_OP_MATMUL: return compile_matmul(c, node);
+    case GLN_OP_GEMM: return compile_gemm(c, node);
+    case GLN_OP_MAX_POOL:
+    case GLN_OP_AVERAGE_POOL:
+    case GLN_OP_GLOBAL_AVERAGE_POOL: return compile_pool(c, node);
+    case GLN_OP_SOFTMAX: return compile_softmax(c, node);
+    case GLN_OP_LAYER_NORM: return compile_layer_norm(c, node);
+    case GLN_OP_CONCAT: return compile_concat(c, node);
+    case GLN_OP_TRANSPOSE: return compile_transpose(c, node);
+    case GLN_OP_GATHER: return compile_gather(c, node);
+    default: return gln_add_reference(c, node);
+    }
+}

@@ -1,0 +1,201 @@
+/*
+ * What can be computed before any image comes. Two kinds of folding:
+ *
+ * Constants. A node all of whose inputs are constants becomes one, and so does Shape once its input's shape is known. After
+ * this pass over an instance no shape arithmetic is left.
+ *
+ * Batch norms and factors. At inference a batch norm is y = x * s + t for each channel, with s = gamma / sqrt(var + eps) and
+ * t = beta - mean * s; after a convolution, which is linear, s goes into its weights and t into its bias. Gemm's alpha and
+ * beta go the same way. Sums are in double: folding costs no accuracy that a float has.
+ */
+#include "embed/graph.h"
+
+#include "common/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A hostile file must not make loading compute without end. */
+#define MAX_FOLDED_ITEMS ((size_t)1 << 26)
+
+static bool is_constant(const gln_graph *graph, size_t value)
+{
+    return value == GLN_NO_VALUE || graph->values[value].tensor.data != NULL;
+}
+
+gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bool *out_done)
+{
+    *out_done = false;
+    bool all = true;
+    for (size_t i = 0; i < node->n_inputs; i++) all = all && is_constant(graph, node->inputs[i]);
+    if ((!all && node->op != GLN_OP_SHAPE) || !gln_reference_has(node->op)) return GLN_OK;
+
+    gln_value *out = &graph->values[node->output];
+    gln_tensor *inputs = NULL;
+    if (gln_shape_items(&out->tensor.shape) > MAX_FOLDED_ITEMS) {
+        return gln_fail(GLN_E_LIMIT, "node %s (%s) makes a constant of more than %zu items", node->name, node->type,
+                        MAX_FOLDED_ITEMS);
+    }
+    gln_status st = gln_alloc(&inputs, node->n_inputs, sizeof *inputs, "constant");
+    if (st != GLN_OK) return st;
+    for (size_t i = 0; i < node->n_inputs; i++) {
+        if (node->inputs[i] != GLN_NO_VALUE) inputs[i] = graph->values[node->inputs[i]].tensor;
+    }
+    gln_tensor made = out->tensor;
+    size_t bytes = made.dtype == GLN_F32 ? sizeof(float) : sizeof(int64_t);
+    st = gln_graph_alloc(graph, &made.data, gln_shape_items(&made.shape), bytes, out->name);
+    if (st == GLN_OK) st = gln_reference_run(graph, node, inputs, &made);
+    if (st == GLN_OK) {
+        out->tensor.data = made.data;
+        *out_done = true;
+    }
+    gln_free(inputs);
+    return st;
+}
+
+/* A constant of the graph's own beside `value`, its name with a suffix. */
+static gln_status derive(gln_graph *graph, size_t *out, size_t value, const char *suffix, const gln_shape *shape)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.200s%s", graph->values[value].name, suffix);
+    gln_status st = gln_graph_add_value(graph, out, name);
+    return st == GLN_OK ? gln_graph_set_constant(graph, *out, GLN_F32, shape) : st;
+}
+
+/* Scales weights [n, ...] by row into a constant of their own: others may use the old ones. */
+static gln_status scale_rows(gln_graph *graph, size_t *weights, const double *scale)
+{
+    size_t scaled = 0;
+    gln_shape shape = graph->values[*weights].tensor.shape;
+    gln_status st = derive(graph, &scaled, *weights, " (folded)", &shape);
+    if (st != GLN_OK) return st;
+    const float *from = graph->values[*weights].tensor.data;
+    float *to = graph->values[scaled].tensor.data;
+    size_t n_rows = shape.dims[0], row = n_rows == 0 ? 0 : gln_shape_items(&shape) / n_rows;
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t j = 0; j < row; j++) to[i * row + j] = (float)(from[i * row + j] * scale[i]);
+    }
+    *weights = scaled;
+    return GLN_OK;
+}
+
+static gln_status fold_batch_norm(gln_graph *graph, gln_node *conv, const gln_node *norm)
+{
+    double *scale = NULL;
+    size_t *inputs = NULL, bias = 0;
+    const gln_value *weights = gln_node_input(graph, conv, 1);
+    size_t n_channels = weights->tensor.shape.rank == 0 ? 0 : weights->tensor.shape.dims[0];
+    const float *p[5] = {NULL};
+    float epsilon = 0;
+    gln_status st = gln_node_float(&epsilon, norm, "epsilon", 1e-5f);
+    if (st == GLN_OK) st = gln_alloc(&scale, n_channels, sizeof *scale, "batch norm");
+    if (st != GLN_OK) goto cleanup;
+    for (size_t i = 1; i < 5; i++) {
+        const gln_tensor *tensor = &gln_node_input(graph, norm, i)->tensor;
+        if (tensor->dtype != GLN_F32 || tensor->shape.rank != 1 || tensor->shape.dims[0] != n_channels) {
+            st = gln_fail(GLN_E_FORMAT, "node %s (%s): parameters of another size than the channels", norm->name, norm->type);
+            goto cleanup;
+        }
+        p[i] = tensor->data;
+    }
+    const gln_value *old_bias = gln_node_input(graph, conv, 2);
+    if (old_bias != NULL && (old_bias->tensor.dtype != GLN_F32 || old_bias->tensor.shape.rank != 1 ||
+                             old_bias->tensor.shape.dims[0] != n_channels)) {
+        st = gln_fail(GLN_E_FORMAT, "node %s (%s): a bias of another size than the channels", conv->name, conv->type);
+        goto cleanup;
+    }
+    const float *had = old_bias != NULL ? old_bias->tensor.data : NULL;
+    for (size_t c = 0; c < n_channels; c++) scale[c] = p[1][c] / sqrt((double)p[4][c] + epsilon);
+    if ((st = derive(graph, &bias, norm->output, " (folded)", &(gln_shape){1, {n_channels}})) != GLN_OK) goto cleanup;
+    for (size_t c = 0; c < n_channels; c++) {
+        ((float *)graph->values[bias].tensor.data)[c] =
+            (float)(p[2][c] + ((had != NULL ? had[c] : 0) - (double)p[3][c]) * scale[c]);
+    }
+    if ((st = gln_graph_alloc(graph, &inputs, 3, sizeof *inputs, "node inputs")) != GLN_OK) goto cleanup;
+    memcpy(inputs, conv->inputs, 2 * sizeof *inputs);
+    inputs[2] = bias;
+    if ((st = scale_rows(graph, &inputs[1], scale)) != GLN_OK) goto cleanup;
+    conv->inputs = inputs;
+    conv->n_inputs = 3;
+    conv->output = norm->output;
+
+cleanup:
+    gln_free(scale);
+    return st;
+}
+
+static gln_status fold_factor(gln_graph *graph, gln_node *node, size_t input, const char *name)
+{
+    float factor = 1;
+    gln_status st = gln_node_float(&factor, node, name, 1);
+    if (st != GLN_OK || factor == 1 || gln_node_input(graph, node, input) == NULL) return st;
+    const gln_value *value = gln_node_input(graph, node, input);
+    if (!is_constant(graph, node->inputs[input]) || value->tensor.dtype != GLN_F32) {
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Gemm) scales the computed tensor %s by %s", node->name, value->name, name);
+    }
+    size_t scaled = 0;
+    gln_shape shape = value->tensor.shape;
+    if ((st = derive(graph, &scaled, node->inputs[input], " (scaled)", &shape)) != GLN_OK) return st;
+    const float *from = graph->values[node->inputs[input]].tensor.data;
+    float *to = graph->values[scaled].tensor.data;
+    for (size_t i = 0; i < gln_shape_items(&shape); i++) to[i] = from[i] * factor;
+    node->inputs[input] = scaled;
+    return GLN_OK;
+}
+
+static void count_uses(size_t *uses, const gln_graph *graph)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        for (size_t j = 0; j < graph->nodes[i].n_inputs; j++) {
+            if (graph->nodes[i].inputs[j] != GLN_NO_VALUE) uses[graph->nodes[i].inputs[j]]++;
+        }
+    }
+    uses[graph->output]++;
+}
+
+gln_status gln_graph_fold(gln_graph *graph)
+{
+    size_t *uses = NULL, *producer = NULL, n_values = graph->n_values, kept = 0;
+    gln_status st = gln_alloc(&uses, n_values, sizeof *uses, "folding");
+    if (st == GLN_OK) st = gln_alloc(&producer, n_values, sizeof *producer, "folding");
+    if (st != GLN_OK) goto cleanup;
+    count_uses(uses, graph);
+    for (size_t i = 0; i < n_values; i++) producer[i] = GLN_NO_VALUE;
+
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        gln_node *node = &graph->nodes[i];
+        bool all = true, done = false;
+        for (size_t j = 0; j < node->n_inputs; j++) all = all && is_constant(graph, node->inputs[j]);
+        if (all) {
+            if ((st = gln_infer(graph, node)) != GLN_OK) goto cleanup;
+            if ((st = gln_graph_compute_constant(graph, node, &done)) != GLN_OK) goto cleanup;
+            if (done) continue;
+        }
+        if (node->op == GLN_OP_GEMM) {
+            if ((st = fold_factor(graph, node, 1, "alpha")) != GLN_OK) goto cleanup;
+            if ((st = fold_factor(graph, node, 2, "beta")) != GLN_OK) goto cleanup;
+        }
+        if (node->op == GLN_OP_BATCH_NORM && producer[node->inputs[0]] != GLN_NO_VALUE && uses[node->inputs[0]] == 1) {
+            gln_node *conv = &graph->nodes[producer[node->inputs[0]]];
+            bool fixed = conv->op == GLN_OP_CONV;
+            for (size_t j = 1; j < conv->n_inputs; j++) fixed = fixed && is_constant(graph, conv->inputs[j]);
+            for (size_t j = 1; j < node->n_inputs; j++) fixed = fixed && is_constant(graph, node->inputs[j]);
+            if (fixed) {
+                /* The convolution takes the norm's place in the order; what it reads comes before either. */
+                if ((st = fold_batch_norm(graph, conv, node)) != GLN_OK) goto cleanup;
+                producer[conv->output] = (size_t)(conv - graph->nodes);
+                continue;
+            }
+        }
+        graph->nodes[kept] = *node;
+        producer[node->output] = kept++;
+    }
+    graph->n_nodes = kept;
+    gln_graph_sweep(graph);
+
+cleanup:
+    gln_free(uses);
+    gln_free(producer);
+    return st;
+}

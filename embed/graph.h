@@ -1,0 +1,205 @@
+/*
+ * A network as gleaner sees it: values (tensors), nodes with one output each, attributes, and what the passes over it
+ * need. The ONNX reader builds one, fold.c simplifies it once, each batch size gets its own copy with every shape known
+ * (gln_graph_instantiate), fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
+ *
+ *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");      // parsed, connected, pruned, sorted
+ *     st = gln_graph_fold(graph);                                   // constants, batch norms
+ *     st = gln_graph_instantiate(&instance, graph, 16);             // shapes for 16 images
+ *     st = gln_graph_fuse(instance);                                // activations, residual sums, biases
+ *
+ * Two element types are enough: every float type becomes f32 and every integer type i64 when a constant is read. All
+ * memory of a graph belongs to it and goes with it; an instance borrows the constants of the graph it came from.
+ *
+ * Threads: a graph belongs to one thread at a time; instances may read their common origin together.
+ */
+#ifndef GLN_EMBED_GRAPH_H
+#define GLN_EMBED_GRAPH_H
+
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GLN_MAX_RANK 8
+#define GLN_MAX_POSTS 4
+#define GLN_NO_VALUE SIZE_MAX
+/* Items a tensor may have: products of dims stay far from overflow, and oneDNN counts in 32 bits here and there. */
+#define GLN_MAX_ITEMS ((size_t)1 << 31)
+
+typedef enum gln_dtype { GLN_F32, GLN_I64 } gln_dtype;
+
+typedef struct gln_shape {
+    size_t rank;
+    size_t dims[GLN_MAX_RANK];
+} gln_shape;
+
+/* Row-major items in plain order; a view, its data belong to someone else. */
+typedef struct gln_tensor {
+    gln_dtype dtype;
+    gln_shape shape;
+    void *data;
+} gln_tensor;
+
+typedef struct gln_value {
+    const char *name;
+    bool shaped;       /* `tensor.dtype` and `tensor.shape` are known */
+    gln_tensor tensor; /* data: the constant's items, NULL for what is computed */
+} gln_value;
+
+/* Every operator; operators.c holds the table of what each takes. */
+typedef enum gln_op {
+    GLN_OP_UNKNOWN,
+    GLN_OP_ADD, GLN_OP_SUB, GLN_OP_MUL, GLN_OP_DIV, GLN_OP_POW, GLN_OP_MIN, GLN_OP_MAX,
+    GLN_OP_RELU, GLN_OP_LEAKY_RELU, GLN_OP_CLIP, GLN_OP_SIGMOID, GLN_OP_TANH, GLN_OP_HARD_SIGMOID,
+    GLN_OP_HARD_SWISH, GLN_OP_ERF, GLN_OP_SQRT, GLN_OP_EXP, GLN_OP_ABS, GLN_OP_NEG, GLN_OP_GELU,
+    GLN_OP_SWISH, /* x * sigmoid(x); made by fuse.c */
+    GLN_OP_CONV, GLN_OP_BATCH_NORM, GLN_OP_GEMM, GLN_OP_MATMUL,
+    GLN_OP_MAX_POOL, GLN_OP_AVERAGE_POOL, GLN_OP_GLOBAL_AVERAGE_POOL,
+    GLN_OP_REDUCE_MEAN, GLN_OP_SOFTMAX, GLN_OP_LAYER_NORM,
+    GLN_OP_IDENTITY, GLN_OP_RESHAPE, GLN_OP_FLATTEN, GLN_OP_SQUEEZE, GLN_OP_UNSQUEEZE, GLN_OP_CAST,
+    GLN_OP_TRANSPOSE, GLN_OP_CONCAT, GLN_OP_SLICE, GLN_OP_GATHER, GLN_OP_EXPAND, GLN_OP_PAD,
+    GLN_OP_SHAPE, GLN_OP_CONSTANT_OF_SHAPE
+} gln_op;
+
+typedef enum gln_attribute_kind {
+    GLN_ATTRIBUTE_INT, GLN_ATTRIBUTE_FLOAT, GLN_ATTRIBUTE_STRING, GLN_ATTRIBUTE_INTS, GLN_ATTRIBUTE_TENSOR,
+    GLN_ATTRIBUTE_OTHER /* subgraphs, lists of floats and the like: no supported operator takes them */
+} gln_attribute_kind;
+
+typedef struct gln_attribute {
+    const char *name;
+    gln_attribute_kind kind;
+    int64_t i;
+    float f;
+    const char *s;
+    const int64_t *ints;
+    size_t n_ints;
+    size_t value; /* TENSOR: the constant value that holds it */
+} gln_attribute;
+
+/* Something done to a node's result before it is written. */
+typedef struct gln_post {
+    gln_op op;         /* GLN_OP_ADD, or a unary operator */
+    float alpha, beta; /* Clip: bounds; LeakyRelu: slope; HardSigmoid: slope and shift */
+    size_t value;      /* GLN_OP_ADD: what is added, same shape as the result */
+} gln_post;
+
+typedef struct gln_node {
+    gln_op op;
+    const char *type; /* operator name in the file */
+    const char *name; /* the node's, or its output's where it has none */
+    size_t *inputs;   /* GLN_NO_VALUE for one that is left out */
+    size_t n_inputs;
+    size_t output;
+    const gln_attribute *attributes;
+    size_t n_attributes;
+    gln_post posts[GLN_MAX_POSTS];
+    size_t n_posts;
+} gln_node;
+
+typedef struct gln_graph {
+    gln_value *values;
+    size_t n_values, values_capacity;
+    gln_node *nodes; /* in an order in which each comes after what it reads, once finished */
+    size_t n_nodes, nodes_capacity;
+    size_t input, output;
+    int64_t opset;
+    void **owned;
+    size_t n_owned, owned_capacity;
+} gln_graph;
+
+/* ---- graph.c: building ---- */
+
+gln_status gln_graph_create(gln_graph **out);
+void gln_graph_free(gln_graph *graph);
+/* Zeroed memory that goes with the graph. */
+gln_status gln_graph_alloc(gln_graph *graph, void *out_pointer, size_t count, size_t item_bytes, const char *what);
+gln_status gln_graph_strdup(gln_graph *graph, const char **out, const char *text, size_t length);
+gln_status gln_graph_add_value(gln_graph *graph, size_t *out, const char *name);
+/* A constant with zeroed items of this type and shape; checks the number of items. */
+gln_status gln_graph_set_constant(gln_graph *graph, size_t value, gln_dtype dtype, const gln_shape *shape);
+/* The new node has room for `n_inputs` inputs, all GLN_NO_VALUE. */
+gln_status gln_graph_add_node(gln_graph *graph, gln_node **out, size_t n_inputs);
+/*
+ * Keeps the nodes that `output` needs, sorts them, resolves their operators and checks arity and attributes. Errors:
+ * GLN_E_FORMAT (a cycle, a tensor that nothing provides, each by name), GLN_E_UNSUPPORTED (operator or attribute).
+ */
+gln_status gln_graph_finish(gln_graph *graph, size_t output);
+/* How many inputs (and posts, and the graph's output) read the value. */
+size_t gln_graph_uses(const gln_graph *graph, size_t value);
+/* Index of the node that makes the value, GLN_NO_VALUE for inputs and constants. */
+size_t gln_graph_producer(const gln_graph *graph, size_t value);
+/* Drops the nodes whose output nothing reads. */
+void gln_graph_sweep(gln_graph *graph);
+
+/* A copy for `n` images, all shapes inferred, shape arithmetic computed away. `origin` must outlive it. */
+gln_status gln_graph_instantiate(gln_graph **out, const gln_graph *origin, size_t n);
+
+/* ---- operators.c: the table ---- */
+
+/* Resolves `node->op` from its type; checks arity and attribute names. */
+gln_status gln_operator_resolve(gln_node *node);
+bool gln_op_is_unary(gln_op op);
+bool gln_op_is_binary(gln_op op);
+bool gln_op_is_view(gln_op op); /* same items in the same order under another shape */
+
+const gln_attribute *gln_node_attribute(const gln_node *node, const char *name);
+gln_status gln_node_int(int64_t *out, const gln_node *node, const char *name, int64_t otherwise);
+gln_status gln_node_float(float *out, const gln_node *node, const char *name, float otherwise);
+/* The list as an attribute, or as constant input number `input` (newer operator sets); *out_n = 0 when there is neither.
+   GLN_E_UNSUPPORTED when the input is computed, GLN_E_FORMAT above `capacity`. */
+gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_graph *graph, const gln_node *node,
+                         const char *name, size_t input);
+/* An axis in [-rank, rank) as one in [0, rank). */
+gln_status gln_node_axis(size_t *out, const gln_node *node, int64_t axis, size_t rank);
+/* The unary operator of the node with its parameters. */
+gln_status gln_node_post(gln_post *out, const gln_graph *graph, const gln_node *node);
+/* The value behind input `i`; NULL when it is left out. */
+const gln_value *gln_node_input(const gln_graph *graph, const gln_node *node, size_t i);
+
+/* ---- shapes.c ---- */
+
+size_t gln_shape_items(const gln_shape *shape);
+bool gln_shape_equal(const gln_shape *a, const gln_shape *b);
+gln_status gln_shape_check(const gln_shape *shape, const char *what);
+/* Type and shape of the node's output from its inputs'. */
+gln_status gln_infer(gln_graph *graph, const gln_node *node);
+
+/* Geometry of a convolution or a pooling, padding resolved. */
+typedef struct gln_window {
+    size_t n_axes;
+    size_t kernel[3], stride[3], dilation[3], pad_low[3], pad_high[3], out[3];
+    size_t group;
+} gln_window;
+gln_status gln_window_of(gln_window *out, const gln_graph *graph, const gln_node *node);
+
+/* Pads of a Pad node, low then high for each axis; negative ones are refused. */
+gln_status gln_pads_of(size_t low[GLN_MAX_RANK], size_t high[GLN_MAX_RANK], const gln_graph *graph, const gln_node *node);
+
+/* Start, step and count of each axis of a Slice node. */
+typedef struct gln_slice {
+    int64_t start[GLN_MAX_RANK], step[GLN_MAX_RANK];
+    size_t count[GLN_MAX_RANK];
+} gln_slice;
+gln_status gln_slice_of(gln_slice *out, const gln_graph *graph, const gln_node *node);
+
+/* ---- reference.c: plain C for what has no faster way, and for constants ---- */
+
+/* Whether gln_reference_run computes this operator. */
+bool gln_reference_has(gln_op op);
+/* out's dtype, shape and memory are set; `inputs` as the node's, NULL data for those left out. */
+gln_status gln_reference_run(const gln_graph *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out);
+float gln_reference_unary(const gln_post *post, float x);
+
+/* ---- fold.c and fuse.c ---- */
+
+/* Computes what depends on constants only; folds batch norms and Gemm's factors into weights. */
+gln_status gln_graph_fold(gln_graph *graph);
+/* On an instance: merges activations, residual sums and biases into the convolutions and products before them. */
+gln_status gln_graph_fuse(gln_graph *instance);
+/* Replaces a node by a constant when all its inputs are; the node's shape must be inferred. */
+gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bool *out_done);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
+ *
+ *     gln_graph *graph = NULL;
+ *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");
+ *
+ * Threads: independent calls may run together.
+ */
+#ifndef GLN_EMBED_ONNX_H
+#define GLN_EMBED_ONNX_H
+
+#include "embed/graph.h"
+
+/* Largest model file; protobuf itself ends at 2 GiB. */
+#define GLN_ONNX_MAX_BYTES (((size_t)1 << 31) - 1)
+
+/*
+ * The part of the network that the tensor `output` needs, connected, sorted and checked, its one input known. Bytes are
+ * hostile: what they claim is held against what is there before anything of that size is allocated. Errors:
+ * GLN_E_FORMAT, GLN_E_UNSUPPORTED, GLN_E_LIMIT, GLN_E_NOT_FOUND (no such output), GLN_E_MEMORY; the sentence names the
+ * node or tensor.
+ */
+gln_status gln_onnx_read(gln_graph **out, const unsigned char *bytes, size_t n_bytes, const char *output);
+
+#endif

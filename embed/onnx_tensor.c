@@ -1,0 +1,156 @@
+/*
+ * The items of an ONNX tensor lie either in raw_data, little-endian and as wide as the type says, or in the typed list of its
+ * type (float_data, int64_data, ...; int32_data also carries the narrower types and half floats as bit patterns). Either way
+ * there must be exactly as many as the dims say.
+ */
+#include "embed/onnx_tensor.h"
+
+#include <string.h>
+
+/* Bytes of an item in raw_data; 0 for a type that is not read. */
+static size_t raw_item_bytes(int32_t type)
+{
+    switch (type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8: return 1;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT16:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT16:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16: return 2;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT32: return 4;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64: return 8;
+    default: return 0;
+    }
+}
+
+static bool is_float(int32_t type)
+{
+    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE ||
+           type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 || type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+}
+
+static float from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float from_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, mantissa = half & 1023;
+    if (exponent == 31) return from_bits(sign | 0x7f800000u | mantissa << 13);
+    if (exponent != 0) return from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+    float small = (float)mantissa * 0x1p-24f; /* subnormal, or zero */
+    return sign != 0 ? -small : small;
+}
+
+/* Items that are floats, from their bit patterns. */
+static float float_of(int32_t type, uint64_t bits)
+{
+    double wide;
+    switch (type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT: return from_bits((uint32_t)bits);
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16: return from_half((uint16_t)bits);
+    case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16: return from_bits((uint32_t)(bits & 0xffff) << 16);
+    default: memcpy(&wide, &bits, sizeof wide); return (float)wide;
+    }
+}
+
+static int64_t integer_of(int32_t type, uint64_t bits)
+{
+    switch (type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8: return (int8_t)bits;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT16: return (int16_t)bits;
+    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32: return (int32_t)bits;
+    default: return (int64_t)bits;
+    }
+}
+
+static uint64_t little_endian(const uint8_t *bytes, size_t n)
+{
+    uint64_t value = 0;
+    for (size_t i = n; i-- > 0;) value = value << 8 | bytes[i];
+    return value;
+}
+
+static gln_status wrong_count(const gln_graph *graph, size_t value, size_t has, size_t wants)
+{
+    return gln_fail(GLN_E_FORMAT, "the tensor %s should hold %zu items, but the file has %zu", graph->values[value].name, wants,
+                    has);
+}
+
+static gln_status copy_raw(gln_graph *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+{
+    size_t bytes = raw_item_bytes(from->data_type), n_items = gln_shape_items(shape);
+    if (from->raw_data.len % bytes != 0 || from->raw_data.len / bytes != n_items) {
+        return wrong_count(graph, value, from->raw_data.len / bytes, n_items);
+    }
+    bool floats = is_float(from->data_type);
+    gln_status st = gln_graph_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
+    void *to = graph->values[value].tensor.data;
+    for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
+        uint64_t bits = little_endian(from->raw_data.data + i * bytes, bytes);
+        if (floats) {
+            ((float *)to)[i] = float_of(from->data_type, bits);
+        } else {
+            ((int64_t *)to)[i] = integer_of(from->data_type, bits);
+        }
+    }
+    return st;
+}
+
+static gln_status copy_list(gln_graph *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+{
+    size_t n_items = gln_shape_items(shape), has = from->n_int32_data;
+    int32_t type = from->data_type;
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) has = from->n_float_data;
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE) has = from->n_double_data;
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) has = from->n_int64_data;
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT32) has = from->n_uint64_data;
+    if (has != n_items) return wrong_count(graph, value, has, n_items);
+    bool floats = is_float(type);
+    gln_status st = gln_graph_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
+    void *to = graph->values[value].tensor.data;
+    for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
+        if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
+            ((float *)to)[i] = from->float_data[i];
+        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE) {
+            ((float *)to)[i] = (float)from->double_data[i];
+        } else if (floats) {
+            ((float *)to)[i] = float_of(type, (uint32_t)from->int32_data[i]);
+        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) {
+            ((int64_t *)to)[i] = from->int64_data[i];
+        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT32) {
+            ((int64_t *)to)[i] = (int64_t)from->uint64_data[i];
+        } else {
+            ((int64_t *)to)[i] = from->int32_data[i];
+        }
+    }
+    return st;
+}
+
+gln_status gln_onnx_tensor(gln_graph *graph, size_t value, const Onnx__TensorProto *from)
+{
+    const char *name = graph->values[value].name;
+    gln_shape shape = {.rank = from->n_dims};
+    if (from->n_dims > GLN_MAX_RANK) return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu axes", name, from->n_dims);
+    for (size_t i = 0; i < from->n_dims; i++) {
+        if (from->dims[i] < 0) return gln_fail(GLN_E_FORMAT, "the tensor %s has a negative dimension", name);
+        shape.dims[i] = (size_t)from->dims[i];
+    }
+    gln_status st = gln_shape_check(&shape, name);
+    if (st != GLN_OK) return st;
+    if (from->n_external_data != 0 || from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s lies in another file (external data), which gleaner does not read", name);
+    }
+    if (raw_item_bytes(from->data_type) == 0 || from->segment != NULL) {
+        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s has elements of type %d, which gleaner does not read", name,
+                        (int)from->data_type);
+    }
+    return from->has_raw_data ? copy_raw(graph, value, from, &shape) : copy_list(graph, value, from, &shape);
+}
