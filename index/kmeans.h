@@ -39,7 +39,6 @@ typedef struct gln_kmeans_result {
 /* A number of clusters for n rows: about sqrt(n) / 2 rounded, between 2 and 2048 (1 below 8 rows, 0 for none). */
 size_t gln_kmeans_default_k(size_t n);
 
-
 /* n = 0 gives k = 0. Repeatable for a seed on one machine with one number of threads. No cluster is empty. Errors:
    GLN_E_ARGUMENT (k = 0), GLN_E_MEMORY, GLN_E_CANCELLED, GLN_E_INTERNAL with FAISS's sentence (rows of NaN, say). */
 gln_status gln_kmeans(gln_kmeans_result *result, const gln_embeddings *pool, const gln_kmeans_options *options,
