@@ -27,10 +27,14 @@ class Tokens(HttpTest):
             got = Client(self.pool.server, headers={"Authorization": value}).get("/v1/session")
             self.assertEqual(got.status, status, value)
 
-    def test_health_and_the_dashboard_need_no_credentials(self):
+    def test_health_needs_no_credentials(self):
         self.assertEqual(self.pool.nobody.get("/healthz").json, {"status": "ok"})
         self.assertEqual(self.pool.nobody.get("/readyz").json, {"status": "ok"})
+
+    def test_the_dashboard_needs_no_credentials(self):
         page = self.pool.nobody.get("/")
+        if page.status == 404:
+            self.skipTest("built without the dashboard (GLN_WEB=OFF)")
         self.assertEqual(page.status, 200)
         self.assertTrue(page.headers["Content-Type"].startswith("text/html"))
         again = self.pool.nobody.get("/", headers={"If-None-Match": page.headers["ETag"]})
