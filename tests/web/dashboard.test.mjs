@@ -65,7 +65,7 @@ describe("dashboard", { concurrency: 1 }, () => {
   });
 
   test("a class name is text, never markup", async () => {
-    await page.locator("#balance").getByText(HOSTILE).waitFor();
+    await page.locator("#balance").getByText(HOSTILE, { exact: true }).waitFor();
     assert.equal(await page.locator('img[src="x"]').count(), 0);
     assert.equal(await page.evaluate(() => window.hostile), undefined);
   });

@@ -31,7 +31,7 @@ export function onLoggedOut(handler: () => void): void {
 
 export async function openSession(): Promise<Session> {
   const session = await api<Session>("GET", "/v1/session");
-  csrf = session.csrf;
+  csrf = session.csrf ?? "";
   return session;
 }
 
@@ -41,7 +41,7 @@ export async function api<T>(method: string, path: string, options: CallOptions 
     if (value !== null && value !== undefined) query.set(name, String(value));
   }
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
-  if (method !== "GET") headers["X-Gleaner-CSRF"] = csrf;
+  if (method !== "GET" && csrf !== "") headers["X-Gleaner-CSRF"] = csrf;
   const init: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
   if (options.body !== undefined) {
     headers["Content-Type"] = "application/json";

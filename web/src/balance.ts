@@ -1,7 +1,7 @@
 /* Labelled, wanted and predicted shares of each class side by side, and one number for how even the labels are. */
 import { api, projectPath } from "./api";
 import { className } from "./classes";
-import { h, replace, svg } from "./dom";
+import { h, prose, replace, svg } from "./dom";
 import { count, effectiveTargets, entropyWords, percent, plural } from "./format";
 import { Panel, empty } from "./panel";
 import { classIndex, on, project } from "./state";
@@ -27,7 +27,7 @@ export class BalancePanel extends Panel {
 
   private show(balance: Balance): void {
     if (balance.classes.length === 0) {
-      replace(this.body, empty("No classes yet", h("p", {}, "Classes come with `gleaner init --classes`, or with imported labels.")));
+      replace(this.body, empty("No classes yet", h("p", {}, ...prose("Classes come with `gleaner init --classes`, or with imported labels."))));
       return;
     }
     const targets = effectiveTargets(balance.classes.map((one) => one.target_share));

@@ -23,6 +23,7 @@ export class Clusters extends Panel {
   private answer: ClusterList = { items: [], sanity: null };
   private order: Order = "size";
   private focused = 0;
+  private outdated = false;
   private readonly filter: HTMLInputElement;
   private readonly list = h("ul", { class: "cards", "aria-label": "Clusters" });
   private readonly summary = h("span", { class: "muted" });
@@ -41,6 +42,9 @@ export class Clusters extends Panel {
     this.tools.append(this.filter, order);
     this.list.addEventListener("keydown", (event) => this.keydown(event));
     this.list.addEventListener("focusin", (event) => this.focusIn(event));
+    this.list.addEventListener("focusout", () => {
+      if (this.outdated) window.setTimeout(() => this.showCards());
+    });
     on("clusters", () => void this.refresh());
   }
 
@@ -107,6 +111,9 @@ export class Clusters extends Panel {
   }
 
   private showCards(): void {
+    // A name that is being typed is not taken away: the cards are drawn again when it is done.
+    this.outdated = this.list.querySelector("input.name") !== null;
+    if (this.outdated) return;
     const wanted = this.filter.value.trim().toLowerCase();
     const found = this.answer.items
       .filter((one) => wanted === "" || clusterName(one).toLowerCase().includes(wanted) || one.classes.some((mix) => mix.class.toLowerCase().includes(wanted)))

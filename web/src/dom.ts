@@ -51,6 +51,11 @@ export function replace(element: Element, ...children: Child[]): void {
   fill(element, children);
 }
 
+/* Words with `code` in them, as the server's sentences have. */
+export function prose(text: string): Node[] {
+  return text.split("`").map((part, i) => (i % 2 === 1 ? h("code", {}, part) : document.createTextNode(part)));
+}
+
 export function button(text: string, onclick: () => void, props: Props = {}): HTMLButtonElement {
   return h("button", { type: "button", onclick, ...props }, text);
 }

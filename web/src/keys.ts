@@ -2,7 +2,7 @@
  * Keyboard shortcuts: a list that both the listener and the help overlay read. Keys of the page rest while someone
  * types or a dialog is open; keys of a section (`where`) work while the focus is inside it.
  */
-import { dialogIsOpen, openDialog } from "./dialog";
+import { dialogIsOpen, openDialog, type OpenDialog } from "./dialog";
 import { h } from "./dom";
 import { undoLatest } from "./toast";
 
@@ -25,7 +25,7 @@ export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
 }
 
-export function showHelp(): void {
+export function showHelp(): OpenDialog {
   const dialog = openDialog(h("h2", {}, "Keyboard"), { class: "help", label: "Keyboard shortcuts" });
   for (const group of new Set(shortcuts.map((one) => one.group))) {
     const list = h("dl", {});
@@ -36,6 +36,7 @@ export function showHelp(): void {
     }
     dialog.body.append(h("section", {}, h("h3", {}, group), list));
   }
+  return dialog;
 }
 
 export function listen(): void {

@@ -5,7 +5,7 @@ import { BalancePanel } from "./balance";
 import { BatchPanel } from "./batch";
 import { BudgetPanel } from "./budget";
 import { Clusters } from "./clusters";
-import { button, h, icon, replace, svg } from "./dom";
+import { button, h, icon, prose, replace, svg } from "./dom";
 import { count } from "./format";
 import { listen, setShortcuts, showHelp } from "./keys";
 import { empty, failure } from "./panel";
@@ -13,6 +13,7 @@ import { openRefusals } from "./refusals";
 import { Runs, startResample } from "./runs";
 import { changed, clearListeners, on, project, state } from "./state";
 import { toggleTheme } from "./theme";
+import { report } from "./toast";
 import type { List, Project } from "./types";
 
 const MOON = "M13.5 9.5a5.5 5.5 0 0 1-7-7 5.5 5.5 0 1 0 7 7z";
@@ -47,9 +48,9 @@ function showLogin(): void {
   document.title = "Log in – gleaner";
   showMessage(
     h("h1", {}, "Log in with the link from the terminal"),
-    h("p", {}, "When it starts, `gleaner serve` prints a line that begins with “login”. Open that link in this browser. It works once and within ten minutes, and logs this browser in."),
+    h("p", {}, ...prose("When it starts, `gleaner serve` prints a line that begins with “login”. Open that link in this browser. It works once and within ten minutes, and logs this browser in.")),
     h("pre", {}, h("code", {}, "$ gleaner serve --data DATA\nlistening on http://127.0.0.1:8080\nlogin http://127.0.0.1:8080/login?code=…")),
-    h("p", { class: "muted" }, "Used up or too old? Start `gleaner serve` again: it prints a new one. Scripts use a token instead: `gleaner token add`."),
+    h("p", { class: "muted" }, ...prose("Used up or too old? Start `gleaner serve` again: it prints a new one. Scripts use a token instead: `gleaner token add`.")),
     h("p", {}, button("Try again", () => void start())),
   );
 }
@@ -77,6 +78,31 @@ async function start(): Promise<void> {
     if (error instanceof Problem && error.status === 401) return;
     showMessage(failure(error, () => void start()));
   }
+}
+
+async function logOut(): Promise<void> {
+  try {
+    await api<void>("DELETE", "/v1/session");
+    showLogin();
+  } catch (error) {
+    report(error);
+  }
+}
+
+function showKeys(): void {
+  const { role, version } = state.session;
+  const dialog = showHelp();
+  dialog.body.append(
+    h(
+      "p",
+      { class: "row muted about" },
+      h("span", {}, `gleaner ${version}, logged in as ${role}`),
+      button("Log out", () => {
+        dialog.close();
+        void logOut();
+      }),
+    ),
+  );
 }
 
 function projectChoice(all: readonly Project[]): HTMLElement {
@@ -120,7 +146,7 @@ function showProject(opened: Project, all: readonly Project[]): void {
     batch.stop();
   };
 
-  const help = button("?", showHelp, { class: "quiet square", "aria-label": "Keyboard shortcuts", title: "Keyboard (?)" });
+  const help = button("?", showKeys, { class: "quiet square", "aria-label": "Keyboard and session", title: "Keyboard and session (?)" });
   replace(
     app,
     h("a", { class: "skip", href: "#batch" }, "Skip to the batch"),
@@ -140,7 +166,7 @@ function showProject(opened: Project, all: readonly Project[]): void {
     { group: "Page", keys: ["R"], words: "Resample (Shift + R)", run: () => void startResample() },
     { group: "Page", keys: ["t"], words: "Light or dark", run: toggleTheme },
     { group: "Page", keys: ["Ctrl", "Z"], words: "Undo what the newest message offers" },
-    { group: "Page", keys: ["?"], words: "This list", run: showHelp },
+    { group: "Page", keys: ["?"], words: "This list", run: showKeys },
     { group: "Labelling", keys: ["1", "…", "9"], words: "Pick the class for this image and move on" },
     { group: "Labelling", keys: ["P"], words: "Pick the predicted class" },
     { group: "Labelling", keys: ["/"], words: "Find a class by name (more than nine)" },

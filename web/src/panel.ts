@@ -3,7 +3,7 @@
  * new answer has come), an error with a way to try again, and the content. A late answer never overwrites a newer one.
  */
 import { sentence } from "./api";
-import { button, h, replace, type Child } from "./dom";
+import { button, h, prose, replace, type Child } from "./dom";
 
 export class Panel {
   readonly element: HTMLElement;
@@ -53,7 +53,7 @@ export function failure(error: unknown, again: () => void): HTMLElement {
   return h(
     "div",
     { class: "state error", role: "alert" },
-    h("p", {}, sentence(error)),
+    h("p", {}, ...prose(sentence(error))),
     button("Try again", again),
   );
 }

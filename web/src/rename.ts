@@ -53,11 +53,10 @@ export function editableName(cluster: Cluster, props: Record<string, string | nu
     };
     field.addEventListener("keydown", (event) => {
       event.stopPropagation();
-      if (event.key === "Enter") end(true, true);
-      if (event.key === "Escape") {
-        event.preventDefault();
-        end(false, true);
-      }
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      // Else the same key would press the button that gets the focus.
+      event.preventDefault();
+      end(event.key === "Enter", true);
     });
     field.addEventListener("blur", () => end(true, false));
     replace(holder, field);

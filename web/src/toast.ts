@@ -3,7 +3,7 @@
  * toasts live in the topmost dialog and move back when it closes.
  */
 import { Problem, sentence } from "./api";
-import { button, h } from "./dom";
+import { button, h, prose } from "./dom";
 
 const region = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
 let latestUndo: (() => void) | null = null;
@@ -21,7 +21,7 @@ export interface ToastOptions {
 
 export function toast(text: string, options: ToastOptions = {}): void {
   placeToasts();
-  const element = h("div", { class: `toast ${options.kind ?? "info"}` }, h("span", {}, text));
+  const element = h("div", { class: `toast ${options.kind ?? "info"}` }, h("span", {}, ...prose(text)));
   let timer = 0;
   const close = (): void => {
     window.clearTimeout(timer);

@@ -4,7 +4,7 @@ export type Role = "viewer" | "annotator" | "lead" | "admin";
 
 export interface Session {
   role: Role;
-  csrf: string;
+  csrf: string | null; // null with a token: none is needed
   version: string;
 }
 
@@ -226,6 +226,8 @@ export interface LedgerEntry {
   image: number | null;
   kind: "reserve" | "charge" | "refund";
   amount: number;
+  minutes: number;
+  note: string;
   at: string;
 }
 
