@@ -22,14 +22,14 @@
 
 typedef struct sized_plan {
     size_t batch;
-    gln_graph *instance;
+    gln_net *instance;
     gln_plan *plan;
 } sized_plan;
 
 struct gln_backbone {
     gln_manifest manifest;
     gln_backbone_info info;
-    gln_graph *graph;
+    gln_net *graph;
     gln_backend *backend;
     sized_plan plans[MAX_PLANS];
     size_t n_plans;
@@ -39,11 +39,11 @@ struct gln_backbone {
 static gln_status make_plan(gln_backbone *backbone, size_t batch, gln_plan **out)
 {
     sized_plan made = {.batch = batch};
-    gln_status st = gln_graph_instantiate(&made.instance, backbone->graph, batch);
-    if (st == GLN_OK) st = gln_graph_fuse(made.instance);
+    gln_status st = gln_net_instantiate(&made.instance, backbone->graph, batch);
+    if (st == GLN_OK) st = gln_net_fuse(made.instance);
     if (st == GLN_OK) st = gln_plan_create(&made.plan, backbone->backend, made.instance);
     if (st != GLN_OK) {
-        gln_graph_free(made.instance);
+        gln_net_free(made.instance);
         return st;
     }
     backbone->plans[backbone->n_plans++] = made;
@@ -69,7 +69,7 @@ static gln_status fix_input(gln_backbone *backbone)
 /* Weights and biases that the output needs, each once. */
 static gln_status count_parameters(gln_backbone *backbone)
 {
-    const gln_graph *graph = backbone->graph;
+    const gln_net *graph = backbone->graph;
     bool *counted = NULL;
     gln_status st = gln_alloc(&counted, graph->n_values, sizeof *counted, "parameters");
     for (size_t i = 0; st == GLN_OK && i < graph->n_nodes; i++) {
@@ -128,7 +128,7 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
 
     if ((st = read_model(backbone, manifest_path)) != GLN_OK) goto cleanup;
     if ((st = fix_input(backbone)) != GLN_OK) goto cleanup;
-    if ((st = gln_graph_fold(backbone->graph)) != GLN_OK) goto cleanup;
+    if ((st = gln_net_fold(backbone->graph)) != GLN_OK) goto cleanup;
     if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
     if ((st = gln_backend_create(&backbone->backend, options->n_threads)) != GLN_OK) goto cleanup;
     if ((st = make_plan(backbone, backbone->max_batch, &plan)) != GLN_OK) goto cleanup;
@@ -153,10 +153,10 @@ void gln_backbone_free(gln_backbone *backbone)
     if (backbone == NULL) return;
     for (size_t i = 0; i < backbone->n_plans; i++) {
         gln_plan_free(backbone->plans[i].plan);
-        gln_graph_free(backbone->plans[i].instance);
+        gln_net_free(backbone->plans[i].instance);
     }
     gln_backend_free(backbone->backend);
-    gln_graph_free(backbone->graph);
+    gln_net_free(backbone->graph);
     gln_free(backbone);
 }
 

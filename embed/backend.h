@@ -24,7 +24,7 @@ size_t gln_backend_weights_bytes(const gln_backend *backend);
  * Compiles the instance, whose constants must outlive the plan. Errors: GLN_E_UNSUPPORTED naming the node,
  * GLN_E_FORMAT (the output is not [n, ...]), GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_INTERNAL (what oneDNN said).
  */
-gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_graph *instance);
+gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance);
 void gln_plan_free(gln_plan *plan);
 
 /* input [n, items of one image] and output [n, d], f32, plain order; n at most the plan's batch. */

@@ -203,7 +203,7 @@ static gln_status place_buffers(gln_plan *plan)
 
 static gln_status compile(gln_compiler *c)
 {
-    const gln_graph *graph = c->graph;
+    const gln_net *graph = c->graph;
     gln_plan *plan = c->plan;
     const gln_value *input = &graph->values[graph->input], *output = &graph->values[graph->output];
     gln_place at;
@@ -240,7 +240,7 @@ static gln_status compile(gln_compiler *c)
 
 static void count_uses(gln_compiler *c)
 {
-    const gln_graph *graph = c->graph;
+    const gln_net *graph = c->graph;
     for (size_t i = 0; i < graph->n_values; i++) c->first_form[i] = GLN_NONE;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const gln_node *node = &graph->nodes[i];
@@ -254,7 +254,7 @@ static void count_uses(gln_compiler *c)
     c->uses[graph->output]++;
 }
 
-gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_graph *instance)
+gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance)
 {
     gln_compiler c = {.backend = backend, .graph = instance};
     int had_threads = omp_get_max_threads();

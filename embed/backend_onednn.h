@@ -46,7 +46,7 @@ typedef struct gln_step_tensor {
 
 struct gln_plan {
     gln_backend *backend;
-    const gln_graph *graph;
+    const gln_net *graph;
     gln_step *steps;
     size_t n_steps, steps_capacity;
     gln_argument *arguments;
@@ -84,7 +84,7 @@ struct gln_backend {
 typedef struct gln_compiler {
     gln_backend *backend;
     gln_plan *plan;
-    const gln_graph *graph;
+    const gln_net *graph;
     const gln_node *node; /* the one being compiled, for sentences */
     gln_form *forms;
     size_t n_forms, forms_capacity;

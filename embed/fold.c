@@ -19,12 +19,12 @@
 /* A hostile file must not make loading compute without end. */
 #define MAX_FOLDED_ITEMS ((size_t)1 << 26)
 
-static bool is_constant(const gln_graph *graph, size_t value)
+static bool is_constant(const gln_net *graph, size_t value)
 {
     return value == GLN_NO_VALUE || graph->values[value].tensor.data != NULL;
 }
 
-gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bool *out_done)
+gln_status gln_net_compute_constant(gln_net *graph, const gln_node *node, bool *out_done)
 {
     *out_done = false;
     bool all = true;
@@ -44,7 +44,7 @@ gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bo
     }
     gln_tensor made = out->tensor;
     size_t bytes = made.dtype == GLN_F32 ? sizeof(float) : sizeof(int64_t);
-    st = gln_graph_alloc(graph, &made.data, gln_shape_items(&made.shape), bytes, out->name);
+    st = gln_net_alloc(graph, &made.data, gln_shape_items(&made.shape), bytes, out->name);
     if (st == GLN_OK) st = gln_reference_run(graph, node, inputs, &made);
     if (st == GLN_OK) {
         out->tensor.data = made.data;
@@ -55,16 +55,16 @@ gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bo
 }
 
 /* A constant of the graph's own beside `value`, its name with a suffix. */
-static gln_status derive(gln_graph *graph, size_t *out, size_t value, const char *suffix, const gln_shape *shape)
+static gln_status derive(gln_net *graph, size_t *out, size_t value, const char *suffix, const gln_shape *shape)
 {
     char name[256];
     snprintf(name, sizeof name, "%.200s%s", graph->values[value].name, suffix);
-    gln_status st = gln_graph_add_value(graph, out, name);
-    return st == GLN_OK ? gln_graph_set_constant(graph, *out, GLN_F32, shape) : st;
+    gln_status st = gln_net_add_value(graph, out, name);
+    return st == GLN_OK ? gln_net_set_constant(graph, *out, GLN_F32, shape) : st;
 }
 
 /* Scales weights [n, ...] by row into a constant of their own: others may use the old ones. */
-static gln_status scale_rows(gln_graph *graph, size_t *weights, const double *scale)
+static gln_status scale_rows(gln_net *graph, size_t *weights, const double *scale)
 {
     size_t scaled = 0;
     gln_shape shape = graph->values[*weights].tensor.shape;
@@ -80,7 +80,7 @@ static gln_status scale_rows(gln_graph *graph, size_t *weights, const double *sc
     return GLN_OK;
 }
 
-static gln_status fold_batch_norm(gln_graph *graph, gln_node *conv, const gln_node *norm)
+static gln_status fold_batch_norm(gln_net *graph, gln_node *conv, const gln_node *norm)
 {
     double *scale = NULL;
     size_t *inputs = NULL, bias = 0;
@@ -112,7 +112,7 @@ static gln_status fold_batch_norm(gln_graph *graph, gln_node *conv, const gln_no
         ((float *)graph->values[bias].tensor.data)[c] =
             (float)(p[2][c] + ((had != NULL ? had[c] : 0) - (double)p[3][c]) * scale[c]);
     }
-    if ((st = gln_graph_alloc(graph, &inputs, 3, sizeof *inputs, "node inputs")) != GLN_OK) goto cleanup;
+    if ((st = gln_net_alloc(graph, &inputs, 3, sizeof *inputs, "node inputs")) != GLN_OK) goto cleanup;
     memcpy(inputs, conv->inputs, 2 * sizeof *inputs);
     inputs[2] = bias;
     if ((st = scale_rows(graph, &inputs[1], scale)) != GLN_OK) goto cleanup;
@@ -125,7 +125,7 @@ cleanup:
     return st;
 }
 
-static gln_status fold_factor(gln_graph *graph, gln_node *node, size_t input, const char *name)
+static gln_status fold_factor(gln_net *graph, gln_node *node, size_t input, const char *name)
 {
     float factor = 1;
     gln_status st = gln_node_float(&factor, node, name, 1);
@@ -144,7 +144,7 @@ static gln_status fold_factor(gln_graph *graph, gln_node *node, size_t input, co
     return GLN_OK;
 }
 
-static void count_uses(size_t *uses, const gln_graph *graph)
+static void count_uses(size_t *uses, const gln_net *graph)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
         for (size_t j = 0; j < graph->nodes[i].n_inputs; j++) {
@@ -154,7 +154,7 @@ static void count_uses(size_t *uses, const gln_graph *graph)
     uses[graph->output]++;
 }
 
-gln_status gln_graph_fold(gln_graph *graph)
+gln_status gln_net_fold(gln_net *graph)
 {
     size_t *uses = NULL, *producer = NULL, n_values = graph->n_values, kept = 0;
     gln_status st = gln_alloc(&uses, n_values, sizeof *uses, "folding");
@@ -169,7 +169,7 @@ gln_status gln_graph_fold(gln_graph *graph)
         for (size_t j = 0; j < node->n_inputs; j++) all = all && is_constant(graph, node->inputs[j]);
         if (all) {
             if ((st = gln_infer(graph, node)) != GLN_OK) goto cleanup;
-            if ((st = gln_graph_compute_constant(graph, node, &done)) != GLN_OK) goto cleanup;
+            if ((st = gln_net_compute_constant(graph, node, &done)) != GLN_OK) goto cleanup;
             if (done) continue;
         }
         if (node->op == GLN_OP_GEMM) {
@@ -192,7 +192,7 @@ gln_status gln_graph_fold(gln_graph *graph)
         producer[node->output] = kept++;
     }
     graph->n_nodes = kept;
-    gln_graph_sweep(graph);
+    gln_net_sweep(graph);
 
 cleanup:
     gln_free(uses);

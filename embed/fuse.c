@@ -15,7 +15,7 @@
 #include <string.h>
 
 typedef struct fusion {
-    gln_graph *graph;
+    gln_net *graph;
     size_t *uses;     /* readers of each value */
     size_t *producer; /* node that makes it, GLN_NO_VALUE else */
     bool *dead;       /* nodes merged into others */
@@ -169,7 +169,7 @@ static bool merge_bias(fusion *f, const gln_node *add)
         size_t width = out->tensor.shape.dims[out->tensor.shape.rank - 1];
         if (row->tensor.shape.dims[row->tensor.shape.rank - 1] != width || gln_shape_items(&row->tensor.shape) != width) continue;
         size_t *inputs = NULL;
-        if (gln_graph_alloc(f->graph, &inputs, 3, sizeof *inputs, "node inputs") != GLN_OK) return false;
+        if (gln_net_alloc(f->graph, &inputs, 3, sizeof *inputs, "node inputs") != GLN_OK) return false;
         memcpy(inputs, product->inputs, 2 * sizeof *inputs);
         inputs[2] = add->inputs[1 - side];
         product->inputs = inputs;
@@ -199,7 +199,7 @@ static void merge_sum(fusion *f, const gln_node *add)
 
 static void count(fusion *f)
 {
-    const gln_graph *graph = f->graph;
+    const gln_net *graph = f->graph;
     for (size_t i = 0; i < graph->n_values; i++) f->producer[i] = GLN_NO_VALUE;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         f->producer[graph->nodes[i].output] = i;
@@ -210,7 +210,7 @@ static void count(fusion *f)
     f->uses[graph->output]++;
 }
 
-gln_status gln_graph_fuse(gln_graph *instance)
+gln_status gln_net_fuse(gln_net *instance)
 {
     fusion f = {.graph = instance};
     gln_status st = gln_alloc(&f.uses, instance->n_values, sizeof *f.uses, "fusion");

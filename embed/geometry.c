@@ -17,7 +17,7 @@ static gln_status bad(const gln_node *node, const char *why)
     return gln_fail(GLN_E_FORMAT, "node %s (%s): %s", node->name, node->type, why);
 }
 
-static gln_status read_steps(size_t *out, size_t n, int64_t least, const gln_graph *graph, const gln_node *node,
+static gln_status read_steps(size_t *out, size_t n, int64_t least, const gln_net *graph, const gln_node *node,
                              const char *name, size_t otherwise)
 {
     int64_t list[GLN_MAX_RANK];
@@ -36,7 +36,7 @@ static gln_status read_steps(size_t *out, size_t n, int64_t least, const gln_gra
     return GLN_OK;
 }
 
-static gln_status read_kernel(gln_window *out, const gln_graph *graph, const gln_node *node)
+static gln_status read_kernel(gln_window *out, const gln_net *graph, const gln_node *node)
 {
     gln_status st = read_steps(out->kernel, out->n_axes, 1, graph, node, "kernel_shape", 0);
     if (st != GLN_OK) return st;
@@ -54,7 +54,7 @@ static gln_status read_kernel(gln_window *out, const gln_graph *graph, const gln
     return GLN_OK;
 }
 
-static gln_status read_padding(gln_window *out, const gln_shape *x, const gln_graph *graph, const gln_node *node)
+static gln_status read_padding(gln_window *out, const gln_shape *x, const gln_net *graph, const gln_node *node)
 {
     size_t pads[6];
     gln_status st = read_steps(pads, 2 * out->n_axes, 0, graph, node, "pads", 0);
@@ -79,7 +79,7 @@ static gln_status read_padding(gln_window *out, const gln_shape *x, const gln_gr
     return GLN_OK;
 }
 
-gln_status gln_window_of(gln_window *out, const gln_graph *graph, const gln_node *node)
+gln_status gln_window_of(gln_window *out, const gln_net *graph, const gln_node *node)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     memset(out, 0, sizeof *out);
@@ -116,7 +116,7 @@ gln_status gln_window_of(gln_window *out, const gln_graph *graph, const gln_node
     return GLN_OK;
 }
 
-gln_status gln_pads_of(size_t low[GLN_MAX_RANK], size_t high[GLN_MAX_RANK], const gln_graph *graph, const gln_node *node)
+gln_status gln_pads_of(size_t low[GLN_MAX_RANK], size_t high[GLN_MAX_RANK], const gln_net *graph, const gln_node *node)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t pads[2 * GLN_MAX_RANK], axes[GLN_MAX_RANK];
@@ -152,7 +152,7 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-gln_status gln_slice_of(gln_slice *out, const gln_graph *graph, const gln_node *node)
+gln_status gln_slice_of(gln_slice *out, const gln_net *graph, const gln_node *node)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t starts[GLN_MAX_RANK], ends[GLN_MAX_RANK], axes[GLN_MAX_RANK], steps[GLN_MAX_RANK];

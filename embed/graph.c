@@ -15,14 +15,14 @@
 /* The largest published networks have a few thousand nodes; passes may be quadratic in this. */
 #define MAX_NODES 20000
 
-gln_status gln_graph_create(gln_graph **out)
+gln_status gln_net_create(gln_net **out)
 {
     gln_status st = gln_alloc(out, 1, sizeof **out, "graph");
     if (st == GLN_OK) (*out)->input = (*out)->output = GLN_NO_VALUE;
     return st;
 }
 
-void gln_graph_free(gln_graph *graph)
+void gln_net_free(gln_net *graph)
 {
     if (graph == NULL) return;
     for (size_t i = 0; i < graph->n_owned; i++) gln_free(graph->owned[i]);
@@ -32,7 +32,7 @@ void gln_graph_free(gln_graph *graph)
     gln_free(graph);
 }
 
-gln_status gln_graph_alloc(gln_graph *graph, void *out_pointer, size_t count, size_t item_bytes, const char *what)
+gln_status gln_net_alloc(gln_net *graph, void *out_pointer, size_t count, size_t item_bytes, const char *what)
 {
     gln_status st = gln_grow(&graph->owned, &graph->owned_capacity, graph->n_owned + 1, sizeof *graph->owned, "graph");
     if (st != GLN_OK) return st;
@@ -43,42 +43,42 @@ gln_status gln_graph_alloc(gln_graph *graph, void *out_pointer, size_t count, si
     return GLN_OK;
 }
 
-gln_status gln_graph_strdup(gln_graph *graph, const char **out, const char *text, size_t length)
+gln_status gln_net_strdup(gln_net *graph, const char **out, const char *text, size_t length)
 {
     char *copy = NULL;
-    gln_status st = gln_graph_alloc(graph, &copy, length + 1, 1, "name");
+    gln_status st = gln_net_alloc(graph, &copy, length + 1, 1, "name");
     if (st != GLN_OK) return st;
     if (length != 0) memcpy(copy, text, length);
     *out = copy;
     return GLN_OK;
 }
 
-gln_status gln_graph_add_value(gln_graph *graph, size_t *out, const char *name)
+gln_status gln_net_add_value(gln_net *graph, size_t *out, const char *name)
 {
     gln_status st =
         gln_grow(&graph->values, &graph->values_capacity, graph->n_values + 1, sizeof *graph->values, "tensors");
     if (st != GLN_OK) return st;
     *out = graph->n_values++;
-    return gln_graph_strdup(graph, &graph->values[*out].name, name, strlen(name));
+    return gln_net_strdup(graph, &graph->values[*out].name, name, strlen(name));
 }
 
-gln_status gln_graph_set_constant(gln_graph *graph, size_t value, gln_dtype dtype, const gln_shape *shape)
+gln_status gln_net_set_constant(gln_net *graph, size_t value, gln_dtype dtype, const gln_shape *shape)
 {
     gln_value *v = &graph->values[value];
     gln_status st = gln_shape_check(shape, v->name);
     if (st != GLN_OK) return st;
     size_t item_bytes = dtype == GLN_F32 ? sizeof(float) : sizeof(int64_t);
-    if ((st = gln_graph_alloc(graph, &v->tensor.data, gln_shape_items(shape), item_bytes, v->name)) != GLN_OK) return st;
+    if ((st = gln_net_alloc(graph, &v->tensor.data, gln_shape_items(shape), item_bytes, v->name)) != GLN_OK) return st;
     v->tensor.dtype = dtype;
     v->tensor.shape = *shape;
     v->shaped = true;
     return GLN_OK;
 }
 
-gln_status gln_graph_add_node(gln_graph *graph, gln_node **out, size_t n_inputs)
+gln_status gln_net_add_node(gln_net *graph, gln_node **out, size_t n_inputs)
 {
     size_t *inputs = NULL;
-    gln_status st = gln_graph_alloc(graph, &inputs, n_inputs, sizeof *inputs, "node inputs");
+    gln_status st = gln_net_alloc(graph, &inputs, n_inputs, sizeof *inputs, "node inputs");
     if (st != GLN_OK) return st;
     st = gln_grow(&graph->nodes, &graph->nodes_capacity, graph->n_nodes + 1, sizeof *graph->nodes, "nodes");
     if (st != GLN_OK) return st;
@@ -90,7 +90,7 @@ gln_status gln_graph_add_node(gln_graph *graph, gln_node **out, size_t n_inputs)
     return GLN_OK;
 }
 
-size_t gln_graph_uses(const gln_graph *graph, size_t value)
+size_t gln_net_uses(const gln_net *graph, size_t value)
 {
     size_t n_uses = graph->output == value;
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -101,7 +101,7 @@ size_t gln_graph_uses(const gln_graph *graph, size_t value)
     return n_uses;
 }
 
-size_t gln_graph_producer(const gln_graph *graph, size_t value)
+size_t gln_net_producer(const gln_net *graph, size_t value)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
         if (graph->nodes[i].output == value) return i;
@@ -114,7 +114,7 @@ static void mark(bool *needed, size_t value)
     if (value != GLN_NO_VALUE) needed[value] = true;
 }
 
-void gln_graph_sweep(gln_graph *graph)
+void gln_net_sweep(gln_net *graph)
 {
     bool *needed = NULL;
     if (gln_alloc(&needed, graph->n_values, sizeof *needed, "sweep") != GLN_OK) return; /* dead nodes only cost time */
@@ -141,7 +141,7 @@ typedef struct visit {
     size_t node, next_input;
 } visit;
 
-gln_status gln_graph_finish(gln_graph *graph, size_t output)
+gln_status gln_net_finish(gln_net *graph, size_t output)
 {
     size_t *producer = NULL;
     unsigned char *state = NULL;
@@ -210,11 +210,11 @@ cleanup:
     return st;
 }
 
-static gln_status copy_nodes(gln_graph *copy, const gln_graph *origin)
+static gln_status copy_nodes(gln_net *copy, const gln_net *origin)
 {
     for (size_t i = 0; i < origin->n_nodes; i++) {
         gln_node *node = NULL;
-        gln_status st = gln_graph_add_node(copy, &node, origin->nodes[i].n_inputs);
+        gln_status st = gln_net_add_node(copy, &node, origin->nodes[i].n_inputs);
         if (st != GLN_OK) return st;
         size_t *inputs = node->inputs;
         *node = origin->nodes[i];
@@ -224,10 +224,10 @@ static gln_status copy_nodes(gln_graph *copy, const gln_graph *origin)
     return GLN_OK;
 }
 
-gln_status gln_graph_instantiate(gln_graph **out, const gln_graph *origin, size_t n)
+gln_status gln_net_instantiate(gln_net **out, const gln_net *origin, size_t n)
 {
-    gln_graph *copy = NULL;
-    gln_status st = gln_graph_create(&copy);
+    gln_net *copy = NULL;
+    gln_status st = gln_net_create(&copy);
     if (st != GLN_OK) return st;
     st = gln_grow(&copy->values, &copy->values_capacity, origin->n_values, sizeof *copy->values, "tensors");
     if (st != GLN_OK) goto cleanup;
@@ -244,7 +244,7 @@ gln_status gln_graph_instantiate(gln_graph **out, const gln_graph *origin, size_
     for (size_t i = 0; i < copy->n_nodes; i++) {
         bool done = false;
         if ((st = gln_infer(copy, &copy->nodes[i])) != GLN_OK) goto cleanup;
-        if ((st = gln_graph_compute_constant(copy, &copy->nodes[i], &done)) != GLN_OK) goto cleanup;
+        if ((st = gln_net_compute_constant(copy, &copy->nodes[i], &done)) != GLN_OK) goto cleanup;
     }
     /* A node whose result is a constant now has nothing left to do. */
     size_t kept = 0;
@@ -252,11 +252,11 @@ gln_status gln_graph_instantiate(gln_graph **out, const gln_graph *origin, size_
         if (copy->values[copy->nodes[i].output].tensor.data == NULL) copy->nodes[kept++] = copy->nodes[i];
     }
     copy->n_nodes = kept;
-    gln_graph_sweep(copy);
+    gln_net_sweep(copy);
     *out = copy;
     copy = NULL;
 
 cleanup:
-    gln_graph_free(copy);
+    gln_net_free(copy);
     return st;
 }

@@ -1,12 +1,12 @@
 /*
  * A network as gleaner sees it: values (tensors), nodes with one output each, attributes, and what the passes over it
  * need. The ONNX reader builds one, fold.c simplifies it once, each batch size gets its own copy with every shape known
- * (gln_graph_instantiate), fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
+ * (gln_net_instantiate), fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
  *
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");      // parsed, connected, pruned, sorted
- *     st = gln_graph_fold(graph);                                   // constants, batch norms
- *     st = gln_graph_instantiate(&instance, graph, 16);             // shapes for 16 images
- *     st = gln_graph_fuse(instance);                                // activations, residual sums, biases
+ *     st = gln_net_fold(graph);                                   // constants, batch norms
+ *     st = gln_net_instantiate(&instance, graph, 16);             // shapes for 16 images
+ *     st = gln_net_fuse(instance);                                // activations, residual sums, biases
  *
  * Two element types are enough: every float type becomes f32 and every integer type i64 when a constant is read. All
  * memory of a graph belongs to it and goes with it; an instance borrows the constants of the graph it came from.
@@ -99,7 +99,7 @@ typedef struct gln_node {
     size_t n_posts;
 } gln_node;
 
-typedef struct gln_graph {
+typedef struct gln_net {
     gln_value *values;
     size_t n_values, values_capacity;
     gln_node *nodes; /* in an order in which each comes after what it reads, once finished */
@@ -108,34 +108,34 @@ typedef struct gln_graph {
     int64_t opset;
     void **owned;
     size_t n_owned, owned_capacity;
-} gln_graph;
+} gln_net;
 
 /* ---- graph.c: building ---- */
 
-gln_status gln_graph_create(gln_graph **out);
-void gln_graph_free(gln_graph *graph);
+gln_status gln_net_create(gln_net **out);
+void gln_net_free(gln_net *graph);
 /* Zeroed memory that goes with the graph. */
-gln_status gln_graph_alloc(gln_graph *graph, void *out_pointer, size_t count, size_t item_bytes, const char *what);
-gln_status gln_graph_strdup(gln_graph *graph, const char **out, const char *text, size_t length);
-gln_status gln_graph_add_value(gln_graph *graph, size_t *out, const char *name);
+gln_status gln_net_alloc(gln_net *graph, void *out_pointer, size_t count, size_t item_bytes, const char *what);
+gln_status gln_net_strdup(gln_net *graph, const char **out, const char *text, size_t length);
+gln_status gln_net_add_value(gln_net *graph, size_t *out, const char *name);
 /* A constant with zeroed items of this type and shape; checks the number of items. */
-gln_status gln_graph_set_constant(gln_graph *graph, size_t value, gln_dtype dtype, const gln_shape *shape);
+gln_status gln_net_set_constant(gln_net *graph, size_t value, gln_dtype dtype, const gln_shape *shape);
 /* The new node has room for `n_inputs` inputs, all GLN_NO_VALUE. */
-gln_status gln_graph_add_node(gln_graph *graph, gln_node **out, size_t n_inputs);
+gln_status gln_net_add_node(gln_net *graph, gln_node **out, size_t n_inputs);
 /*
  * Keeps the nodes that `output` needs, sorts them, resolves their operators and checks arity and attributes. Errors:
  * GLN_E_FORMAT (a cycle, a tensor that nothing provides, each by name), GLN_E_UNSUPPORTED (operator or attribute).
  */
-gln_status gln_graph_finish(gln_graph *graph, size_t output);
+gln_status gln_net_finish(gln_net *graph, size_t output);
 /* How many inputs (and posts, and the graph's output) read the value. */
-size_t gln_graph_uses(const gln_graph *graph, size_t value);
+size_t gln_net_uses(const gln_net *graph, size_t value);
 /* Index of the node that makes the value, GLN_NO_VALUE for inputs and constants. */
-size_t gln_graph_producer(const gln_graph *graph, size_t value);
+size_t gln_net_producer(const gln_net *graph, size_t value);
 /* Drops the nodes whose output nothing reads. */
-void gln_graph_sweep(gln_graph *graph);
+void gln_net_sweep(gln_net *graph);
 
 /* A copy for `n` images, all shapes inferred, shape arithmetic computed away. `origin` must outlive it. */
-gln_status gln_graph_instantiate(gln_graph **out, const gln_graph *origin, size_t n);
+gln_status gln_net_instantiate(gln_net **out, const gln_net *origin, size_t n);
 
 /* ---- operators.c: the table ---- */
 
@@ -150,14 +150,14 @@ gln_status gln_node_int(int64_t *out, const gln_node *node, const char *name, in
 gln_status gln_node_float(float *out, const gln_node *node, const char *name, float otherwise);
 /* The list as an attribute, or as constant input number `input` (newer operator sets); *out_n = 0 when there is neither.
    GLN_E_UNSUPPORTED when the input is computed, GLN_E_FORMAT above `capacity`. */
-gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_graph *graph, const gln_node *node,
+gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_net *graph, const gln_node *node,
                          const char *name, size_t input);
 /* An axis in [-rank, rank) as one in [0, rank). */
 gln_status gln_node_axis(size_t *out, const gln_node *node, int64_t axis, size_t rank);
 /* The unary operator of the node with its parameters. */
-gln_status gln_node_post(gln_post *out, const gln_graph *graph, const gln_node *node);
+gln_status gln_node_post(gln_post *out, const gln_net *graph, const gln_node *node);
 /* The value behind input `i`; NULL when it is left out. */
-const gln_value *gln_node_input(const gln_graph *graph, const gln_node *node, size_t i);
+const gln_value *gln_node_input(const gln_net *graph, const gln_node *node, size_t i);
 
 /* ---- shapes.c ---- */
 
@@ -165,7 +165,7 @@ size_t gln_shape_items(const gln_shape *shape);
 bool gln_shape_equal(const gln_shape *a, const gln_shape *b);
 gln_status gln_shape_check(const gln_shape *shape, const char *what);
 /* Type and shape of the node's output from its inputs'. */
-gln_status gln_infer(gln_graph *graph, const gln_node *node);
+gln_status gln_infer(gln_net *graph, const gln_node *node);
 
 /* Geometry of a convolution or a pooling, padding resolved. */
 typedef struct gln_window {
@@ -173,33 +173,33 @@ typedef struct gln_window {
     size_t kernel[3], stride[3], dilation[3], pad_low[3], pad_high[3], out[3];
     size_t group;
 } gln_window;
-gln_status gln_window_of(gln_window *out, const gln_graph *graph, const gln_node *node);
+gln_status gln_window_of(gln_window *out, const gln_net *graph, const gln_node *node);
 
 /* Pads of a Pad node, low then high for each axis; negative ones are refused. */
-gln_status gln_pads_of(size_t low[GLN_MAX_RANK], size_t high[GLN_MAX_RANK], const gln_graph *graph, const gln_node *node);
+gln_status gln_pads_of(size_t low[GLN_MAX_RANK], size_t high[GLN_MAX_RANK], const gln_net *graph, const gln_node *node);
 
 /* Start, step and count of each axis of a Slice node. */
 typedef struct gln_slice {
     int64_t start[GLN_MAX_RANK], step[GLN_MAX_RANK];
     size_t count[GLN_MAX_RANK];
 } gln_slice;
-gln_status gln_slice_of(gln_slice *out, const gln_graph *graph, const gln_node *node);
+gln_status gln_slice_of(gln_slice *out, const gln_net *graph, const gln_node *node);
 
 /* ---- reference.c: plain C for what has no faster way, and for constants ---- */
 
 /* Whether gln_reference_run computes this operator. */
 bool gln_reference_has(gln_op op);
 /* out's dtype, shape and memory are set; `inputs` as the node's, NULL data for those left out. */
-gln_status gln_reference_run(const gln_graph *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out);
+gln_status gln_reference_run(const gln_net *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out);
 float gln_reference_unary(const gln_post *post, float x);
 
 /* ---- fold.c and fuse.c ---- */
 
 /* Computes what depends on constants only; folds batch norms and Gemm's factors into weights. */
-gln_status gln_graph_fold(gln_graph *graph);
+gln_status gln_net_fold(gln_net *graph);
 /* On an instance: merges activations, residual sums and biases into the convolutions and products before them. */
-gln_status gln_graph_fuse(gln_graph *instance);
+gln_status gln_net_fuse(gln_net *instance);
 /* Replaces a node by a constant when all its inputs are; the node's shape must be inferred. */
-gln_status gln_graph_compute_constant(gln_graph *graph, const gln_node *node, bool *out_done);
+gln_status gln_net_compute_constant(gln_net *graph, const gln_node *node, bool *out_done);
 
 #endif

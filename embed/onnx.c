@@ -77,7 +77,7 @@ static gln_status walk(const ProtobufCMessageDescriptor *descriptor, const unsig
 /* ---- Names to values ---- */
 
 typedef struct reader {
-    gln_graph *graph;
+    gln_net *graph;
     const Onnx__GraphProto *from;
     size_t *slots; /* open addressing: value + 1, 0 for free */
     size_t n_slots;
@@ -111,7 +111,7 @@ static gln_status find_value(reader *r, size_t *out, const char *name)
     }
     char shown[128];
     printable(shown, sizeof shown, name);
-    gln_status st = gln_graph_add_value(r->graph, out, shown);
+    gln_status st = gln_net_add_value(r->graph, out, shown);
     if (st == GLN_OK) st = gln_grow(&r->names, &r->names_capacity, *out + 1, sizeof *r->names, "names");
     if (st == GLN_OK) st = gln_grow(&r->defined, &r->defined_capacity, *out + 1, sizeof *r->defined, "names");
     if (st != GLN_OK) return st;
@@ -123,7 +123,7 @@ static gln_status find_value(reader *r, size_t *out, const char *name)
 /* A value without a name in the file: the tensor inside an attribute. */
 static gln_status add_unnamed(reader *r, size_t *out, const char *shown)
 {
-    gln_status st = gln_graph_add_value(r->graph, out, shown);
+    gln_status st = gln_net_add_value(r->graph, out, shown);
     if (st == GLN_OK) st = gln_grow(&r->names, &r->names_capacity, *out + 1, sizeof *r->names, "names");
     if (st == GLN_OK) st = gln_grow(&r->defined, &r->defined_capacity, *out + 1, sizeof *r->defined, "names");
     return st;
@@ -169,7 +169,7 @@ static gln_status read_initialisers(reader *r)
 /* The one input that no initialiser provides. Dims that the file leaves open are 0. */
 static gln_status read_input(reader *r)
 {
-    gln_graph *graph = r->graph;
+    gln_net *graph = r->graph;
     for (size_t i = 0; i < r->from->n_input; i++) {
         const Onnx__ValueInfoProto *info = r->from->input[i];
         size_t value = 0;
@@ -205,7 +205,7 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
 {
     char shown[128];
     printable(shown, sizeof shown, from->name != NULL ? from->name : "");
-    gln_status st = gln_graph_strdup(r->graph, &out->name, shown, strlen(shown));
+    gln_status st = gln_net_strdup(r->graph, &out->name, shown, strlen(shown));
     out->kind = GLN_ATTRIBUTE_OTHER;
     if (st != GLN_OK || !from->has_type) return st;
     switch (from->type) {
@@ -219,11 +219,11 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
         return GLN_OK;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
         out->kind = GLN_ATTRIBUTE_STRING;
-        return gln_graph_strdup(r->graph, &out->s, from->has_s ? (const char *)from->s.data : "", from->has_s ? from->s.len : 0);
+        return gln_net_strdup(r->graph, &out->s, from->has_s ? (const char *)from->s.data : "", from->has_s ? from->s.len : 0);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS: {
         int64_t *ints = NULL;
         out->kind = GLN_ATTRIBUTE_INTS;
-        if ((st = gln_graph_alloc(r->graph, &ints, from->n_ints, sizeof *ints, "attribute")) != GLN_OK) return st;
+        if ((st = gln_net_alloc(r->graph, &ints, from->n_ints, sizeof *ints, "attribute")) != GLN_OK) return st;
         if (from->n_ints != 0) memcpy(ints, from->ints, from->n_ints * sizeof *ints);
         out->ints = ints;
         out->n_ints = from->n_ints;
@@ -254,7 +254,7 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
     }
     gln_shape one = {0}, row = {1, {a->n_ints}};
     if (a->kind == GLN_ATTRIBUTE_FLOAT && strcmp(a->name, "value_float") == 0) {
-        if ((st = gln_graph_set_constant(r->graph, value, GLN_F32, &one)) == GLN_OK) {
+        if ((st = gln_net_set_constant(r->graph, value, GLN_F32, &one)) == GLN_OK) {
             *(float *)r->graph->values[value].tensor.data = a->f;
         }
         return st;
@@ -263,7 +263,7 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
     if (!list && (a->kind != GLN_ATTRIBUTE_INT || strcmp(a->name, "value_int") != 0)) {
         return gln_fail(GLN_E_UNSUPPORTED, "node %s (Constant) holds %s, which gleaner does not read", node_name, a->name);
     }
-    if ((st = gln_graph_set_constant(r->graph, value, GLN_I64, list ? &row : &one)) != GLN_OK) return st;
+    if ((st = gln_net_set_constant(r->graph, value, GLN_I64, list ? &row : &one)) != GLN_OK) return st;
     int64_t *to = r->graph->values[value].tensor.data;
     if (!list) *to = a->i;
     if (list && a->n_ints != 0) memcpy(to, a->ints, a->n_ints * sizeof *to);
@@ -279,19 +279,19 @@ static gln_status operator_name(reader *r, const char **out, const Onnx__NodePro
     bool own = domain[0] == 0 || strcmp(domain, "ai.onnx") == 0;
     snprintf(full, sizeof full, "%s%s%s", own ? "" : domain, own ? "" : ".", type);
     if (output != 0) snprintf(full, sizeof full, "%.180s (output %zu)", type, output + 1);
-    return gln_graph_strdup(r->graph, out, full, strlen(full));
+    return gln_net_strdup(r->graph, out, full, strlen(full));
 }
 
 static gln_status read_node(reader *r, const Onnx__NodeProto *from)
 {
-    gln_graph *graph = r->graph;
+    gln_net *graph = r->graph;
     gln_attribute *attributes = NULL;
     const char *name = NULL;
     char shown[128];
     bool has_name = from->name != NULL && from->name[0] != 0;
     printable(shown, sizeof shown, has_name ? from->name : from->n_output != 0 ? from->output[0] : "(without name)");
-    gln_status st = gln_graph_strdup(graph, &name, shown, strlen(shown));
-    if (st == GLN_OK) st = gln_graph_alloc(graph, &attributes, from->n_attribute, sizeof *attributes, "attributes");
+    gln_status st = gln_net_strdup(graph, &name, shown, strlen(shown));
+    if (st == GLN_OK) st = gln_net_alloc(graph, &attributes, from->n_attribute, sizeof *attributes, "attributes");
     for (size_t i = 0; st == GLN_OK && i < from->n_attribute; i++) {
         st = read_attribute(r, name, &attributes[i], from->attribute[i]);
     }
@@ -303,7 +303,7 @@ static gln_status read_node(reader *r, const Onnx__NodeProto *from)
         size_t output = 0, n_inputs = k == 0 ? from->n_input : 0;
         if (from->output[k][0] == 0) continue; /* an output left out */
         if ((st = define(r, &output, from->output[k])) != GLN_OK) return st;
-        if ((st = gln_graph_add_node(graph, &node, n_inputs)) != GLN_OK) return st;
+        if ((st = gln_net_add_node(graph, &node, n_inputs)) != GLN_OK) return st;
         node->name = name;
         node->output = output;
         node->attributes = attributes;
@@ -317,7 +317,7 @@ static gln_status read_node(reader *r, const Onnx__NodeProto *from)
     return GLN_OK;
 }
 
-static gln_status read_opset(gln_graph *graph, const Onnx__ModelProto *model)
+static gln_status read_opset(gln_net *graph, const Onnx__ModelProto *model)
 {
     for (size_t i = 0; i < model->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *set = model->opset_import[i];
@@ -341,10 +341,10 @@ static gln_status read_graph(reader *r, const char *output)
     if (st == GLN_OK) st = find_value(r, &wanted, output);
     if (st != GLN_OK) return st;
     if (!r->defined[wanted]) return gln_fail(GLN_E_NOT_FOUND, "the model has no tensor named %s", output);
-    return gln_graph_finish(r->graph, wanted);
+    return gln_net_finish(r->graph, wanted);
 }
 
-gln_status gln_onnx_read(gln_graph **out, const unsigned char *bytes, size_t n_bytes, const char *output)
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output)
 {
     Onnx__ModelProto *model = NULL;
     reader r = {0};
@@ -359,14 +359,14 @@ gln_status gln_onnx_read(gln_graph **out, const unsigned char *bytes, size_t n_b
         goto cleanup;
     }
     r.from = model->graph;
-    if ((st = gln_graph_create(&r.graph)) != GLN_OK) goto cleanup;
+    if ((st = gln_net_create(&r.graph)) != GLN_OK) goto cleanup;
     if ((st = read_opset(r.graph, model)) != GLN_OK) goto cleanup;
     if ((st = read_graph(&r, output)) != GLN_OK) goto cleanup;
     *out = r.graph;
     r.graph = NULL;
 
 cleanup:
-    gln_graph_free(r.graph);
+    gln_net_free(r.graph);
     gln_free(r.slots);
     gln_free(r.names);
     gln_free(r.defined);

@@ -1,7 +1,7 @@
 /*
  * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
  *
- *     gln_graph *graph = NULL;
+ *     gln_net *graph = NULL;
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");
  *
  * Threads: independent calls may run together.
@@ -20,6 +20,6 @@
  * GLN_E_FORMAT, GLN_E_UNSUPPORTED, GLN_E_LIMIT, GLN_E_NOT_FOUND (no such output), GLN_E_MEMORY; the sentence names the
  * node or tensor.
  */
-gln_status gln_onnx_read(gln_graph **out, const unsigned char *bytes, size_t n_bytes, const char *output);
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output);
 
 #endif

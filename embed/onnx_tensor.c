@@ -78,20 +78,20 @@ static uint64_t little_endian(const uint8_t *bytes, size_t n)
     return value;
 }
 
-static gln_status wrong_count(const gln_graph *graph, size_t value, size_t has, size_t wants)
+static gln_status wrong_count(const gln_net *graph, size_t value, size_t has, size_t wants)
 {
     return gln_fail(GLN_E_FORMAT, "the tensor %s should hold %zu items, but the file has %zu", graph->values[value].name, wants,
                     has);
 }
 
-static gln_status copy_raw(gln_graph *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+static gln_status copy_raw(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
 {
     size_t bytes = raw_item_bytes(from->data_type), n_items = gln_shape_items(shape);
     if (from->raw_data.len % bytes != 0 || from->raw_data.len / bytes != n_items) {
         return wrong_count(graph, value, from->raw_data.len / bytes, n_items);
     }
     bool floats = is_float(from->data_type);
-    gln_status st = gln_graph_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
+    gln_status st = gln_net_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
     void *to = graph->values[value].tensor.data;
     for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
         uint64_t bits = little_endian(from->raw_data.data + i * bytes, bytes);
@@ -104,7 +104,7 @@ static gln_status copy_raw(gln_graph *graph, size_t value, const Onnx__TensorPro
     return st;
 }
 
-static gln_status copy_list(gln_graph *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+static gln_status copy_list(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
 {
     size_t n_items = gln_shape_items(shape), has = from->n_int32_data;
     int32_t type = from->data_type;
@@ -114,7 +114,7 @@ static gln_status copy_list(gln_graph *graph, size_t value, const Onnx__TensorPr
     if (type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT32) has = from->n_uint64_data;
     if (has != n_items) return wrong_count(graph, value, has, n_items);
     bool floats = is_float(type);
-    gln_status st = gln_graph_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
+    gln_status st = gln_net_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
     void *to = graph->values[value].tensor.data;
     for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
         if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
@@ -134,7 +134,7 @@ static gln_status copy_list(gln_graph *graph, size_t value, const Onnx__TensorPr
     return st;
 }
 
-gln_status gln_onnx_tensor(gln_graph *graph, size_t value, const Onnx__TensorProto *from)
+gln_status gln_onnx_tensor(gln_net *graph, size_t value, const Onnx__TensorProto *from)
 {
     const char *name = graph->values[value].name;
     gln_shape shape = {.rank = from->n_dims};

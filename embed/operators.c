@@ -161,12 +161,12 @@ gln_status gln_node_float(float *out, const gln_node *node, const char *name, fl
     return attribute != NULL && attribute->kind != GLN_ATTRIBUTE_FLOAT ? wrong_kind(node, name) : GLN_OK;
 }
 
-const gln_value *gln_node_input(const gln_graph *graph, const gln_node *node, size_t i)
+const gln_value *gln_node_input(const gln_net *graph, const gln_node *node, size_t i)
 {
     return i < node->n_inputs && node->inputs[i] != GLN_NO_VALUE ? &graph->values[node->inputs[i]] : NULL;
 }
 
-gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_graph *graph, const gln_node *node,
+gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_net *graph, const gln_node *node,
                          const char *name, size_t input)
 {
     const int64_t *from = NULL;
@@ -207,7 +207,7 @@ gln_status gln_node_axis(size_t *out, const gln_node *node, int64_t axis, size_t
 }
 
 /* A bound of Clip: attribute, constant input, or none. */
-static gln_status read_bound(float *out, const gln_graph *graph, const gln_node *node, const char *name, size_t input,
+static gln_status read_bound(float *out, const gln_net *graph, const gln_node *node, const char *name, size_t input,
                              float otherwise)
 {
     gln_status st = gln_node_float(out, node, name, otherwise);
@@ -221,7 +221,7 @@ static gln_status read_bound(float *out, const gln_graph *graph, const gln_node 
     return GLN_OK;
 }
 
-gln_status gln_node_post(gln_post *out, const gln_graph *graph, const gln_node *node)
+gln_status gln_node_post(gln_post *out, const gln_net *graph, const gln_node *node)
 {
     *out = (gln_post){.op = node->op, .value = GLN_NO_VALUE};
     gln_status st = GLN_OK;

@@ -62,7 +62,7 @@ static void copy_strided(void *dst, ptrdiff_t dst_at, const ptrdiff_t *dst_strid
     }
 }
 
-static gln_status run_transpose(const gln_graph *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
+static gln_status run_transpose(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
 {
     ptrdiff_t in[GLN_MAX_RANK], to[GLN_MAX_RANK], from[GLN_MAX_RANK];
     int64_t perm[GLN_MAX_RANK];
@@ -80,7 +80,7 @@ static gln_status run_transpose(const gln_graph *graph, const gln_node *node, co
     return GLN_OK;
 }
 
-static gln_status run_slice(const gln_graph *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
+static gln_status run_slice(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
 {
     gln_slice slice;
     ptrdiff_t in[GLN_MAX_RANK], to[GLN_MAX_RANK], from[GLN_MAX_RANK], at = 0;
@@ -113,7 +113,7 @@ static void run_expand(const gln_tensor *x, gln_tensor *out)
     copy_strided(out->data, 0, to, x->data, 0, from, &out->shape, item_bytes(out->dtype));
 }
 
-static gln_status run_pad(const gln_graph *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
+static gln_status run_pad(const gln_net *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
 {
     size_t low[GLN_MAX_RANK], high[GLN_MAX_RANK];
     ptrdiff_t to[GLN_MAX_RANK], from[GLN_MAX_RANK], at = 0;
@@ -252,7 +252,7 @@ float gln_reference_unary(const gln_post *post, float x)
     }
 }
 
-static gln_status run_unary(const gln_graph *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
+static gln_status run_unary(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
 {
     gln_post post;
     gln_status st = gln_node_post(&post, graph, node);
@@ -320,7 +320,7 @@ static gln_status run_layer_norm(const gln_node *node, const gln_tensor *inputs,
     return GLN_OK;
 }
 
-static gln_status run_softmax(const gln_graph *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
+static gln_status run_softmax(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
 {
     int64_t axis_at = 0;
     size_t axis = 0, outer = 1, length = 1, inner = 1;
@@ -345,7 +345,7 @@ static gln_status run_softmax(const gln_graph *graph, const gln_node *node, cons
     return GLN_OK;
 }
 
-static gln_status run_reduce_mean(const gln_graph *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
+static gln_status run_reduce_mean(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out)
 {
     int64_t axes[GLN_MAX_RANK], noop = 0;
     size_t n_axes = 0, n_reduced = 1, index[GLN_MAX_RANK] = {0};
@@ -385,7 +385,7 @@ static gln_status run_reduce_mean(const gln_graph *graph, const gln_node *node, 
     return GLN_OK;
 }
 
-static void run_fill(const gln_graph *graph, const gln_node *node, gln_tensor *out)
+static void run_fill(const gln_net *graph, const gln_node *node, gln_tensor *out)
 {
     const gln_attribute *attribute = gln_node_attribute(node, "value");
     static const float zero = 0;
@@ -402,7 +402,7 @@ bool gln_reference_has(gln_op op)
            op != GLN_OP_AVERAGE_POOL && op != GLN_OP_GLOBAL_AVERAGE_POOL;
 }
 
-gln_status gln_reference_run(const gln_graph *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
+gln_status gln_reference_run(const gln_net *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
 {
     if (gln_op_is_unary(node->op)) return run_unary(graph, node, &inputs[0], out);
     if (gln_op_is_binary(node->op)) return run_binary(node, inputs, out);

@@ -39,7 +39,7 @@ gln_status gln_shape_check(const gln_shape *shape, const char *what)
     return GLN_OK;
 }
 
-static gln_status mismatch(const gln_graph *graph, const gln_node *node, const char *why)
+static gln_status mismatch(const gln_net *graph, const gln_node *node, const char *why)
 {
     char text[160] = "";
     size_t used = 0;
@@ -56,7 +56,7 @@ static gln_status mismatch(const gln_graph *graph, const gln_node *node, const c
     return gln_fail(GLN_E_FORMAT, "node %s (%s): %s; its inputs are %s", node->name, node->type, why, text);
 }
 
-static gln_status infer_broadcast(const gln_graph *graph, const gln_node *node, const gln_shape *a, const gln_shape *b,
+static gln_status infer_broadcast(const gln_net *graph, const gln_node *node, const gln_shape *a, const gln_shape *b,
                                   gln_shape *out)
 {
     gln_shape result = {.rank = a->rank > b->rank ? a->rank : b->rank};
@@ -71,7 +71,7 @@ static gln_status infer_broadcast(const gln_graph *graph, const gln_node *node, 
     return GLN_OK;
 }
 
-static gln_status infer_matmul(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_matmul(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape, *b = &gln_node_input(graph, node, 1)->tensor.shape;
     if (a->rank < 2 || b->rank < 2) return mismatch(graph, node, "a product of vectors, which gleaner does not do");
@@ -88,7 +88,7 @@ static gln_status infer_matmul(const gln_graph *graph, const gln_node *node, gln
     return GLN_OK;
 }
 
-static gln_status infer_gemm(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_gemm(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape, *b = &gln_node_input(graph, node, 1)->tensor.shape;
     int64_t trans_a = 0, trans_b = 0;
@@ -106,7 +106,7 @@ static gln_status infer_gemm(const gln_graph *graph, const gln_node *node, gln_s
     return gln_shape_equal(out, &with_c) ? GLN_OK : mismatch(graph, node, "a third input larger than the product");
 }
 
-static gln_status infer_conv(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_conv(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape, *w = &gln_node_input(graph, node, 1)->tensor.shape;
     gln_window window;
@@ -126,7 +126,7 @@ static gln_status infer_conv(const gln_graph *graph, const gln_node *node, gln_s
     return GLN_OK;
 }
 
-static gln_status infer_pool(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_pool(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     *out = *x;
@@ -141,7 +141,7 @@ static gln_status infer_pool(const gln_graph *graph, const gln_node *node, gln_s
     return st;
 }
 
-static gln_status infer_batch_norm(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_batch_norm(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t training = 0, spatial = 1;
@@ -160,7 +160,7 @@ static gln_status infer_batch_norm(const gln_graph *graph, const gln_node *node,
     return GLN_OK;
 }
 
-static gln_status infer_layer_norm(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_layer_norm(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t axis = -1;
@@ -181,7 +181,7 @@ static gln_status infer_layer_norm(const gln_graph *graph, const gln_node *node,
     return GLN_OK;
 }
 
-static gln_status infer_reduce(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_reduce(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t axes[GLN_MAX_RANK], keep = 1, noop = 0;
@@ -205,7 +205,7 @@ static gln_status infer_reduce(const gln_graph *graph, const gln_node *node, gln
     return GLN_OK;
 }
 
-static gln_status infer_reshape(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_reshape(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t dims[GLN_MAX_RANK], allow_zero = 0;
@@ -234,7 +234,7 @@ static gln_status infer_reshape(const gln_graph *graph, const gln_node *node, gl
     return GLN_OK;
 }
 
-static gln_status infer_flatten(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_flatten(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t axis = 1;
@@ -247,7 +247,7 @@ static gln_status infer_flatten(const gln_graph *graph, const gln_node *node, gl
     return GLN_OK;
 }
 
-static gln_status infer_squeeze(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_squeeze(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     bool chosen[GLN_MAX_RANK] = {false}, add = node->op == GLN_OP_UNSQUEEZE;
@@ -276,7 +276,7 @@ static gln_status infer_squeeze(const gln_graph *graph, const gln_node *node, gl
     return GLN_OK;
 }
 
-static gln_status infer_transpose(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_transpose(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t perm[GLN_MAX_RANK];
@@ -296,7 +296,7 @@ static gln_status infer_transpose(const gln_graph *graph, const gln_node *node, 
     return GLN_OK;
 }
 
-static gln_status infer_concat(const gln_graph *graph, const gln_node *node, gln_shape *out, gln_dtype dtype)
+static gln_status infer_concat(const gln_net *graph, const gln_node *node, gln_shape *out, gln_dtype dtype)
 {
     int64_t axis_at = 0;
     size_t axis = 0;
@@ -321,7 +321,7 @@ static gln_status infer_concat(const gln_graph *graph, const gln_node *node, gln
     return st;
 }
 
-static gln_status infer_gather(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_gather(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_value *x = gln_node_input(graph, node, 0), *index = gln_node_input(graph, node, 1);
     int64_t axis_at = 0;
@@ -340,7 +340,7 @@ static gln_status infer_gather(const gln_graph *graph, const gln_node *node, gln
 }
 
 /* A shape given as a constant list, for Expand and ConstantOfShape. */
-static gln_status read_shape(gln_shape *out, const gln_graph *graph, const gln_node *node, size_t input)
+static gln_status read_shape(gln_shape *out, const gln_net *graph, const gln_node *node, size_t input)
 {
     int64_t dims[GLN_MAX_RANK];
     gln_status st = gln_node_ints(dims, &out->rank, GLN_MAX_RANK, graph, node, "shape", input);
@@ -351,7 +351,7 @@ static gln_status read_shape(gln_shape *out, const gln_graph *graph, const gln_n
     return st;
 }
 
-static gln_status infer_pad(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_pad(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     size_t low[GLN_MAX_RANK], high[GLN_MAX_RANK];
     gln_status st = gln_pads_of(low, high, graph, node);
@@ -361,7 +361,7 @@ static gln_status infer_pad(const gln_graph *graph, const gln_node *node, gln_sh
     return GLN_OK;
 }
 
-static gln_status infer_slice(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_slice(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     gln_slice slice;
     gln_status st = gln_slice_of(&slice, graph, node);
@@ -371,7 +371,7 @@ static gln_status infer_slice(const gln_graph *graph, const gln_node *node, gln_
     return GLN_OK;
 }
 
-static gln_status infer_shape_of(const gln_graph *graph, const gln_node *node, gln_shape *out)
+static gln_status infer_shape_of(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     int64_t rank = (int64_t)gln_node_input(graph, node, 0)->tensor.shape.rank, start = 0, end = rank;
     gln_status st = gln_node_int(&start, node, "start", 0);
@@ -401,7 +401,7 @@ static gln_status infer_cast(const gln_node *node, gln_dtype *out)
 }
 
 /* Shape arithmetic runs on integers; everything else is f32, parameters included. */
-static gln_status check_types(const gln_graph *graph, const gln_node *node)
+static gln_status check_types(const gln_net *graph, const gln_node *node)
 {
     bool any_type = gln_op_is_binary(node->op) || gln_op_is_view(node->op) || node->op == GLN_OP_CAST ||
                     node->op == GLN_OP_TRANSPOSE || node->op == GLN_OP_CONCAT || node->op == GLN_OP_SLICE ||
@@ -423,7 +423,7 @@ static gln_status check_types(const gln_graph *graph, const gln_node *node)
     return GLN_OK;
 }
 
-gln_status gln_infer(gln_graph *graph, const gln_node *node)
+gln_status gln_infer(gln_net *graph, const gln_node *node)
 {
     gln_status st = check_types(graph, node);
     if (st != GLN_OK) return st;
