@@ -113,9 +113,13 @@ void gln_progress_to_stderr(void *context, const gln_progress_report *r)
 {
     (void)context;
     bool terminal = isatty(STDERR_FILENO);
-    if (!terminal && r->done == 0) return; /* nothing to say yet, and a stage without work says nothing */
+    /* Nothing to say yet; and a stage that took no time is not worth a line. */
+    bool brief = r->stage_ended && r->elapsed_s < 1.0;
+    if (!terminal && (r->done == 0 || brief)) return;
     char time[32], line[256];
-    if (r->stage_ended) {
+    if (brief) {
+        line[0] = 0;
+    } else if (r->stage_ended) {
         format_seconds(time, sizeof time, r->elapsed_s);
         snprintf(line, sizeof line, "%-12s %zu in %s, %.1f a second", r->stage, r->done, time, r->rate);
     } else if (r->total != 0) {
@@ -131,7 +135,7 @@ void gln_progress_to_stderr(void *context, const gln_progress_report *r)
     } else {
         snprintf(line, sizeof line, "%-12s %zu, %.1f a second", r->stage, r->done, r->rate);
     }
-    if (terminal) fprintf(stderr, "\r\033[K%s%s", line, r->stage_ended ? "\n" : "");
+    if (terminal) fprintf(stderr, "\r\033[K%s%s", line, r->stage_ended && !brief ? "\n" : "");
     else fprintf(stderr, "%s\n", line);
     fflush(stderr);
 }
