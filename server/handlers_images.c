@@ -80,7 +80,7 @@ gln_status gln_handle_refusals(gln_request *request, gln_reply *reply)
     gln_status st = gln_request_param_int(request, "limit", 1, 1000, 100, &limit);
     const char *cursor = gln_request_param(request, "after");
     size_t length = cursor == NULL ? 0 : strlen(cursor) / 2;
-    if (st == GLN_OK && length != 0 &&
+    if (st == GLN_OK && cursor != NULL && cursor[0] != 0 &&
         (length >= sizeof after || !gln_unhex((uint8_t *)after, length, cursor) || strlen(after) != length))
         st = gln_request_param_refuse(request, "after", "is not a cursor that this list gave");
     if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);

@@ -61,6 +61,7 @@ class Server:
             line = self.process.stdout.readline()
             if not line:
                 self.process.wait()
+                self.process.stdout.close()
                 raise AssertionError(f"the server ended: {self.log()}")
             word, _, rest = line.strip().partition(" ")
             found[word] = rest
