@@ -3,9 +3,12 @@
  *
  *     node web/screenshot.mjs LOGIN_URL OUT.png [dark]
  *
- * LOGIN_URL is the line that `gleaner serve` prints; it is used up. Takes what is there: nothing is changed in the project.
+ * LOGIN_URL is the link that `gleaner serve` prints; it is used up. Shows what is there and changes nothing: a project
+ * with clusters, some labels and an open batch makes the best picture.
  */
+import { writeFileSync } from "node:fs";
 import { launchChromium } from "./browser.mjs";
+import { palettePng } from "./palette_png.mjs";
 
 const [login, out, theme] = process.argv.slice(2);
 if (login === undefined || out === undefined) {
@@ -24,7 +27,21 @@ try {
       .filter((img) => img.getBoundingClientRect().top < innerHeight)
       .every((img) => img.complete && img.naturalWidth > 0),
   );
-  await page.screenshot({ path: out });
+  const picture = await page.screenshot();
+  // The browser itself decodes what it took, on a page without a content security policy.
+  const blank = await browser.newPage();
+  const { pixels, width, height } = await blank.evaluate(async (base64) => {
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    let binary = "";
+    for (let i = 0; i < data.length; i += 32768) binary += String.fromCharCode(...data.subarray(i, i + 32768));
+    return { pixels: btoa(binary), width: bitmap.width, height: bitmap.height };
+  }, picture.toString("base64"));
+  const small = palettePng(Buffer.from(pixels, "base64"), width, height);
+  writeFileSync(out, small);
+  console.log(`${out}: ${width} x ${height}, ${Math.ceil(small.length / 1024)} KiB`);
 } finally {
   await browser.close();
 }
