@@ -5,7 +5,7 @@
  */
 import { deflateSync } from "node:zlib";
 
-const N_EXACT = 96;
+const N_EXACT = 64;
 const N_COLOURS = 256;
 
 /* The CRC of PNG, bit by bit: Node.js 18 has none to offer, and the picture is small. */
@@ -27,26 +27,28 @@ function chunk(type, data) {
   return out;
 }
 
-/* Splits the box with the most pixels along its longest side, at the median, until there are n. */
+/* The channel in which a box is longest, and how much splitting it is worth: its pixels times that length squared. */
+function measure(bins) {
+  const lengths = [0, 1, 2].map((c) => Math.max(...bins.map((bin) => bin.mean[c])) - Math.min(...bins.map((bin) => bin.mean[c])));
+  const length = Math.max(...lengths);
+  const pixels = bins.reduce((sum, bin) => sum + bin.count, 0);
+  return { bins, pixels, channel: lengths.indexOf(length), worth: bins.length > 1 ? pixels * length * length : 0 };
+}
+
+/* Splits the box that is worth it most at the median of its longest channel, until there are n or nothing is left to split. */
 function medianCut(bins, n) {
-  const boxes = bins.length === 0 ? [] : [bins];
-  const weight = (box) => box.reduce((sum, bin) => sum + bin.count, 0);
+  const boxes = bins.length === 0 ? [] : [measure(bins)];
   while (boxes.length < n) {
-    let widest = -1;
-    for (let i = 0; i < boxes.length; i++) {
-      if (boxes[i].length > 1 && (widest < 0 || weight(boxes[i]) > weight(boxes[widest]))) widest = i;
-    }
-    if (widest < 0) break;
-    const box = boxes[widest];
-    const spread = [0, 1, 2].map((c) => Math.max(...box.map((bin) => bin.mean[c])) - Math.min(...box.map((bin) => bin.mean[c])));
-    const channel = spread.indexOf(Math.max(...spread));
+    const worst = boxes.reduce((best, box, i) => (box.worth > (boxes[best]?.worth ?? 0) ? i : best), -1);
+    if (worst < 0) break;
+    const { bins: box, pixels, channel } = boxes[worst];
     box.sort((a, b) => a.mean[channel] - b.mean[channel]);
-    const half = weight(box) / 2;
     let cut = 0;
-    for (let sum = 0; cut < box.length - 1 && sum < half; cut++) sum += box[cut].count;
-    boxes.splice(widest, 1, box.slice(0, Math.max(1, cut)), box.slice(Math.max(1, cut)));
+    for (let sum = 0; cut < box.length - 1 && sum < pixels / 2; cut++) sum += box[cut].count;
+    cut = Math.max(1, cut);
+    boxes.splice(worst, 1, measure(box.slice(0, cut)), measure(box.slice(cut)));
   }
-  return boxes;
+  return boxes.map((box) => box.bins);
 }
 
 /* rgba: width * height * 4 bytes, opaque. */
@@ -60,7 +62,7 @@ export function palettePng(rgba, width, height) {
   const index = new Map();
   const palette = [];
   for (const [colour] of frequent.slice(0, N_EXACT)) {
-    index.set(colour, palette.length);
+    index.set(colour, palette.length / 3);
     palette.push(colour >> 16, (colour >> 8) & 255, colour & 255);
   }
 

@@ -18,7 +18,7 @@ if (login === undefined || out === undefined) {
 
 const browser = await launchChromium();
 try {
-  const page = await browser.newPage({ viewport: { width: 1360, height: 1020 }, colorScheme: theme === "dark" ? "dark" : "light" });
+  const page = await browser.newPage({ viewport: { width: 1360, height: 1160 }, colorScheme: theme === "dark" ? "dark" : "light" });
   await page.goto(login);
   await page.waitForSelector("#clusters:not([aria-busy]) .card, #clusters .state");
   await page.waitForSelector("#batch .bench, #batch form, #batch .state");

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { inflateSync } from "node:zlib";
 import { requirePackage } from "../../web/browser.mjs";
+import { palettePng } from "../../web/palette_png.mjs";
 
 const sources = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "web", "src");
 
@@ -137,4 +139,35 @@ test("seconds of work leave out hidden windows and long pauses", () => {
   clock.resume(50000);
   assert.equal(clock.take(51000), 2);
   assert.equal(clock.take(10_000_000), 60);
+});
+
+/* Pixels of a PNG as palettePng writes it: one IDAT, no filters. */
+function pixelsOf(png, width, height) {
+  const chunks = new Map();
+  for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
+    chunks.set(png.toString("latin1", at + 4, at + 8), png.subarray(at + 8, at + 8 + png.readUInt32BE(at)));
+  }
+  const rows = inflateSync(chunks.get("IDAT"));
+  const colours = [];
+  for (let y = 0; y < height; y++) {
+    assert.equal(rows[y * (width + 1)], 0);
+    for (let x = 0; x < width; x++) {
+      const index = rows[y * (width + 1) + 1 + x];
+      colours.push([...chunks.get("PLTE").subarray(index * 3, index * 3 + 3)]);
+    }
+  }
+  return colours;
+}
+
+test("a picture of few colours keeps each of them exactly", () => {
+  const colours = [[255, 0, 0], [1, 2, 3], [246, 246, 244], [255, 0, 0], [9, 9, 9], [1, 2, 3]];
+  const png = palettePng(Buffer.from(colours.flatMap((rgb) => [...rgb, 255])), 3, 2);
+  assert.deepEqual(pixelsOf(png, 3, 2), colours);
+});
+
+test("a picture of many colours keeps each within a few steps", () => {
+  const colours = Array.from({ length: 64 * 64 }, (_, i) => [(i % 64) * 4, Math.floor(i / 64) * 4, 128]);
+  const seen = pixelsOf(palettePng(Buffer.from(colours.flatMap((rgb) => [...rgb, 255])), 64, 64), 64, 64);
+  const worst = Math.max(...seen.map((rgb, i) => Math.max(...rgb.map((value, c) => Math.abs(value - colours[i][c])))));
+  assert.ok(worst <= 24, `a colour is off by ${worst}`);
 });
