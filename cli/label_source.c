@@ -223,6 +223,7 @@ gln_status gln_labels_from_jsonl(gln_label_list *list, const char *path, gln_bad
 
 struct folder_reading {
     gln_label_list *list;
+    gln_store *store;
     const char *root;
     size_t root_length;
 };
@@ -250,16 +251,25 @@ static gln_status on_name(void *context, const char *path, int64_t image_id)
     return label_path(context, image_id, path);
 }
 
+/* An image may have several names: the first that lies in a folder says its class. */
+static gln_status on_name_of_item(void *context, const char *path, int64_t image_id)
+{
+    struct folder_reading *r = context;
+    bool labelled = r->list->n != 0 && r->list->items[r->list->n - 1].image_id == image_id;
+    return labelled ? GLN_OK : label_path(r, image_id, path);
+}
+
 static gln_status on_batch_item(void *context, const gln_batch_item_row *row)
 {
-    return strcmp(row->state, "leased") == 0 ? label_path(context, row->image_id, row->path) : GLN_OK;
+    struct folder_reading *r = context;
+    return strcmp(row->state, "leased") == 0 ? gln_store_names(r->store, row->image_id, on_name_of_item, r) : GLN_OK;
 }
 
 gln_status gln_labels_from_folders(gln_label_list *list, gln_store *store, int64_t project_id, const char *root,
                                    int64_t batch_id)
 {
     char resolved[GLN_PATH_MAX];
-    struct folder_reading r = {.list = list};
+    struct folder_reading r = {.list = list, .store = store};
     gln_status st = GLN_OK;
     if (root != NULL) {
         if ((st = gln_path_resolve(resolved, root)) != GLN_OK) return st;
