@@ -36,7 +36,7 @@ export class BalancePanel extends Panel {
     const widest = Math.max(...balance.classes.map((one) => Math.max(one.share, predictedShare(one.predicted))), ...targets, 0.01);
     const x = (share: number): string => `${(share / widest) * 96}%`;
 
-    const rows = h("ul", { class: "balance-rows" });
+    const rows = h("ul", { class: balance.classes.length > 8 ? "balance-rows dense" : "balance-rows" });
     balance.classes.forEach((one, i) => {
       const target = targets[i] ?? 0;
       const guess = predictedShare(one.predicted);

@@ -59,7 +59,7 @@ export function guard<T extends HTMLButtonElement>(control: T, role: Role): T {
   return control;
 }
 
-const N_COLOURS = 12;
+const N_COLOURS = 16;
 
 /* A class keeps its colour: its place among the project's classes. */
 export function classIndex(name: string): string {
