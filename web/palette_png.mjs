@@ -5,7 +5,7 @@
  */
 import { deflateSync } from "node:zlib";
 
-const N_EXACT = 64;
+const N_EXACT = 112;
 const N_COLOURS = 256;
 
 /* The CRC of PNG, bit by bit: Node.js 18 has none to offer, and the picture is small. */
@@ -51,14 +51,16 @@ function medianCut(bins, n) {
   return boxes.map((box) => box.bins);
 }
 
-/* rgba: width * height * 4 bytes, opaque. */
-export function palettePng(rgba, width, height) {
+/* rgba: width * height * 4 bytes, opaque. keep: colours such as 0x1f6b4a that stay exact although they are rare. */
+export function palettePng(rgba, width, height, keep = []) {
   const counts = new Map();
   for (let i = 0; i < rgba.length; i += 4) {
     const colour = (rgba[i] << 16) | (rgba[i + 1] << 8) | rgba[i + 2];
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  const frequent = [...counts].sort((a, b) => b[1] - a[1]);
+  const kept = new Set(keep);
+  const rank = ([colour, n]) => (kept.has(colour) ? Infinity : n);
+  const frequent = [...counts].sort((a, b) => (rank(a) === rank(b) ? a[0] - b[0] : rank(b) - rank(a)));
   const index = new Map();
   const palette = [];
   for (const [colour] of frequent.slice(0, N_EXACT)) {

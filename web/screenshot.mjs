@@ -28,6 +28,11 @@ try {
       .every((img) => img.complete && img.naturalWidth > 0),
   );
   const picture = await page.screenshot();
+  const keep = await page.evaluate(() => {
+    const style = getComputedStyle(document.documentElement);
+    const names = ["accent", "warn", "danger", ...Array.from({ length: 16 }, (_, i) => `class-${i}`)];
+    return names.map((name) => parseInt(style.getPropertyValue(`--${name}`).trim().slice(1), 16));
+  });
   // The browser itself decodes what it took, on a page without a content security policy.
   const blank = await browser.newPage();
   const { pixels, width, height } = await blank.evaluate(async (base64) => {
@@ -39,7 +44,7 @@ try {
     for (let i = 0; i < data.length; i += 32768) binary += String.fromCharCode(...data.subarray(i, i + 32768));
     return { pixels: btoa(binary), width: bitmap.width, height: bitmap.height };
   }, picture.toString("base64"));
-  const small = palettePng(Buffer.from(pixels, "base64"), width, height);
+  const small = palettePng(Buffer.from(pixels, "base64"), width, height, keep);
   writeFileSync(out, small);
   console.log(`${out}: ${width} x ${height}, ${Math.ceil(small.length / 1024)} KiB`);
 } finally {
