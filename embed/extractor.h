@@ -51,10 +51,10 @@ typedef gln_status (*gln_extract_flush_fn)(void *context);
 
 typedef struct gln_extractor_options {
     size_t batch;          /* images a batch, at most the backbone's max_batch */
-    size_t n_decoders;     /* decode threads; 0: picked */
-    size_t queue_batches;  /* preprocessed batches in flight, at least 2 */
+    size_t n_decoders;     /* decode threads; 0: one a processor. At most 64 */
+    size_t queue_batches;  /* preprocessed batches in flight, at least 2; at most 4096 images in all */
     size_t thumbnail_side; /* 0: none */
-    gln_decode_options decode;
+    gln_decode_options decode; /* shorter_side_at_least is raised to what preprocessing and thumbnail need */
     gln_extract_known_fn known;
     gln_extract_flush_fn flush;
 } gln_extractor_options;
@@ -64,8 +64,8 @@ typedef struct gln_extractor_options {
 
 /*
  * Runs until `next` has no more, counting into `progress` (the caller sets the stage). Bad images are results with a status, never an
- * end of the run. Errors: what a callback returned, GLN_E_CANCELLED, GLN_E_MEMORY, what the model gave.
- * All threads have ended when it returns.
+ * end of the run. Errors: what a callback returned, GLN_E_CANCELLED, GLN_E_MEMORY, what the model gave, GLN_E_ARGUMENT. When
+ * `next` fails, all that it gave before is delivered first. All threads have ended when it returns.
  */
 gln_status gln_extractor_run(gln_backbone *backbone, const gln_extractor_options *options, gln_extract_next_fn next,
                              gln_extract_result_fn result, void *context, gln_progress *progress);

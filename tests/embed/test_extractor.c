@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ITEMS = 400 };
+enum { MAX_ITEMS = 400, LARGE_WIDTH = 5200, LARGE_HEIGHT = 5000 };
 
 /* What one run is given and what came of it. */
 struct job {
@@ -25,6 +25,7 @@ struct job {
     gln_status statuses[MAX_ITEMS]; /* expected; GLN_OK by default */
     uint8_t colours[MAX_ITEMS][3];  /* expected, of the good ones */
     bool with_thumbnails, know_everything;
+    size_t large_every; /* each of these is LARGE_WIDTH x LARGE_HEIGHT; 0: none */
     gln_status next_fails, result_fails; /* at item fail_at */
     size_t fail_at;
     gln_progress *cancel; /* cancelled at result fail_at */
@@ -76,8 +77,9 @@ static gln_status take_result(void *context, const gln_extract_result *result)
     for (size_t k = 0; k < 4; k++) norm += wanted[k] * wanted[k];
     for (size_t k = 0; k < 4; k++)
         ck_assert_float_eq_tol(result->embedding[k], wanted[k] / sqrtf(norm), 0.01f);
-    ck_assert_uint_eq(result->width, 40 + i % 7);
-    ck_assert_uint_eq(result->height, 30);
+    bool large = job->large_every != 0 && i % job->large_every == 0;
+    ck_assert_uint_eq(result->width, large ? LARGE_WIDTH : 40 + i % 7);
+    ck_assert_uint_eq(result->height, large ? LARGE_HEIGHT : 30);
     ck_assert_int_eq(result->format, GLN_IMAGE_JPEG);
     if (!job->with_thumbnails) {
         ck_assert_ptr_null(result->thumbnail);
@@ -221,6 +223,35 @@ START_TEST(run__known_bytes_skip_the_model)
 }
 END_TEST
 
+START_TEST(run__large_photos_take_turns_and_keep_their_places)
+{
+    gln_backbone *backbone = load(4);
+    struct job *job = make_job(24, 0);
+    gln_extractor_options options = small_batches();
+    job->large_every = 8;
+    uint8_t *rgb = NULL;
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    gln_ok(gln_alloc(&rgb, (size_t)LARGE_WIDTH * LARGE_HEIGHT, 3, "large photo"));
+    gln_ok(gln_image_encode_jpeg(&bytes, &n_bytes, rgb, LARGE_WIDTH, LARGE_HEIGHT, 90));
+    for (size_t i = 0; i < 24; i += 8) {
+        gln_ok(gln_file_write_derived(job->paths[i], bytes, n_bytes));
+        memset(job->colours[i], 0, 3);
+    }
+    gln_ok(gln_extractor_run(backbone, &options, next_item, take_result, job, NULL));
+    ck_assert_uint_eq(job->n_results, 24);
+    /* The limit of the caller still holds for them. */
+    job->n_given = job->n_results = job->n_flushed = 0;
+    options.decode.max_pixels = (size_t)LARGE_WIDTH * LARGE_HEIGHT - 1;
+    for (size_t i = 0; i < 24; i += 8) job->statuses[i] = GLN_E_LIMIT;
+    gln_ok(gln_extractor_run(backbone, &options, next_item, take_result, job, NULL));
+    ck_assert_uint_eq(job->n_bad, 3);
+    gln_free(rgb);
+    gln_free(bytes);
+    gln_backbone_free(backbone);
+}
+END_TEST
+
 START_TEST(run__the_same_photo_twice_has_two_results)
 {
     gln_backbone *backbone = load(4);
@@ -315,6 +346,7 @@ int main(void)
     tcase_add_test(tests, run__results_come_in_order_each_once_bad_ones_included);
     tcase_add_test(tests, run__thumbnails_come_along);
     tcase_add_test(tests, run__known_bytes_skip_the_model);
+    tcase_add_test(tests, run__large_photos_take_turns_and_keep_their_places);
     tcase_add_test(tests, run__the_same_photo_twice_has_two_results);
     tcase_add_test(tests, run__an_error_of_the_source_ends_it_after_what_came_before);
     tcase_add_test(tests, run__an_error_of_the_taker_ends_it_at_once);
