@@ -46,7 +46,7 @@ static const char *objection(const cJSON *json, int depth)
 /* An upper bound on nesting, and on members an object may have before the pairwise test above would be slow. */
 static bool reasonable(const cJSON *json, int depth)
 {
-    enum { MAX_MEMBERS = 4096 };
+    enum { MAX_MEMBERS = 1024 };
     if (depth > MAX_DEPTH) return false;
     int n = 0;
     for (const cJSON *a = json->child; a != NULL; a = a->next) {
