@@ -1,9 +1,6 @@
 /*
- * A backbone: manifest, model and the plans that run it.
- *
- * Batches come in any size up to max_batch, and each needs a plan compiled for its size. Plans are made for powers of two (and
- * max_batch itself); a batch runs on the smallest that holds it, the rest filled with zeros. The largest is made at load, so
- * that a model that cannot run fails there and memory is known; the others when they are first needed, a few at most.
+ * A backbone: manifest, model, and the plan that runs it. Loading goes through reading, folding, shapes, fusing, compiling; what
+ * cannot run fails here with a name, never at the first batch.
  */
 #include "embed/backbone.h"
 
@@ -17,39 +14,17 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_BATCH 1024
-#define MAX_PLANS 12 /* 1, 2, 4 .. 1024, and max_batch */
-
-typedef struct sized_plan {
-    size_t batch;
-    gln_net *instance;
-    gln_plan *plan;
-} sized_plan;
+#define MAX_BATCH 4096
 
 struct gln_backbone {
     gln_manifest manifest;
     gln_backbone_info info;
-    gln_net *graph;
+    gln_net *graph;    /* as read and folded: owns the weights */
+    gln_net *instance; /* shaped for one image and fused */
     gln_backend *backend;
-    sized_plan plans[MAX_PLANS];
-    size_t n_plans;
+    gln_plan *plan;
     size_t max_batch;
 };
-
-static gln_status make_plan(gln_backbone *backbone, size_t batch, gln_plan **out)
-{
-    sized_plan made = {.batch = batch};
-    gln_status st = gln_net_instantiate(&made.instance, backbone->graph, batch);
-    if (st == GLN_OK) st = gln_net_fuse(made.instance);
-    if (st == GLN_OK) st = gln_plan_create(&made.plan, backbone->backend, made.instance);
-    if (st != GLN_OK) {
-        gln_net_free(made.instance);
-        return st;
-    }
-    backbone->plans[backbone->n_plans++] = made;
-    *out = made.plan;
-    return GLN_OK;
-}
 
 /* The input is [n, 3, side, side], whatever of it the file leaves open. */
 static gln_status fix_input(gln_backbone *backbone)
@@ -111,7 +86,6 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
 gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, const gln_backbone_options *options)
 {
     gln_backbone *backbone = NULL;
-    gln_plan *plan = NULL;
     if (options->max_batch == 0 || options->max_batch > MAX_BATCH) {
         return gln_fail(GLN_E_ARGUMENT, "batches of %zu images; 1 to %d are possible", options->max_batch, MAX_BATCH);
     }
@@ -131,15 +105,17 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     if ((st = gln_net_fold(backbone->graph)) != GLN_OK) goto cleanup;
     if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
     if ((st = gln_backend_create(&backbone->backend, options->n_threads)) != GLN_OK) goto cleanup;
-    if ((st = make_plan(backbone, backbone->max_batch, &plan)) != GLN_OK) goto cleanup;
-    if (gln_plan_output_items(plan) != info->d) {
+    if ((st = gln_net_instantiate(&backbone->instance, backbone->graph, 1)) != GLN_OK) goto cleanup;
+    if ((st = gln_net_fuse(backbone->instance)) != GLN_OK) goto cleanup;
+    if ((st = gln_plan_create(&backbone->plan, backbone->backend, backbone->instance)) != GLN_OK) goto cleanup;
+    if (gln_plan_output_items(backbone->plan) != info->d) {
         st = gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path, info->d,
-                      backbone->manifest.output, gln_plan_output_items(plan));
+                      backbone->manifest.output, gln_plan_output_items(backbone->plan));
         goto cleanup;
     }
     info->weights_bytes = gln_backend_weights_bytes(backbone->backend);
-    info->activations_bytes = gln_plan_memory_bytes(plan);
-    info->multiply_adds = gln_plan_multiply_adds(plan);
+    info->activations_bytes = gln_plan_memory_bytes(backbone->plan);
+    info->multiply_adds = gln_plan_multiply_adds(backbone->plan);
     *out = backbone;
     backbone = NULL;
 
@@ -151,11 +127,9 @@ cleanup:
 void gln_backbone_free(gln_backbone *backbone)
 {
     if (backbone == NULL) return;
-    for (size_t i = 0; i < backbone->n_plans; i++) {
-        gln_plan_free(backbone->plans[i].plan);
-        gln_net_free(backbone->plans[i].instance);
-    }
+    gln_plan_free(backbone->plan);
     gln_backend_free(backbone->backend);
+    gln_net_free(backbone->instance);
     gln_net_free(backbone->graph);
     gln_free(backbone);
 }
@@ -165,29 +139,13 @@ const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone)
     return &backbone->info;
 }
 
-static gln_status plan_for(gln_backbone *backbone, size_t n, gln_plan **out)
-{
-    size_t batch = 1;
-    while (batch < n) batch *= 2;
-    if (batch > backbone->max_batch) batch = backbone->max_batch;
-    for (size_t i = 0; i < backbone->n_plans; i++) {
-        if (backbone->plans[i].batch == batch) {
-            *out = backbone->plans[i].plan;
-            return GLN_OK;
-        }
-    }
-    return make_plan(backbone, batch, out);
-}
-
 gln_status gln_backbone_run(gln_backbone *backbone, const float *input, size_t n, float *embeddings)
 {
-    gln_plan *plan = NULL;
     size_t d = backbone->info.d;
     if (n == 0 || n > backbone->max_batch) {
         return gln_fail(GLN_E_ARGUMENT, "a batch of %zu images; 1 to %zu are possible", n, backbone->max_batch);
     }
-    gln_status st = plan_for(backbone, n, &plan);
-    if (st == GLN_OK) st = gln_plan_run(plan, input, n, embeddings);
+    gln_status st = gln_plan_run(backbone->plan, input, n, embeddings);
     for (size_t i = 0; st == GLN_OK && i < n; i++) {
         for (size_t j = 0; j < d; j++) {
             if (!isfinite(embeddings[i * d + j])) {

@@ -26,7 +26,7 @@
 typedef struct gln_backbone gln_backbone;
 
 typedef struct gln_backbone_options {
-    size_t max_batch;  /* memory is planned for this many images at once */
+    size_t max_batch;  /* most images a call of gln_backbone_run takes */
     size_t n_threads;  /* 0: one a core */
 } gln_backbone_options;
 
@@ -51,7 +51,7 @@ typedef struct gln_backbone_info {
     uint8_t identity[32];  /* SHA-256 over model hash, preprocessing, output and precision: vectors of two never mix */
     gln_preprocess preprocess;
     size_t n_parameters;
-    size_t weights_bytes, activations_bytes; /* planned for max_batch */
+    size_t weights_bytes, activations_bytes; /* activations: of all threads */
     double multiply_adds;  /* for one image */
 } gln_backbone_info;
 
@@ -72,7 +72,8 @@ gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, 
 size_t gln_preprocess_needs(const gln_preprocess *preprocess);
 
 /*
- * embeddings [n, d] f32, not normalised, from input [n, 3, side, side] f32; 1 <= n <= max_batch.
+ * embeddings [n, d] f32, not normalised, from input [n, 3, side, side] f32; 1 <= n <= max_batch. Images are spread over the
+ * threads, one each at a time; a row depends on its image alone, bit by bit, whatever batch it comes in.
  * GLN_E_INTERNAL when the result is not finite (naming the image's place in the batch).
  */
 gln_status gln_backbone_run(gln_backbone *backbone, const float *input, size_t n, float *embeddings);

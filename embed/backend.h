@@ -1,11 +1,11 @@
 /*
  * Runs an instance of a graph on oneDNN. Internal to embed/; the oneDNN headers stay behind it.
  *
- *     st = gln_backend_create(&backend, n_threads);           // packed weights and working memory, shared by its plans
- *     st = gln_plan_create(&plan, backend, instance);         // one batch size, compiled
- *     st = gln_plan_run(plan, input, n, output);              // n up to the batch size
+ *     st = gln_backend_create(&backend, n_threads);           // threads and packed weights
+ *     st = gln_plan_create(&plan, backend, instance);         // compiled for one image
+ *     st = gln_plan_run(plan, input, n, output);              // any number of images, spread over the threads
  *
- * Threads: a backend and all of its plans belong to one thread at a time; oneDNN uses `n_threads` inside.
+ * Threads: a backend and all of its plans belong to one thread at a time, and use `n_threads` inside.
  */
 #ifndef GLN_EMBED_BACKEND_H
 #define GLN_EMBED_BACKEND_H
@@ -21,17 +21,17 @@ void gln_backend_free(gln_backend *backend);
 size_t gln_backend_weights_bytes(const gln_backend *backend);
 
 /*
- * Compiles the instance, whose constants must outlive the plan. Errors: GLN_E_UNSUPPORTED naming the node,
- * GLN_E_FORMAT (the output is not [n, ...]), GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_INTERNAL (what oneDNN said).
+ * Compiles an instance made for one image; the instance must outlive the plan. Errors: GLN_E_UNSUPPORTED naming the
+ * node, GLN_E_FORMAT (the output is not one row), GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_INTERNAL (what oneDNN said).
  */
 gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance);
 void gln_plan_free(gln_plan *plan);
 
-/* input [n, items of one image] and output [n, d], f32, plain order; n at most the plan's batch. */
+/* input [n, items of one image] and output [n, d], f32, plain order. An image's row depends on that image alone. */
 gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output);
 
 size_t gln_plan_output_items(const gln_plan *plan);  /* d: items of one row of the output */
-size_t gln_plan_memory_bytes(const gln_plan *plan);  /* of activations and scratch */
+size_t gln_plan_memory_bytes(const gln_plan *plan);  /* of activations and scratch, all threads */
 double gln_plan_multiply_adds(const gln_plan *plan); /* of one image, in convolutions and products */
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef GLN_EMBED_BACKEND_ONEDNN_H
 #define GLN_EMBED_BACKEND_ONEDNN_H
 
+#include "common/threads.h"
 #include "embed/backend.h"
 #include "embed/plan.h"
 
@@ -44,6 +45,14 @@ typedef struct gln_step_tensor {
     bool left_out;
 } gln_step_tensor;
 
+/* What one thread needs to run a plan: memory of its own, and the arguments of all steps on it. */
+typedef struct gln_context {
+    unsigned char *arena;
+    dnnl_exec_arg_t *bound; /* one for each argument of the plan */
+    gln_tensor *inputs;     /* scratch for reference steps, as long as the longest */
+    dnnl_stream_t stream;
+} gln_context;
+
 struct gln_plan {
     gln_backend *backend;
     const gln_net *graph;
@@ -55,13 +64,11 @@ struct gln_plan {
     size_t n_tensors, tensors_capacity;
     gln_plan_buffer *buffers;
     size_t n_buffers, buffers_capacity;
-    dnnl_exec_arg_t *bound; /* one for each argument, on the arena at `bound_to` */
-    gln_tensor *inputs;     /* scratch for reference steps, as long as the longest */
-    const unsigned char *bound_to;
-    size_t arena_bytes, batch, input_items, output_items;
+    size_t arena_bytes, input_items, output_items;
     size_t input_buffer;
     gln_place output;
     double multiply_adds;
+    gln_context *contexts; /* one for each thread of the pool */
 };
 
 typedef struct gln_packed {
@@ -72,12 +79,9 @@ typedef struct gln_packed {
 
 struct gln_backend {
     dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    int n_threads;
+    gln_pool *pool;
     gln_packed *packed;
     size_t n_packed, packed_capacity, packed_bytes;
-    unsigned char *arena;
-    size_t arena_bytes;
 };
 
 /* State while a plan is made. */
@@ -96,7 +100,7 @@ typedef struct gln_compiler {
 
 /* GLN_OK, or oneDNN's status as ours, naming the node. */
 gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const char *what);
-/* The constant behind `data` in layout `wanted`, packed once for all plans. */
+/* The constant behind `data` in layout `wanted`, packed once. */
 gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
                             const dnnl_memory_desc_t *wanted);
 

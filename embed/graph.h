@@ -1,11 +1,11 @@
 /*
  * A network as gleaner sees it: values (tensors), nodes with one output each, attributes, and what the passes over it
- * need. The ONNX reader builds one, fold.c simplifies it once, each batch size gets its own copy with every shape known
- * (gln_net_instantiate), fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
+ * need. The ONNX reader builds one, fold.c simplifies it, gln_net_instantiate makes a copy with every shape known,
+ * fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
  *
- *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");      // parsed, connected, pruned, sorted
+ *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");    // parsed, connected, pruned, sorted
  *     st = gln_net_fold(graph);                                   // constants, batch norms
- *     st = gln_net_instantiate(&instance, graph, 16);             // shapes for 16 images
+ *     st = gln_net_instantiate(&instance, graph, 1);              // shapes for one image
  *     st = gln_net_fuse(instance);                                // activations, residual sums, biases
  *
  * Two element types are enough: every float type becomes f32 and every integer type i64 when a constant is read. All
