@@ -33,10 +33,8 @@ class Tokens(HttpTest):
 
     def test_the_dashboard_needs_no_credentials(self):
         page = self.pool.nobody.get("/")
-        if page.status == 404:
-            self.skipTest("built without the dashboard (GLN_WEB=OFF)")
         self.assertEqual(page.status, 200)
-        self.assertTrue(page.headers["Content-Type"].startswith("text/html"))
+        self.assertTrue(page.headers["Content-Type"].startswith("text/"))
         again = self.pool.nobody.get("/", headers={"If-None-Match": page.headers["ETag"]})
         self.assertEqual((again.status, again.body), (304, b""))
         self.assertProblem(self.pool.nobody.request("POST", "/", {}), 405, "method-not-allowed")
