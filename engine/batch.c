@@ -125,7 +125,7 @@ static gln_status mark_leased(void *context, int64_t image_id)
 {
     struct taking *t = context;
     size_t i = gln_state_find(t->state, image_id);
-    if (i != SIZE_MAX) t->unavailable[i] = 1;
+    if (i != SIZE_MAX) t->unavailable[i] = GLN_LEASED;
     return GLN_OK;
 }
 
@@ -169,7 +169,7 @@ static gln_status filter_cluster(struct taking *t)
     if (found == SIZE_MAX)
         return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)wanted, t->project.name);
     for (size_t i = 0; i < t->state->n; i++)
-        if (t->state->cluster[i] != found) t->unavailable[i] = 1;
+        if (t->state->cluster[i] != found && t->unavailable[i] == 0) t->unavailable[i] = GLN_FILTERED_OUT;
     return GLN_OK;
 }
 

@@ -21,8 +21,15 @@
 #include "kernels/graph.h"
 #include "sampler/clusters.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/*
+ * Why an image cannot be chosen. Leased ones count as known: what they cover needs no second look, and their near-duplicates
+ * wait. What a filter leaves out is as if it were of no interest, but teaches nothing about the rest.
+ */
+enum { GLN_LEASED = 1, GLN_FILTERED_OUT = 2 };
 
 /* Everything a selection may look at; borrowed. n_classes may be 0 (classes not defined yet). */
 typedef struct gln_select_pool {
@@ -32,7 +39,7 @@ typedef struct gln_select_pool {
     const uint32_t *cluster;           /* [n] in [0, n_clusters) */
     const uint32_t *representative;    /* [n] of the near-duplicate group, by view index */
     const int32_t *label;              /* [n] class, or GLN_NO_CLASS */
-    const uint8_t *unavailable;        /* [n] not 0: leased, in an earlier open batch or filtered out. NULL: none */
+    const uint8_t *unavailable;        /* [n] 0, GLN_LEASED (also: in an earlier open batch) or GLN_FILTERED_OUT. NULL: none */
     const float *probability;          /* [n, n_classes]; NULL: no classifier yet (cold start) */
     const double *hit_rate;            /* [n_classes] of past predictions, in (0, 1]; NULL: 1 */
     const double *price;               /* [n_classes] of one label; NULL: 0 */

@@ -1,0 +1,554 @@
+/*
+ * A batch: arms with quotas, dealt out in turn, each choosing the image that adds most to the coverage of the pool.
+ *
+ *   audit     a share drawn uniformly from everything available, first of all, so that its inclusion probability is known
+ *             exactly and prevalence and accuracy stay estimable whatever the other arms prefer.
+ *   quota     one for each class that the classifier knows. Wanted labels are water-filled (quota.c), divided by the hit
+ *             rate of past predictions; inside a quota the gain in coverage is multiplied by the probability of the class,
+ *             so a rare class reaches for images that are merely its runner-up, once the sure ones are used up.
+ *   explore   clusters, from coarse to fine (explore.c): all of a cold start, and later a share that grows with the wanted
+ *             labels of classes no one has seen yet. Inside a cluster herding picks the densest image.
+ *
+ * Coverage (herding.c) counts what is labelled, leased or already chosen. Its weights move from plain (every image counts the same:
+ * MaxHerding) to uncertain (images whose two best classes are close count more: UHerding) with the coverage that is
+ * reached, that is by evidence and not by a number of labels: while most of the pool is far from every label its margins mean little.
+ *
+ * The arms take turns by the largest arrears, so that any prefix of the batch is a good smaller batch. With a limit in money or
+ * time gains are taken per unit of expected cost, and an image that no longer fits is passed over.
+ */
+#include "sampler/select.h"
+
+#include "common/memory.h"
+#include "common/rng.h"
+#include "kernels/kernels.h"
+#include "sampler/candidates.h"
+#include "sampler/explore.h"
+#include "sampler/herding.h"
+#include "sampler/quota.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The kernel between typical neighbours: an image half covers the images next to it. */
+static const double neighbour_kernel = 0.5;
+/* At most this part of the quotas' share goes to classes that only exploration can find. */
+static const double most_for_unseen = 0.5;
+static const double sum_tolerance = 1e-6;
+
+struct selecting {
+    const gln_select_pool *pool;
+    const gln_select_request *request;
+    gln_selection *out;
+    size_t n_classes, size;
+    bool classified;
+    gln_candidates candidates;
+    gln_herding herding;
+    gln_explore explore;
+    gln_queues queues;      /* one a class, then one a cluster */
+    uint8_t *open;          /* [n_clusters] with candidates left */
+    uint32_t *audit;        /* [n_audit] images drawn */
+    size_t n_audit, n_audited;
+    double *share;          /* [n_classes] targets, sum 1 */
+    double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
+    size_t *n_predicted;    /* [n_classes] available images predicted so */
+    double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
+    double *done;           /* [n_classes + 2] */
+    double cheapest_price, cheapest_seconds;
+    bool out_of_budget;
+};
+
+static size_t explore_arm(const struct selecting *s)
+{
+    return s->n_classes;
+}
+
+static size_t audit_arm(const struct selecting *s)
+{
+    return s->n_classes + 1;
+}
+
+/* ---- the request ---------------------------------------------------------------------------------------------------------- */
+
+static gln_status check_request(const gln_select_pool *pool, const gln_select_request *request)
+{
+    if (request->size == 0) return gln_fail(GLN_E_ARGUMENT, "size: 0 images are no batch");
+    if (!(request->max_price >= 0.0)) return gln_fail(GLN_E_ARGUMENT, "max_price: %g is no amount", request->max_price);
+    if (!(request->max_seconds >= 0.0)) return gln_fail(GLN_E_ARGUMENT, "max_seconds: %g is no time", request->max_seconds);
+    if (!(request->explore_share >= 0.0 && request->explore_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", request->explore_share);
+    if (!(request->audit_share >= 0.0 && request->audit_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
+    if (request->explore_share + request->audit_share > 1.0 + sum_tolerance)
+        return gln_fail(GLN_E_ARGUMENT, "explore_share and audit_share: together %g, at most 1",
+                        request->explore_share + request->audit_share);
+    if (request->target_share == NULL || pool->n_classes == 0) return GLN_OK;
+    double sum = 0.0;
+    for (size_t c = 0; c < pool->n_classes; c++) {
+        if (!(request->target_share[c] >= 0.0))
+            return gln_fail(GLN_E_ARGUMENT, "target_share of class %zu: %g is no share", c, request->target_share[c]);
+        sum += request->target_share[c];
+    }
+    if (fabs(sum - 1.0) > sum_tolerance) return gln_fail(GLN_E_ARGUMENT, "target_share: the shares add up to %g, not to 1", sum);
+    return GLN_OK;
+}
+
+static gln_status explain_nothing(const gln_candidates *c, size_t n)
+{
+    if (n == 0) return gln_fail(GLN_E_CONFLICT, "nothing to choose from: there are no images");
+    return gln_fail(GLN_E_CONFLICT, "nothing to choose from: of %zu images %zu are labelled, %zu leased and %zu filtered out", n,
+                    c->n_labelled, c->n_leased, c->n_filtered);
+}
+
+/* ---- one image ------------------------------------------------------------------------------------------------------------- */
+
+static const float *probability_of(const struct selecting *s, size_t i)
+{
+    return s->pool->probability + i * s->n_classes;
+}
+
+/* The two most probable classes; both GLN_NO_CLASS without a classifier. */
+static void top_two(const struct selecting *s, size_t i, int32_t *first, int32_t *second)
+{
+    *first = *second = GLN_NO_CLASS;
+    if (!s->classified) return;
+    const float *p = probability_of(s, i);
+    for (size_t c = 0; c < s->n_classes; c++) {
+        if (*first == GLN_NO_CLASS || p[c] > p[*first]) {
+            *second = *first;
+            *first = (int32_t)c;
+        } else if (*second == GLN_NO_CLASS || p[c] > p[*second]) {
+            *second = (int32_t)c;
+        }
+    }
+}
+
+/* Expected over its class; without a classifier over the wanted shares. */
+static double expected_cost(const struct selecting *s, size_t i, const double *per_class)
+{
+    double sum = 0.0;
+    if (per_class == NULL) return 0.0;
+    for (size_t c = 0; c < s->n_classes; c++)
+        sum += per_class[c] * (s->classified ? (double)probability_of(s, i)[c] : s->share[c]);
+    return sum;
+}
+
+/* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time. */
+static double cost_factor(const struct selecting *s, size_t i)
+{
+    double cost = 0.0;
+    if (isfinite(s->request->max_price) && s->request->max_price > 0.0)
+        cost = fmax(cost, expected_cost(s, i, s->pool->price) / s->request->max_price);
+    if (isfinite(s->request->max_seconds) && s->request->max_seconds > 0.0)
+        cost = fmax(cost, expected_cost(s, i, s->pool->seconds) / s->request->max_seconds);
+    return cost > 0.0 ? cost : 1.0;
+}
+
+static bool fits(struct selecting *s, size_t i)
+{
+    static const double slack = 1e-9; /* ten times 0.1 is 1 */
+    double price = s->out->price, seconds = s->out->seconds;
+    if (price + s->cheapest_price > s->request->max_price + slack || seconds + s->cheapest_seconds > s->request->max_seconds + slack)
+        s->out_of_budget = true;
+    return price + expected_cost(s, i, s->pool->price) <= s->request->max_price + slack &&
+           seconds + expected_cost(s, i, s->pool->seconds) <= s->request->max_seconds + slack;
+}
+
+/* ---- setting up -------------------------------------------------------------------------------------------------------------- */
+
+/* The weights of coverage: plain while little is covered, uncertainty as coverage grows. */
+static void weigh(struct selecting *s)
+{
+    double blend = s->classified ? gln_herding_coverage(&s->herding) : 0.0;
+    for (size_t i = 0; i < s->pool->n && blend > 0.0; i++) {
+        int32_t first, second;
+        top_two(s, i, &first, &second);
+        if (second == GLN_NO_CLASS) continue;
+        float margin = probability_of(s, i)[first] - probability_of(s, i)[second];
+        s->herding.image[i].weight = (float)((1.0 - blend) + blend * (1.0 - (double)margin));
+    }
+}
+
+/* A queue for each class (its predictions and its runners-up) and for each cluster. */
+static gln_status fill_queues(struct selecting *s, gln_pool *threads)
+{
+    size_t n_queues = s->n_classes + s->pool->n_clusters;
+    size_t *capacity = NULL;
+    float *gain = NULL;
+    gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
+    if (st == GLN_OK) st = gln_alloc_raw(&gain, s->pool->n, sizeof *gain, "gains");
+    if (st == GLN_OK) st = gln_herding_gains(&s->herding, gain, threads);
+    for (size_t k = 0; st == GLN_OK && k < s->candidates.n_images; k++) {
+        int32_t first, second;
+        size_t i = s->candidates.image[k];
+        top_two(s, i, &first, &second);
+        capacity[s->n_classes + s->pool->cluster[i]]++;
+        if (first != GLN_NO_CLASS) capacity[first]++;
+        if (second != GLN_NO_CLASS) capacity[second]++;
+    }
+    if (st == GLN_OK) st = gln_queues_create(&s->queues, n_queues, capacity);
+    for (size_t k = 0; st == GLN_OK && k < s->candidates.n_images; k++) {
+        int32_t top[2];
+        size_t i = s->candidates.image[k], cluster = s->pool->cluster[i];
+        float per_cost = (float)(1.0 / cost_factor(s, i));
+        top_two(s, i, &top[0], &top[1]);
+        s->open[cluster] = 1;
+        gln_queues_push(&s->queues, s->n_classes + cluster,
+                        (gln_entry){.score = gain[i] * per_cost, .factor = per_cost, .image = (uint32_t)i});
+        for (int t = 0; t < 2; t++) {
+            if (top[t] == GLN_NO_CLASS) continue;
+            float factor = probability_of(s, i)[top[t]] * per_cost;
+            gln_queues_push(&s->queues, (size_t)top[t],
+                            (gln_entry){.score = gain[i] * factor, .factor = factor, .image = (uint32_t)i});
+        }
+    }
+    if (st == GLN_OK) gln_queues_heapify(&s->queues);
+    gln_free(capacity);
+    gln_free(gain);
+    return st;
+}
+
+/* Draws the audit arm from everything available, and takes what it drew (and what stands for the same group) out of the others. */
+static gln_status draw_audit(struct selecting *s)
+{
+    uint32_t *available = NULL, *stand_in = NULL;
+    size_t n = 0;
+    gln_status st = gln_alloc_raw(&available, s->candidates.n_available, sizeof *available, "available images");
+    if (st == GLN_OK) st = gln_alloc_raw(&stand_in, s->pool->n, sizeof *stand_in, "group stand-ins");
+    if (st == GLN_OK) st = gln_alloc(&s->audit, s->n_audit, sizeof *s->audit, "audit sample");
+    if (st == GLN_OK) {
+        gln_rng rng;
+        gln_rng_seed(&rng, s->request->seed);
+        for (size_t i = 0; i < s->pool->n; i++) {
+            stand_in[i] = UINT32_MAX;
+            if (s->candidates.available[i]) available[n++] = (uint32_t)i;
+        }
+        for (size_t k = 0; k < s->candidates.n_images; k++)
+            stand_in[s->pool->representative[s->candidates.image[k]]] = s->candidates.image[k];
+        for (size_t a = 0; a < s->n_audit; a++) { /* the first steps of a shuffle */
+            size_t j = a + gln_rng_below(&rng, n - a);
+            uint32_t drawn = available[j], other = stand_in[s->pool->representative[drawn]];
+            available[j] = available[a];
+            available[a] = s->audit[a] = drawn;
+            s->candidates.available[drawn] = s->candidates.usable[drawn] = 0;
+            if (other != UINT32_MAX) s->candidates.usable[other] = 0;
+        }
+    }
+    gln_free(available);
+    gln_free(stand_in);
+    return st;
+}
+
+/* Labels wanted of each class, and from that how many images each arm is to choose. */
+static gln_status share_out(struct selecting *s)
+{
+    size_t n = s->n_classes;
+    double *most = NULL, *images = NULL;
+    double total = (double)s->size, unseen = 0.0, picked = 0.0;
+    gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
+    if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
+    if (st != GLN_OK) goto cleanup;
+    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, n, total);
+    double audit = (double)s->n_audit, explore = s->classified ? s->request->explore_share * total : total - audit;
+    double quota = total - audit - explore;
+    if (s->classified) {
+        for (size_t c = 0; c < n; c++) {
+            most[c] = (double)s->queues.n[c];
+            if (s->have[c] == 0.0) unseen += s->wanted[c];
+        }
+        double moved = fmin(unseen, most_for_unseen * quota);
+        explore += moved;
+        quota -= moved;
+        gln_quota_fill(images, s->share, s->have, s->pool->hit_rate, most, n, quota);
+        for (size_t c = 0; c < n; c++) {
+            s->due[c] = images[c];
+            picked += images[c];
+        }
+    }
+    s->due[explore_arm(s)] = total - audit - picked; /* what no class can take goes to exploration */
+    s->due[audit_arm(s)] = audit;
+cleanup:
+    gln_free(most);
+    gln_free(images);
+    return st;
+}
+
+static double least(const double *values, size_t n)
+{
+    double smallest = INFINITY;
+    for (size_t c = 0; c < n; c++) smallest = fmin(smallest, values[c]);
+    return n == 0 ? 0.0 : smallest;
+}
+
+static gln_status set_up(struct selecting *s, gln_pool *threads)
+{
+    const gln_select_pool *pool = s->pool;
+    gln_status st = GLN_OK;
+    if ((st = gln_candidates_init(&s->candidates, pool)) != GLN_OK) return st;
+    if (s->candidates.n_available == 0) return explain_nothing(&s->candidates, pool->n);
+    s->size = s->request->size < s->candidates.n_available ? s->request->size : s->candidates.n_available;
+    s->out->n_available = s->candidates.n_available;
+    s->cheapest_price = pool->price != NULL ? least(pool->price, s->n_classes) : 0.0;
+    s->cheapest_seconds = pool->seconds != NULL ? least(pool->seconds, s->n_classes) : 0.0;
+    if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
+        (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
+        (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
+        (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
+        (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
+        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK ||
+        (st = gln_alloc(&s->open, pool->n_clusters, 1, "open clusters")) != GLN_OK)
+        return st;
+    for (size_t c = 0; c < s->n_classes; c++)
+        s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
+    if ((st = gln_herding_init(&s->herding, pool->graph, gln_herding_gamma(pool->graph, neighbour_kernel))) != GLN_OK ||
+        (st = gln_herding_cover_all(&s->herding, s->candidates.in_set, threads)) != GLN_OK ||
+        (st = gln_explore_init(&s->explore, pool)) != GLN_OK)
+        return st;
+    for (size_t i = 0; i < pool->n; i++) {
+        int32_t first, second;
+        if (s->candidates.in_set[i]) gln_explore_seen(&s->explore, pool->cluster[i]);
+        if (pool->label[i] != GLN_NO_CLASS) s->have[pool->label[i]] += 1.0;
+        top_two(s, i, &first, &second);
+        if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
+    }
+    weigh(s);
+    s->n_audit = (size_t)llround(s->request->audit_share * (double)s->size);
+    if ((st = fill_queues(s, threads)) != GLN_OK || (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK) return st;
+    return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
+}
+
+/* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
+
+static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_class)
+{
+    gln_candidate *c = &s->out->candidate[s->out->n++];
+    uint32_t represents = s->candidates.represents[s->pool->representative[i]];
+    *c = (gln_candidate){
+        .image = i,
+        .arm = arm,
+        .quota_class = quota_class,
+        .cluster = s->pool->cluster[i],
+        .nearest_labelled = GLN_NO_NEIGHBOUR,
+        .nearest_similarity = -1.0f,
+        .represents = represents > 0 ? represents : 1,
+        .price = expected_cost(s, i, s->pool->price),
+        .seconds = expected_cost(s, i, s->pool->seconds),
+        .inclusion_probability = arm == GLN_ARM_AUDIT ? (double)s->n_audit / (double)s->candidates.n_available : (double)NAN,
+    };
+    top_two(s, i, &c->predicted, &c->runner_up);
+    if (c->predicted != GLN_NO_CLASS) c->p_predicted = probability_of(s, i)[c->predicted];
+    if (c->runner_up != GLN_NO_CLASS) c->p_runner_up = probability_of(s, i)[c->runner_up];
+    c->gain = gln_herding_cover(&s->herding, i) / (double)s->pool->n;
+    s->out->price += c->price;
+    s->out->seconds += c->seconds;
+    s->candidates.usable[i] = s->candidates.available[i] = 0;
+    gln_explore_seen(&s->explore, s->pool->cluster[i]);
+}
+
+/* The best of a queue that the budget still allows; what does not fit is out for good, since budgets only shrink. */
+static bool pop_fitting(struct selecting *s, size_t queue, uint32_t *out)
+{
+    gln_entry entry;
+    while (!s->out_of_budget && gln_queues_pop(&entry, &s->queues, queue, &s->herding, s->candidates.usable)) {
+        if (fits(s, entry.image)) {
+            *out = entry.image;
+            return true;
+        }
+        s->candidates.usable[entry.image] = s->candidates.available[entry.image] = 0;
+    }
+    return false;
+}
+
+static bool take_explored(struct selecting *s)
+{
+    for (;;) {
+        uint32_t image;
+        size_t cluster = gln_explore_next(&s->explore, s->open);
+        if (cluster == SIZE_MAX) return false;
+        if (pop_fitting(s, s->n_classes + cluster, &image)) {
+            take(s, image, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+            return true;
+        }
+        s->open[cluster] = 0;
+    }
+}
+
+static bool take_audited(struct selecting *s)
+{
+    while (s->n_audited < s->n_audit) {
+        uint32_t image = s->audit[s->n_audited++];
+        if (!fits(s, image)) continue;
+        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS);
+        return true;
+    }
+    return false;
+}
+
+static bool take_from(struct selecting *s, size_t arm)
+{
+    uint32_t image;
+    if (arm == explore_arm(s)) return take_explored(s);
+    if (arm == audit_arm(s)) return take_audited(s);
+    if (!pop_fitting(s, arm, &image)) return false;
+    take(s, image, GLN_ARM_QUOTA, (int32_t)arm);
+    return true;
+}
+
+/* Images that are near-duplicates of known or chosen ones: only once nothing else is left. */
+static void take_leftovers(struct selecting *s)
+{
+    for (uint32_t i = 0; i < s->pool->n && s->out->n < s->size && !s->out_of_budget; i++)
+        if (s->candidates.available[i] && fits(s, i)) take(s, i, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+}
+
+/* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
+static void deal(struct selecting *s)
+{
+    size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
+    while (s->out->n < s->size && !s->out_of_budget) {
+        size_t next = SIZE_MAX;
+        double largest = 0.0;
+        for (size_t a = 0; a < n_arms; a++) {
+            double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->size - s->done[a];
+            if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
+                largest = arrears;
+                next = a;
+            }
+        }
+        if (next == SIZE_MAX) next = explore; /* fractions of images left over */
+        if (take_from(s, next)) {
+            s->done[next] += 1.0;
+            continue;
+        }
+        double left = s->due[next] - s->done[next];
+        s->due[next] = s->done[next];
+        if (next != explore) {
+            if (left > 0.0) s->due[explore] += left;
+            continue;
+        }
+        /* Exploration is empty: then so is every quota, whose candidates are the same images. Audits may be left. */
+        while (s->out->n < s->size && take_audited(s)) continue;
+        break;
+    }
+    take_leftovers(s);
+}
+
+/* ---- what goes with it --------------------------------------------------------------------------------------------------------- */
+
+/* The most similar labelled image of every candidate, exactly: labelled rows in blocks against all of the batch. */
+static gln_status find_nearest_labelled(struct selecting *s)
+{
+    enum { BLOCK = 512 };
+    const gln_embeddings *embeddings = s->pool->embeddings;
+    gln_selection *out = s->out;
+    size_t d = embeddings->d, n_block = 0;
+    uint32_t *chosen = NULL, block[BLOCK];
+    float *rows = NULL, *batch = NULL, *g = NULL;
+    gln_status st = gln_alloc_raw(&chosen, out->n, sizeof *chosen, "batch");
+    if (st == GLN_OK) st = gln_alloc_raw(&batch, out->n, d * sizeof *batch, "batch embeddings");
+    if (st == GLN_OK) st = gln_alloc_raw(&rows, BLOCK, d * sizeof *rows, "labelled embeddings");
+    if (st == GLN_OK) st = gln_alloc_raw(&g, out->n, BLOCK * sizeof *g, "similarities");
+    if (st == GLN_OK) {
+        for (size_t k = 0; k < out->n; k++) chosen[k] = out->candidate[k].image;
+        gln_kernels()->gather_f32(batch, embeddings, chosen, out->n);
+    }
+    for (size_t i = 0; st == GLN_OK && i < s->pool->n; i++) {
+        if (s->pool->label[i] != GLN_NO_CLASS) block[n_block++] = (uint32_t)i;
+        if (n_block == 0 || (n_block < BLOCK && i + 1 < s->pool->n)) continue;
+        gln_kernels()->gather_f32(rows, embeddings, block, n_block);
+        gln_kernels()->gram_f32(g, batch, out->n, rows, n_block, d);
+        for (size_t k = 0; k < out->n; k++) {
+            gln_candidate *c = &out->candidate[k];
+            for (size_t b = 0; b < n_block; b++) {
+                if (c->nearest_labelled != GLN_NO_NEIGHBOUR && !(g[k * n_block + b] > c->nearest_similarity)) continue;
+                c->nearest_labelled = block[b];
+                c->nearest_similarity = g[k * n_block + b];
+            }
+        }
+        n_block = 0;
+    }
+    gln_free(chosen);
+    gln_free(rows);
+    gln_free(batch);
+    gln_free(g);
+    return st;
+}
+
+static void describe_class(const struct selecting *s, size_t c, gln_feasibility *f)
+{
+    f->target_share = s->share[c];
+    f->n_labelled = (size_t)s->have[c];
+    f->n_wanted = (size_t)llround(s->wanted[c]);
+    f->n_available = s->classified ? s->n_predicted[c] : s->candidates.n_available;
+    for (size_t k = 0; s->classified && k < s->out->n; k++)
+        f->expected += (double)probability_of(s, s->out->candidate[k].image)[c];
+    double short_by = (double)f->n_wanted - f->expected;
+    f->met = !s->classified || short_by <= fmax(1.0, 0.1 * (double)f->n_wanted);
+    if (!s->classified)
+        snprintf(f->words, sizeof f->words, "%zu wanted; how many will come is not known before there is a classifier", f->n_wanted);
+    else if (f->met)
+        snprintf(f->words, sizeof f->words, "%zu wanted, about %.0f expected", f->n_wanted, f->expected);
+    else if (s->have[c] == 0.0)
+        snprintf(f->words, sizeof f->words, "%zu wanted, but no one has labelled this class yet: exploration looks for it", f->n_wanted);
+    else
+        snprintf(f->words, sizeof f->words, "%zu wanted, about %.0f expected; %zu images left are predicted so", f->n_wanted,
+                 f->expected, f->n_available);
+}
+
+static gln_status describe(struct selecting *s)
+{
+    gln_selection *out = s->out;
+    gln_status st = gln_alloc(&out->feasibility, s->n_classes, sizeof *out->feasibility, "feasibility");
+    if (st != GLN_OK) return st;
+    out->n_classes = s->n_classes;
+    for (size_t c = 0; c < s->n_classes; c++) describe_class(s, c, &out->feasibility[c]);
+    out->coverage = gln_herding_coverage(&s->herding);
+    bool money = isfinite(s->request->max_price), time = isfinite(s->request->max_seconds);
+    if (out->n < s->size)
+        snprintf(out->words, sizeof out->words, "%zu images: more would go over the limit in %s", out->n,
+                 money && time ? "money or time" : money ? "money" : "time");
+    else if (s->size < s->request->size && s->request->size != SIZE_MAX && !money && !time)
+        snprintf(out->words, sizeof out->words, "%zu images are all that can be had: %zu are labelled, %zu leased, %zu filtered out",
+                 out->n, s->candidates.n_labelled, s->candidates.n_leased, s->candidates.n_filtered);
+    else if (!s->classified && s->n_classes != 0)
+        snprintf(out->words, sizeof out->words, "no classifier yet: chosen for diversity, so shares cannot be promised");
+    return GLN_OK;
+}
+
+gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, const gln_select_request *request, gln_pool *threads)
+{
+    struct selecting s = {.pool = pool, .request = request, .out = selection, .n_classes = pool->n_classes,
+                          .classified = pool->probability != NULL && pool->n_classes != 0};
+    *selection = (gln_selection){0};
+    gln_status st = check_request(pool, request);
+    if (st == GLN_OK) st = set_up(&s, threads);
+    if (st == GLN_OK) {
+        deal(&s);
+        if (selection->n == 0)
+            st = gln_fail(GLN_E_CONFLICT, "the limit does not pay for a single label");
+        else if ((st = find_nearest_labelled(&s)) == GLN_OK)
+            st = describe(&s);
+    }
+    gln_candidates_dispose(&s.candidates);
+    gln_herding_dispose(&s.herding);
+    gln_explore_dispose(&s.explore);
+    gln_queues_dispose(&s.queues);
+    gln_free(s.open);
+    gln_free(s.audit);
+    gln_free(s.share);
+    gln_free(s.have);
+    gln_free(s.wanted);
+    gln_free(s.n_predicted);
+    gln_free(s.due);
+    gln_free(s.done);
+    if (st != GLN_OK) gln_selection_dispose(selection);
+    return st;
+}
+
+void gln_selection_dispose(gln_selection *selection)
+{
+    gln_free(selection->candidate);
+    gln_free(selection->feasibility);
+    *selection = (gln_selection){0};
+}
