@@ -195,7 +195,8 @@ TYPES = {"string": str, "object": dict, "array": list, "boolean": bool, "null": 
 
 def has_type(value, name):
     if name == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
+        # 7e15 is a whole number too, whichever way it is written.
+        return isinstance(value, int) and not isinstance(value, bool) or isinstance(value, float) and value.is_integer()
     if name == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, TYPES[name])
