@@ -158,7 +158,7 @@ class Addresses(HttpTest):
             noise = bytearray(seeds[i % len(seeds)])
             for _ in range(0 if i < len(seeds) else rng.randrange(1, 6)):
                 noise[rng.randrange(len(noise))] = rng.randrange(256)
-            with socket.create_connection((self.pool.server.host, self.pool.server.port), timeout=0.3) as connection:
+            with socket.create_connection((self.pool.server.host, self.pool.server.port), timeout=0.1) as connection:
                 try:
                     connection.sendall(noise)
                     connection.shutdown(socket.SHUT_WR)
