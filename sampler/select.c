@@ -502,7 +502,11 @@ static gln_status describe(struct selecting *s)
     gln_status st = gln_alloc(&out->feasibility, s->n_classes, sizeof *out->feasibility, "feasibility");
     if (st != GLN_OK) return st;
     out->n_classes = s->n_classes;
-    for (size_t c = 0; c < s->n_classes; c++) describe_class(s, c, &out->feasibility[c]);
+    size_t n_short = 0;
+    for (size_t c = 0; c < s->n_classes; c++) {
+        describe_class(s, c, &out->feasibility[c]);
+        n_short += !out->feasibility[c].met;
+    }
     out->coverage = gln_herding_coverage(&s->herding);
     bool money = isfinite(s->request->max_price), time = isfinite(s->request->max_seconds);
     if (out->n < s->size)
@@ -513,6 +517,10 @@ static gln_status describe(struct selecting *s)
                  out->n, s->candidates.n_labelled, s->candidates.n_leased, s->candidates.n_filtered);
     else if (!s->classified && s->n_classes != 0)
         snprintf(out->words, sizeof out->words, "no classifier yet: chosen for diversity, so shares cannot be promised");
+    else if (n_short != 0)
+        snprintf(out->words, sizeof out->words, "%zu of %zu classes will fall short of their share", n_short, s->n_classes);
+    else
+        snprintf(out->words, sizeof out->words, "every class can be had as asked");
     return GLN_OK;
 }
 

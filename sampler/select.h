@@ -93,7 +93,7 @@ typedef struct gln_selection {
     size_t n_classes, n_available;
     double price, seconds;    /* expected, of the whole selection */
     double coverage;          /* mean kernel similarity of the pool to its nearest labelled or chosen image, after */
-    char words[256];          /* why there are fewer than asked; "" when there are not */
+    char words[256];          /* the selection as a whole: why there are fewer than asked, whether the shares can be met */
 } gln_selection;
 
 /*

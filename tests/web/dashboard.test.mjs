@@ -147,7 +147,7 @@ describe("dashboard", { concurrency: 1 }, () => {
     await page.getByRole("button", { name: "Undo" }).click();
     await page.waitForFunction(([one, text]) => document.querySelector(`.card[data-cluster="${one}"] button.name`)?.innerText === text, [id, before]);
     await rename("<b>bold</b> & fruit", "Enter");
-    await page.getByText("Renamed to").waitFor();
+    await page.getByText("Renamed to “<b>bold</b> & fruit”").waitFor(); // not the toast of the first try
     await page.reload();
     await name.waitFor();
     assert.equal(await name.innerText(), "<b>bold</b> & fruit");
