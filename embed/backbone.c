@@ -108,6 +108,11 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     if ((st = gln_net_instantiate(&backbone->instance, backbone->graph, 1)) != GLN_OK) goto cleanup;
     if ((st = gln_net_fuse(backbone->instance)) != GLN_OK) goto cleanup;
     if ((st = gln_plan_create(&backbone->plan, backbone->backend, backbone->instance)) != GLN_OK) goto cleanup;
+    const gln_value *output = &backbone->instance->values[backbone->instance->output];
+    if (output->tensor.shape.rank < 2 || output->tensor.shape.dims[0] != 1) {
+        st = gln_fail(GLN_E_FORMAT, "the model's output %s is not one row for each image", output->name);
+        goto cleanup;
+    }
     if (gln_plan_output_items(backbone->plan) != info->d) {
         st = gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path, info->d,
                       backbone->manifest.output, gln_plan_output_items(backbone->plan));

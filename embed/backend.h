@@ -22,7 +22,7 @@ size_t gln_backend_weights_bytes(const gln_backend *backend);
 
 /*
  * Compiles an instance made for one image; the instance must outlive the plan. Errors: GLN_E_UNSUPPORTED naming the
- * node, GLN_E_FORMAT (the output is not one row), GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_INTERNAL (what oneDNN said).
+ * node, GLN_E_FORMAT, GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_INTERNAL (what oneDNN said).
  */
 gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance);
 void gln_plan_free(gln_plan *plan);

@@ -196,7 +196,7 @@ gln_status gln_net_finish(gln_net *graph, size_t output)
         goto cleanup;
     }
     for (size_t i = 0; i < n_sorted; i++) {
-        if ((st = gln_operator_resolve(&sorted[i])) != GLN_OK) goto cleanup;
+        if ((st = gln_operator_resolve(graph, &sorted[i])) != GLN_OK) goto cleanup;
     }
     if (n_sorted != 0) memcpy(graph->nodes, sorted, n_sorted * sizeof *sorted);
     graph->n_nodes = n_sorted;

@@ -140,7 +140,7 @@ gln_status gln_net_instantiate(gln_net **out, const gln_net *origin, size_t n);
 /* ---- operators.c: the table ---- */
 
 /* Resolves `node->op` from its type; checks arity and attribute names. */
-gln_status gln_operator_resolve(gln_node *node);
+gln_status gln_operator_resolve(const gln_net *graph, gln_node *node);
 bool gln_op_is_unary(gln_op op);
 bool gln_op_is_binary(gln_op op);
 bool gln_op_is_view(gln_op op); /* same items in the same order under another shape */

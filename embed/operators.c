@@ -104,7 +104,20 @@ static bool lists(const char *names, const char *name)
     return false;
 }
 
-gln_status gln_operator_resolve(gln_node *node)
+/* Dropout passes its input through unless it is told that this is training. */
+static gln_status check_dropout(const gln_net *graph, const gln_node *node)
+{
+    const gln_value *training = gln_node_input(graph, node, 2);
+    if (training == NULL) return GLN_OK;
+    const gln_tensor *tensor = &training->tensor;
+    if (tensor->data != NULL && tensor->dtype == GLN_I64 && gln_shape_items(&tensor->shape) == 1 &&
+        *(const int64_t *)tensor->data == 0) {
+        return GLN_OK;
+    }
+    return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode", node->name, node->type);
+}
+
+gln_status gln_operator_resolve(const gln_net *graph, gln_node *node)
 {
     const gln_operator *found = NULL;
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
@@ -128,9 +141,10 @@ gln_status gln_operator_resolve(gln_node *node)
                             node->type, node->attributes[i].name);
         }
     }
-    if (found->op == GLN_OP_IDENTITY) node->n_inputs = 1; /* Dropout's ratio and mode */
+    gln_status st = found->op == GLN_OP_IDENTITY ? check_dropout(graph, node) : GLN_OK;
+    if (found->op == GLN_OP_IDENTITY) node->n_inputs = 1; /* what is left are Dropout's ratio and mode */
     node->op = found->op;
-    return GLN_OK;
+    return st;
 }
 
 const gln_attribute *gln_node_attribute(const gln_node *node, const char *name)
