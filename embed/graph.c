@@ -90,25 +90,6 @@ gln_status gln_net_add_node(gln_net *graph, gln_node **out, size_t n_inputs)
     return GLN_OK;
 }
 
-size_t gln_net_uses(const gln_net *graph, size_t value)
-{
-    size_t n_uses = graph->output == value;
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        const gln_node *node = &graph->nodes[i];
-        for (size_t j = 0; j < node->n_inputs; j++) n_uses += node->inputs[j] == value;
-        for (size_t j = 0; j < node->n_posts; j++) n_uses += node->posts[j].op == GLN_OP_ADD && node->posts[j].value == value;
-    }
-    return n_uses;
-}
-
-size_t gln_net_producer(const gln_net *graph, size_t value)
-{
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        if (graph->nodes[i].output == value) return i;
-    }
-    return GLN_NO_VALUE;
-}
-
 static void mark(bool *needed, size_t value)
 {
     if (value != GLN_NO_VALUE) needed[value] = true;

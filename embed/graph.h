@@ -127,10 +127,6 @@ gln_status gln_net_add_node(gln_net *graph, gln_node **out, size_t n_inputs);
  * GLN_E_FORMAT (a cycle, a tensor that nothing provides, each by name), GLN_E_UNSUPPORTED (operator or attribute).
  */
 gln_status gln_net_finish(gln_net *graph, size_t output);
-/* How many inputs (and posts, and the graph's output) read the value. */
-size_t gln_net_uses(const gln_net *graph, size_t value);
-/* Index of the node that makes the value, GLN_NO_VALUE for inputs and constants. */
-size_t gln_net_producer(const gln_net *graph, size_t value);
 /* Drops the nodes whose output nothing reads. */
 void gln_net_sweep(gln_net *graph);
 
