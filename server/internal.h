@@ -5,7 +5,7 @@
  * host, credentials, role and CSRF are checked (auth.c) before a byte of the body is kept; the body arrives, capped; the
  * handler answers or fails; a failure becomes a problem document (problem.c); the reply is sent (reply.c).
  *
- * Locks: only those of auth.c and of the counter of requests in flight, held for moments; nothing else is taken under them.
+ * Locks: only that of auth.c, held for moments; nothing else is taken under them.
  */
 #ifndef GLN_SERVER_INTERNAL_H
 #define GLN_SERVER_INTERNAL_H
@@ -53,7 +53,7 @@ struct gln_server {
     size_t n_roots;
     char **hosts; /* [n_hosts] */
     size_t n_hosts;
-    atomic_size_t n_in_flight;
+    atomic_size_t n_begun, n_answered; /* requests whose address came; of these, those that are there in full */
     atomic_bool stopping;
 };
 
@@ -79,7 +79,7 @@ typedef struct gln_request {
     gln_server *server;
     struct MHD_Connection *connection;
     double started_s;
-    bool counted; /* in server->n_in_flight */
+    bool counted, answered; /* in server->n_begun, in server->n_answered */
 
     const char *method_name;
     gln_method method;

@@ -95,7 +95,7 @@ gln_request *gln_request_create(gln_server *server, struct MHD_Connection *conne
     if (query != NULL) *query++ = 0;
     request->malformed = split_path(request, request->decoded);
     if (request->malformed == NULL) request->malformed = split_query(request, query);
-    atomic_fetch_add(&server->n_in_flight, 1);
+    atomic_fetch_add(&server->n_begun, 1);
     request->counted = true;
     return request;
 }
@@ -109,7 +109,8 @@ void gln_request_free(gln_request *request)
     gln_reply_dispose(&request->reply);
     gln_free(request->path);
     gln_free(request->decoded);
-    if (request->counted) atomic_fetch_sub(&request->server->n_in_flight, 1);
+    if (request->answered) atomic_fetch_sub(&request->server->n_answered, 1);
+    if (request->counted) atomic_fetch_sub(&request->server->n_begun, 1);
     gln_free(request);
 }
 

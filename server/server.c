@@ -40,10 +40,12 @@ enum {
     MAX_CONNECTIONS = 512,
     HEADER_BYTES = 64 * 1024,
     IDLE_S = 30,
-    STOP_S = 15,
     MAX_DISCARD = 8 * MAX_BODY_BYTES
 };
 static const double body_s = 120.0;
+/* When stopping: for requests that are being answered, and for those that have only begun to arrive. The latter have had no
+   effect yet; a client that sends nothing more must not hold up the end. */
+static const double stop_s = 15.0, stop_arriving_s = 2.0;
 
 /* ---- one request ---------------------------------------------------------------------------------------------------------- */
 
@@ -201,6 +203,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         *upload_data_size = 0;
         return MHD_YES;
     }
+    request->answered = true;
+    atomic_fetch_add(&request->server->n_answered, 1);
     if (reply->status == 0) finish(request, reply);
     return reply_now(request);
 }
@@ -356,9 +360,14 @@ void gln_server_stop(gln_server *server)
     if (server == NULL) return;
     atomic_store(&server->stopping, true);
     MHD_socket fd = MHD_quiesce_daemon(server->daemon);
-    double until_s = gln_clock_monotonic_s() + STOP_S;
-    while (atomic_load(&server->n_in_flight) != 0 && gln_clock_monotonic_s() < until_s)
+    double begun_s = gln_clock_monotonic_s();
+    for (;;) {
+        double passed_s = gln_clock_monotonic_s() - begun_s;
+        bool answering = atomic_load(&server->n_answered) != 0 && passed_s < stop_s;
+        bool arriving = atomic_load(&server->n_begun) != 0 && passed_s < stop_arriving_s;
+        if (!answering && !arriving) break;
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+    }
     MHD_stop_daemon(server->daemon);
     if (fd != MHD_INVALID_SOCKET) close(fd);
     dispose(server);

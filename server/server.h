@@ -44,7 +44,8 @@ typedef struct gln_server_options {
  */
 gln_status gln_server_start(gln_server **out, gln_engine *engine, const gln_server_options *options);
 
-/* No new connections; requests in flight are finished (at most 15 seconds are given to them); then frees. NULL is fine. */
+/* No new connections; requests in flight are finished (15 seconds are given to those that are being answered, 2 to those that are
+   still arriving); then frees. NULL is fine. */
 void gln_server_stop(gln_server *server);
 
 uint16_t gln_server_port(const gln_server *server);

@@ -92,7 +92,7 @@ START_TEST(routes__paths_lead_to_their_route)
         }
         gln_request_free(request);
     }
-    ck_assert_uint_eq(atomic_load(&server.n_in_flight), 0);
+    ck_assert_uint_eq(atomic_load(&server.n_begun), 0);
 }
 END_TEST
 
