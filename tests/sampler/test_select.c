@@ -1,0 +1,423 @@
+/* The choice of a batch: what it must never do, and what it is for. */
+#include "tests/sampler/mixture.h"
+
+#include "common/memory.h"
+#include "common/rng.h"
+#include "sampler/herding.h"
+#include "sampler/quota.h"
+#include "tests/support/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t long_tail[] = {400, 200, 100, 50, 25, 12, 8, 5};
+enum { N_BLOBS = 8, D = 32, K = 16 };
+
+static void make_long_tail(gln_mixture *m)
+{
+    gln_mixture_make(m, long_tail, N_BLOBS, D, 0.5, K, 3);
+}
+
+static gln_select_request request_of(size_t size)
+{
+    gln_select_request request = GLN_SELECT_REQUEST_INIT;
+    request.size = size;
+    return request;
+}
+
+/* p [n, blobs]: `sure` for the true class, the rest evenly. */
+static float *oracle(const gln_mixture *m, float sure)
+{
+    float *p = NULL;
+    gln_ok(gln_alloc(&p, m->n * m->n_blobs, sizeof *p, "probabilities"));
+    for (size_t i = 0; i < m->n; i++)
+        for (size_t c = 0; c < m->n_blobs; c++)
+            p[i * m->n_blobs + c] = (size_t)m->truth[i] == c ? sure : (1.0f - sure) / (float)(m->n_blobs - 1);
+    return p;
+}
+
+static void count_classes(const gln_mixture *m, const gln_selection *s, uint32_t *count)
+{
+    memset(count, 0, m->n_blobs * sizeof *count);
+    for (size_t k = 0; k < s->n; k++) count[m->truth[s->candidate[k].image]]++;
+}
+
+START_TEST(select__never_takes_what_is_taken_nor_one_twice)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint8_t seen[1024] = {0};
+    make_long_tail(&m);
+    for (size_t i = 0; i < m.n; i += 3) m.unavailable[i] = GLN_LEASED;
+    for (size_t i = 1; i < m.n; i += 7) m.label[i] = m.truth[i];
+    gln_select_request request = request_of(150);
+    float *p = oracle(&m, 0.7f);
+    m.pool.probability = p;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    ck_assert_uint_eq(s.n, 150);
+    for (size_t k = 0; k < s.n; k++) {
+        uint32_t i = s.candidate[k].image;
+        ck_assert_uint_lt(i, m.n);
+        ck_assert(!seen[i]++ && m.unavailable[i] == 0 && m.label[i] == GLN_NO_CLASS);
+        ck_assert_uint_ne(s.candidate[k].nearest_labelled, GLN_NO_NEIGHBOUR);
+        ck_assert_int_ne(m.label[s.candidate[k].nearest_labelled], GLN_NO_CLASS);
+        if (s.candidate[k].arm == GLN_ARM_AUDIT) ck_assert_double_eq_tol(s.candidate[k].inclusion_probability, 8.0 / (double)s.n_available, 1e-12);
+        else ck_assert(isnan(s.candidate[k].inclusion_probability));
+    }
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__cold_start_covers_the_long_tail)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t count[N_BLOBS];
+    make_long_tail(&m);
+    gln_select_request request = request_of(24);
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    count_classes(&m, &s, count);
+    for (size_t c = 0; c < N_BLOBS; c++) ck_assert_msg(count[c] > 0, "class %zu of %zu images was not seen", c, long_tail[c]);
+    uint32_t pool_count[N_BLOBS];
+    for (size_t c = 0; c < N_BLOBS; c++) pool_count[c] = (uint32_t)long_tail[c];
+    ck_assert(gln_balance_entropy(count, N_BLOBS) > gln_balance_entropy(pool_count, N_BLOBS) + 0.1);
+    /* and so does its beginning: any prefix is a good smaller batch */
+    s.n = 12;
+    count_classes(&m, &s, count);
+    size_t n_seen = 0;
+    for (size_t c = 0; c < N_BLOBS; c++) n_seen += count[c] > 0;
+    ck_assert_uint_ge(n_seen, 7);
+    s.n = 24;
+    gln_selection_dispose(&s);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__quotas_follow_the_targets)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t count[N_BLOBS];
+    double share[N_BLOBS] = {0.5, 0.5};
+    make_long_tail(&m);
+    for (size_t c = 0, first = 0; c < N_BLOBS; first += long_tail[c++]) m.label[first] = (int32_t)c;
+    float *p = oracle(&m, 0.9f);
+    m.pool.probability = p;
+    gln_select_request request = request_of(100);
+    request.target_share = share;
+    request.explore_share = 0.0;
+    request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    count_classes(&m, &s, count);
+    ck_assert_uint_ge(count[0], 45);
+    ck_assert_uint_ge(count[1], 45);
+    ck_assert(s.feasibility[0].met && s.feasibility[1].met);
+    gln_selection_dispose(&s);
+    /* more of the smallest class than there is: said, and the rest goes on */
+    double rare[N_BLOBS] = {0};
+    rare[7] = 1.0;
+    request.target_share = rare;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    ck_assert_uint_eq(s.n, 100);
+    count_classes(&m, &s, count);
+    ck_assert_uint_eq(count[7], 4); /* one of the five is labelled */
+    ck_assert(!s.feasibility[7].met);
+    ck_assert_ptr_nonnull(strstr(s.feasibility[7].words, "expected"));
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__uniform_quotas_balance_an_unbalanced_pool)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t count[N_BLOBS], random[N_BLOBS] = {0};
+    make_long_tail(&m);
+    for (size_t c = 0, first = 0; c < N_BLOBS; first += long_tail[c++]) m.label[first] = (int32_t)c;
+    float *p = oracle(&m, 0.8f);
+    m.pool.probability = p;
+    gln_select_request request = request_of(40);
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    count_classes(&m, &s, count);
+    for (size_t i = 0; i < m.n; i++) random[m.truth[i]]++;
+    ck_assert(gln_balance_entropy(count, N_BLOBS) > 0.93);
+    ck_assert(gln_balance_entropy(random, N_BLOBS) < 0.75);
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__same_seed_same_batch_other_seed_other_audit)
+{
+    gln_mixture m;
+    gln_selection a, b, c;
+    make_long_tail(&m);
+    gln_select_request request = request_of(60);
+    gln_pool *threads = NULL;
+    gln_ok(gln_pool_create(&threads, 3));
+    gln_ok(gln_select(&a, &m.pool, &request, threads));
+    gln_ok(gln_select(&b, &m.pool, &request, NULL));
+    request.seed = 99;
+    gln_ok(gln_select(&c, &m.pool, &request, NULL));
+    size_t n_different = 0;
+    for (size_t k = 0; k < 60; k++) {
+        ck_assert_uint_eq(a.candidate[k].image, b.candidate[k].image);
+        n_different += a.candidate[k].image != c.candidate[k].image;
+    }
+    ck_assert_uint_gt(n_different, 0);
+    gln_selection_dispose(&a);
+    gln_selection_dispose(&b);
+    gln_selection_dispose(&c);
+    gln_pool_free(threads);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__one_of_a_duplicate_group_until_nothing_else_is_left)
+{
+    gln_mixture m;
+    gln_selection s;
+    size_t size[] = {30, 30};
+    gln_mixture_make(&m, size, 2, D, 0.5, K, 5);
+    for (size_t i = 0; i < m.n; i++) m.representative[i] = (uint32_t)(i - i % 3); /* twenty groups of three */
+    m.label[0] = 0;                                                               /* and one of them known */
+    gln_select_request request = request_of(19);
+    request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    uint8_t group[64] = {0};
+    for (size_t k = 0; k < s.n; k++) {
+        uint32_t g = m.representative[s.candidate[k].image];
+        ck_assert(g != 0 && !group[g]++);
+        ck_assert_uint_eq(s.candidate[k].represents, 3);
+    }
+    ck_assert_uint_eq(s.n, 19);
+    gln_selection_dispose(&s);
+    request.size = 1000;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    ck_assert_uint_eq(s.n, 59); /* all but the labelled one, and the answer says that it is fewer */
+    ck_assert_ptr_nonnull(strstr(s.words, "59"));
+    gln_selection_dispose(&s);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__money_and_time_are_limits)
+{
+    gln_mixture m;
+    gln_selection s;
+    double price[N_BLOBS], seconds[N_BLOBS];
+    make_long_tail(&m);
+    for (size_t c = 0; c < N_BLOBS; c++) {
+        price[c] = c == 0 ? 1.0 : 0.1;
+        seconds[c] = 6.0;
+    }
+    m.pool.price = price;
+    m.pool.seconds = seconds;
+    float *p = oracle(&m, 1.0f);
+    m.pool.probability = p;
+    for (size_t c = 0, first = 0; c < N_BLOBS; first += long_tail[c++]) m.label[first] = (int32_t)c;
+    gln_select_request request = request_of(SIZE_MAX);
+    request.max_price = 4.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    double sum = 0.0;
+    for (size_t k = 0; k < s.n; k++) sum += s.candidate[k].price;
+    ck_assert(sum <= 4.0 + 1e-6 && sum > 3.0);
+    ck_assert_double_eq_tol(sum, s.price, 1e-9);
+    gln_selection_dispose(&s);
+    request.max_price = INFINITY;
+    request.max_seconds = 61.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    ck_assert_uint_eq(s.n, 10);
+    gln_selection_dispose(&s);
+    request.max_seconds = 1.0;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_CONFLICT);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__requests_and_pools_that_make_no_sense_have_answers)
+{
+    gln_mixture m;
+    gln_selection s;
+    size_t size[] = {6, 6};
+    double share[] = {0.7, 0.7};
+    gln_mixture_make(&m, size, 2, D, 0.5, 4, 5);
+    gln_select_request request = request_of(0);
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    request = request_of(3);
+    request.target_share = share;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    gln_message_has("1.4");
+    share[1] = -0.1;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    request.target_share = NULL;
+    request.max_price = NAN;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    request = request_of(3);
+    request.explore_share = 0.8;
+    request.audit_share = 0.8;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    request = request_of(3);
+    for (size_t i = 0; i < m.n; i++) m.unavailable[i] = GLN_LEASED;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_CONFLICT);
+    gln_message_has("12 leased");
+    memset(m.unavailable, 0, m.n);
+    for (size_t i = 0; i < m.n; i++) m.label[i] = 0;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_CONFLICT);
+    gln_message_has("12 are labelled");
+    m.pool.n_classes = 0;
+    for (size_t i = 0; i < m.n; i++) m.label[i] = GLN_NO_CLASS;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL)); /* no classes defined yet */
+    ck_assert_uint_eq(s.n, 3);
+    gln_selection_dispose(&s);
+    m.cluster[3] = 17;
+    gln_fails(gln_select(&s, &m.pool, &request, NULL), GLN_E_ARGUMENT);
+    gln_message_has("cluster 17");
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__all_identical_images)
+{
+    gln_mixture m;
+    gln_selection s;
+    size_t size[] = {50};
+    gln_mixture_make(&m, size, 1, D, 0.0, K, 5);
+    gln_select_request request = request_of(20);
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    ck_assert_uint_eq(s.n, 20);
+    gln_selection_dispose(&s);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(reason__names_what_it_rests_on)
+{
+    static const char *const names[] = {"print", "table"};
+    char words[512];
+    gln_candidate c = {.arm = GLN_ARM_QUOTA, .quota_class = 1, .predicted = 1, .runner_up = 0, .p_predicted = 0.71f,
+                       .p_runner_up = 0.22f, .nearest_labelled = 4, .nearest_similarity = 0.62f, .represents = 3};
+    gln_candidate_reason(words, sizeof words, &c, names);
+    ck_assert_str_eq(words, "fills table: predicted table 0.71, print 0.22; cosine 0.62 to the nearest labelled; stands for 3 near-duplicates");
+    c = (gln_candidate){.arm = GLN_ARM_AUDIT, .predicted = GLN_NO_CLASS, .runner_up = GLN_NO_CLASS,
+                        .nearest_labelled = GLN_NO_NEIGHBOUR, .inclusion_probability = 0.02, .represents = 1};
+    gln_candidate_reason(words, sizeof words, &c, NULL);
+    ck_assert_str_eq(words, "random check (1 in 50)");
+    gln_candidate_reason(words, 10, &c, NULL);
+    ck_assert_str_eq(words, "random ch");
+}
+END_TEST
+
+START_TEST(quota__water_fills_by_hand)
+{
+    /* 10 labels to a level: have 4, 0, 1; shares equal. Level 5 each: picks 1, 5, 4. */
+    double pick[3], share[] = {1.0 / 3, 1.0 / 3, 1.0 / 3}, have[] = {4, 0, 1};
+    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    ck_assert_double_eq_tol(pick[0], 1.0, 1e-6);
+    ck_assert_double_eq_tol(pick[1], 5.0, 1e-6);
+    ck_assert_double_eq_tol(pick[2], 4.0, 1e-6);
+    /* one that has plenty gets nothing, and nothing is taken from it */
+    have[0] = 100;
+    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    ck_assert_double_eq_tol(pick[0], 0.0, 1e-6);
+    ck_assert_double_eq_tol(pick[1], 5.5, 1e-6);
+    /* a cap passes the rest on; half of the predictions come true, so twice as many are asked for */
+    double most[] = {100, 2, 100}, hit[] = {1.0, 1.0, 0.5};
+    have[0] = have[2] = 0;
+    gln_quota_fill(pick, share, have, hit, most, 3, 11.0);
+    ck_assert_double_eq_tol(pick[1], 2.0, 1e-6);
+    ck_assert_double_eq_tol(pick[0], 3.0, 1e-6);
+    ck_assert_double_eq_tol(pick[2], 6.0, 1e-6);
+}
+END_TEST
+
+START_TEST(herding__lazy_choice_is_the_naive_greedy_one)
+{
+    gln_mixture m;
+    size_t size[] = {20, 10, 5};
+    gln_mixture_make(&m, size, 3, D, 0.7, 34, 11); /* every other image is a neighbour: nothing is left out */
+    double gamma = gln_herding_gamma(&m.graph, 0.5);
+    gln_herding h;
+    gln_queues q;
+    float gain[64];
+    size_t capacity = m.n;
+    uint8_t usable[64], taken[64] = {0};
+    memset(usable, 1, sizeof usable);
+    gln_ok(gln_herding_init(&h, &m.graph, gamma));
+    gln_ok(gln_herding_gains(&h, gain, NULL));
+    gln_ok(gln_queues_create(&q, 1, &capacity));
+    for (size_t i = 0; i < m.n; i++) gln_queues_push(&q, 0, (gln_entry){.score = gain[i], .factor = 1.0f, .image = (uint32_t)i});
+    gln_queues_heapify(&q);
+    float coverage[64] = {0};
+    for (int round = 0; round < 10; round++) {
+        /* by the definition: all pairs */
+        double best = -1.0;
+        size_t choice = 0;
+        for (size_t x = 0; x < m.n; x++) {
+            double sum = fmax(0.0, 1.0 - (double)coverage[x]);
+            for (size_t j = 0; j < m.graph.k; j++) {
+                uint32_t u = m.graph.neighbour[x * m.graph.k + j];
+                double k = (double)gln_herding_kernel(&h, m.graph.similarity[x * m.graph.k + j]);
+                sum += fmax(0.0, k - (double)coverage[u]);
+            }
+            if (!taken[x] && sum > best + 1e-5) {
+                best = sum;
+                choice = x;
+            }
+        }
+        taken[choice] = 1;
+        coverage[choice] = 1.0f;
+        for (size_t j = 0; j < m.graph.k; j++) {
+            uint32_t u = m.graph.neighbour[choice * m.graph.k + j];
+            coverage[u] = fmaxf(coverage[u], gln_herding_kernel(&h, m.graph.similarity[choice * m.graph.k + j]));
+        }
+        gln_entry entry;
+        ck_assert(gln_queues_pop(&entry, &q, 0, &h, usable));
+        ck_assert_uint_eq(entry.image, choice);
+        usable[entry.image] = 0;
+        gln_herding_cover(&h, entry.image);
+    }
+    gln_queues_dispose(&q);
+    gln_herding_dispose(&h);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(balance__entropy_is_normalised)
+{
+    uint32_t even[] = {5, 5, 5}, one[] = {9, 0, 0}, none[] = {0, 0, 0}, uneven[] = {2, 1, 1};
+    ck_assert_double_eq_tol(gln_balance_entropy(even, 3), 1.0, 1e-12);
+    ck_assert_double_eq_tol(gln_balance_entropy(one, 3), 0.0, 1e-12);
+    ck_assert_double_eq_tol(gln_balance_entropy(none, 3), 0.0, 1e-12);
+    ck_assert_double_eq_tol(gln_balance_entropy(uneven, 3), 1.5 / log2(3.0), 1e-12);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("select");
+    TCase *tests = tcase_create("select");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, select__never_takes_what_is_taken_nor_one_twice);
+    tcase_add_test(tests, select__cold_start_covers_the_long_tail);
+    tcase_add_test(tests, select__quotas_follow_the_targets);
+    tcase_add_test(tests, select__uniform_quotas_balance_an_unbalanced_pool);
+    tcase_add_test(tests, select__same_seed_same_batch_other_seed_other_audit);
+    tcase_add_test(tests, select__one_of_a_duplicate_group_until_nothing_else_is_left);
+    tcase_add_test(tests, select__money_and_time_are_limits);
+    tcase_add_test(tests, select__requests_and_pools_that_make_no_sense_have_answers);
+    tcase_add_test(tests, select__all_identical_images);
+    tcase_add_test(tests, reason__names_what_it_rests_on);
+    tcase_add_test(tests, quota__water_fills_by_hand);
+    tcase_add_test(tests, herding__lazy_choice_is_the_naive_greedy_one);
+    tcase_add_test(tests, balance__entropy_is_normalised);
+    suite_add_tcase(suite, tests);
+    return gln_test_main(suite);
+}

@@ -1,0 +1,292 @@
+/* The classifier, against libsvm itself and on problems with a known answer. */
+#include "common/memory.h"
+#include "common/rng.h"
+#include "kernels/kernels.h"
+#include "sampler/svm_model.h"
+#include "tests/support/support.h"
+
+#include <libsvm/svm.h>
+#include <math.h>
+#include <string.h>
+
+enum { D = 16, N = 120, N_CLASSES = 4 };
+
+struct data {
+    float x[N][D];
+    uint16_t rows[N][D];
+    int32_t y[N];
+    gln_embeddings embeddings;
+};
+
+/* Three blobs for classes 0, 1 and 3; class 2 has no label. */
+static void make_blobs(struct data *data, double spread, uint64_t seed)
+{
+    static const int32_t classes[] = {0, 1, 3};
+    gln_rng rng;
+    float centre[3][D];
+    gln_rng_seed(&rng, seed);
+    for (size_t b = 0; b < 3; b++)
+        for (size_t c = 0; c < D; c++) centre[b][c] = (float)gln_rng_normal(&rng);
+    for (size_t i = 0; i < N; i++) {
+        data->y[i] = classes[i % 3];
+        for (size_t c = 0; c < D; c++) data->x[i][c] = centre[i % 3][c] + (float)(spread * gln_rng_normal(&rng));
+    }
+    gln_kernels()->l2_normalise(&data->x[0][0], N, D);
+    gln_kernels()->f32_to_f16(&data->rows[0][0], &data->x[0][0], (size_t)N * D);
+    gln_kernels()->f16_to_f32(&data->x[0][0], &data->rows[0][0], (size_t)N * D); /* both sides see the rounded numbers */
+    data->embeddings = (gln_embeddings){.data = (const unsigned char *)data->rows, .stride_bytes = 2 * D, .n = N, .d = D};
+}
+
+static gln_svm *search(const struct data *data, gln_svm_options options)
+{
+    gln_svm *svm = NULL;
+    gln_ok(gln_svm_search(&svm, &data->x[0][0], data->y, NULL, N, D, N_CLASSES, &options, NULL, NULL));
+    return svm;
+}
+
+START_TEST(svm__separable_classes_are_told_apart)
+{
+    static struct data data;
+    make_blobs(&data, 0.3, 1);
+    gln_svm *svm = search(&data, (gln_svm_options)GLN_SVM_OPTIONS_INIT);
+    const gln_svm_card *card = gln_svm_card_of(svm);
+    ck_assert_double_ge(card->chosen.score, 0.98);
+    ck_assert_uint_eq(card->n_folds, 5);
+    ck_assert_uint_eq(card->n_labels, N);
+    float p[N][N_CLASSES];
+    gln_ok(gln_svm_score(svm, &data.embeddings, &p[0][0], NULL, NULL));
+    for (size_t i = 0; i < N; i++) {
+        float sum = 0.0f;
+        for (size_t c = 0; c < N_CLASSES; c++) sum += p[i][c];
+        ck_assert_float_eq_tol(sum, 1.0f, 1e-4f);
+        ck_assert_float_eq(p[i][2], 0.0f); /* a class without a label has no probability */
+        ck_assert(p[i][data.y[i]] > 0.5f);
+    }
+    for (size_t c = 0; c < N_CLASSES; c++) ck_assert(card->hit_rate[c] > 0.0 && card->hit_rate[c] <= 1.0);
+    ck_assert(card->hit_rate[0] > 0.9);
+    gln_svm_free(svm);
+}
+END_TEST
+
+/* libsvm with a kernel of its own, the same C, gamma and class weights, on dense rows. */
+static struct svm_model *train_libsvm(const struct data *data, const gln_svm_point *point, struct svm_node nodes[N][D + 1],
+                                      struct svm_node **x, double *y)
+{
+    static int labels[] = {0, 1, 3};
+    static double weights[3];
+    size_t n = 0;
+    for (int k = 0; k < 3; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < N; i++) {
+            if (data->y[i] != labels[k]) continue; /* class by class, so that its pairs are numbered as ours */
+            for (int c = 0; c < D; c++) nodes[n][c] = (struct svm_node){c + 1, (double)data->x[i][c]};
+            nodes[n][D].index = -1;
+            x[n] = nodes[n];
+            y[n++] = labels[k];
+            count++;
+        }
+        weights[k] = (double)N / (3.0 * (double)count);
+    }
+    struct svm_problem problem = {.l = N, .y = y, .x = x};
+    struct svm_parameter parameter = {.svm_type = C_SVC, .kernel_type = point->kernel == GLN_SVM_RBF ? RBF : LINEAR,
+                                      .gamma = point->gamma, .C = point->c, .eps = 1e-3, .cache_size = 10, .shrinking = 1,
+                                      .nr_weight = 3, .weight_label = labels, .weight = weights};
+    return svm_train(&problem, &parameter);
+}
+
+static void compare_with_libsvm(bool rbf)
+{
+    static struct data data;
+    static struct svm_node nodes[N][D + 1];
+    static struct svm_node *x[N];
+    static double y[N];
+    make_blobs(&data, 1.0, 2);
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    options.linear = !rbf;
+    options.rbf = rbf;
+    options.refine = false;
+    gln_svm *svm = search(&data, options);
+    struct svm_model *model = train_libsvm(&data, &gln_svm_card_of(svm)->chosen, nodes, x, y);
+    float ours[N][3];
+    gln_ok(gln_svm_decide(svm, &data.embeddings, &ours[0][0], NULL));
+    for (size_t i = 0; i < N; i++) {
+        struct svm_node row[D + 1];
+        double theirs[3];
+        for (int c = 0; c < D; c++) row[c] = (struct svm_node){c + 1, (double)data.x[i][c]};
+        row[D].index = -1;
+        svm_predict_values(model, row, theirs);
+        /* Both stop at eps = 1e-3 on kernels that differ in float32 rounding: that is how far the solutions may be apart. */
+        for (int p = 0; p < 3; p++) ck_assert_double_eq_tol((double)ours[i][p], theirs[p], 5e-3 * fmax(1.0, fabs(theirs[p])));
+    }
+    svm_free_model_content(model);
+    gln_svm_free(svm);
+}
+
+START_TEST(svm__rbf_decisions_are_libsvms)
+{
+    compare_with_libsvm(true);
+}
+END_TEST
+
+START_TEST(svm__linear_decisions_are_libsvms)
+{
+    compare_with_libsvm(false);
+}
+END_TEST
+
+/* Scoring by matrix products against libsvm's formula on the very machine that was trained: agreement to 1e-5. */
+START_TEST(svm__scoring_agrees_with_the_trained_machine)
+{
+    static struct data data;
+    make_blobs(&data, 1.0, 3);
+    for (int kernel = 0; kernel < 2; kernel++) {
+        gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+        options.linear = kernel == 0;
+        options.rbf = kernel == 1;
+        gln_svm *svm = search(&data, options);
+        const gln_svm_point *chosen = &gln_svm_card_of(svm)->chosen;
+        float gram[N][N], ours[N][3];
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N; j++) {
+                double sum = 0.0, l2_sq = 0.0;
+                for (size_t c = 0; c < D; c++) {
+                    sum += (double)data.x[i][c] * (double)data.x[j][c];
+                    l2_sq += pow((double)data.x[i][c] - (double)data.x[j][c], 2.0);
+                }
+                gram[i][j] = (float)(kernel == 0 ? sum : l2_sq);
+            }
+        gln_svm_matrix *matrix = NULL;
+        gln_ok(gln_svm_matrix_create(&matrix, N));
+        gln_ok(gln_svm_matrix_fill(matrix, &gram[0][0], chosen->gamma, NULL));
+        gln_ok(gln_svm_decide(svm, &data.embeddings, &ours[0][0], NULL));
+        for (size_t i = 0; i < N; i++) {
+            double exact[3];
+            gln_svm_machine_decide(exact, &svm->machine, matrix, i);
+            for (int p = 0; p < 3; p++)
+                ck_assert_double_eq_tol((double)ours[i][p], exact[p], 1e-5 * fmax(1.0, chosen->c) * 10.0);
+        }
+        gln_svm_matrix_free(matrix);
+        gln_svm_free(svm);
+    }
+}
+END_TEST
+
+START_TEST(svm__xor_needs_the_rbf_kernel)
+{
+    static struct data data;
+    gln_rng rng;
+    gln_rng_seed(&rng, 8);
+    memset(&data, 0, sizeof data);
+    for (size_t i = 0; i < N; i++) {
+        double a = i & 1 ? 1.0 : -1.0, b = i & 2 ? 1.0 : -1.0;
+        data.y[i] = a * b > 0.0;
+        data.x[i][0] = (float)(a + 0.2 * gln_rng_normal(&rng));
+        data.x[i][1] = (float)(b + 0.2 * gln_rng_normal(&rng));
+    }
+    gln_svm *svm = search(&data, (gln_svm_options)GLN_SVM_OPTIONS_INIT);
+    const gln_svm_card *card = gln_svm_card_of(svm);
+    ck_assert_int_eq(card->chosen.kernel, GLN_SVM_RBF);
+    ck_assert_double_ge(card->chosen.score, 0.95);
+    double best_linear = 0.0;
+    for (size_t i = 0; i < card->n_grid; i++)
+        if (card->grid[i].kernel == GLN_SVM_LINEAR) best_linear = fmax(best_linear, card->grid[i].score);
+    ck_assert_double_le(best_linear, 0.8);
+    gln_svm_free(svm);
+}
+END_TEST
+
+START_TEST(svm__few_labels_and_bad_input_have_answers)
+{
+    static struct data data;
+    make_blobs(&data, 0.3, 1);
+    gln_svm *svm = NULL;
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    gln_ok(gln_svm_search(&svm, &data.x[0][0], data.y, NULL, 3, D, N_CLASSES, &options, NULL, NULL)); /* one a class */
+    ck_assert_uint_eq(gln_svm_card_of(svm)->n_folds, 0);
+    float p[N][N_CLASSES];
+    gln_ok(gln_svm_score(svm, &data.embeddings, &p[0][0], NULL, NULL));
+    size_t hits = 0;
+    for (size_t i = 0; i < N; i++)
+        for (size_t c = 0, best = 0; c < N_CLASSES; c++) {
+            if (p[i][c] > p[i][best]) best = c;
+            hits += c + 1 == N_CLASSES && (int32_t)best == data.y[i];
+        }
+    ck_assert_uint_ge(hits, N * 8 / 10);
+    gln_svm_free(svm);
+    int32_t one[4] = {1, 1, 1, 1}, wrong[4] = {0, 1, 9, 0};
+    gln_fails(gln_svm_search(&svm, &data.x[0][0], one, NULL, 4, D, N_CLASSES, &options, NULL, NULL), GLN_E_CONFLICT);
+    gln_fails(gln_svm_search(&svm, &data.x[0][0], wrong, NULL, 4, D, N_CLASSES, &options, NULL, NULL), GLN_E_ARGUMENT);
+    data.x[2][3] = NAN;
+    gln_fails(gln_svm_search(&svm, &data.x[0][0], data.y, NULL, N, D, N_CLASSES, &options, NULL, NULL), GLN_E_ARGUMENT);
+}
+END_TEST
+
+START_TEST(folds__keep_groups_whole_and_classes_spread)
+{
+    enum { M = 200 };
+    int32_t y[M];
+    uint32_t group[M], fold[M];
+    size_t n_folds = 5, count[2][5] = {{0}};
+    for (uint32_t i = 0; i < M; i++) {
+        y[i] = i % 10 == 0;
+        group[i] = i % 10 == 0 ? i / 20 : 100 + i / 3;
+    }
+    gln_ok(gln_svm_folds(fold, &n_folds, y, group, M, 2, 7));
+    ck_assert_uint_eq(n_folds, 5);
+    for (size_t i = 0; i < M; i++) {
+        ck_assert_uint_lt(fold[i], 5);
+        for (size_t j = 0; j < i; j++)
+            if (group[i] == group[j]) ck_assert_uint_eq(fold[i], fold[j]);
+        count[y[i]][fold[i]]++;
+    }
+    for (size_t f = 0; f < 5; f++) ck_assert_uint_ge(count[1][f], 2); /* 20 of class 1 in 10 groups */
+    /* a class in one group of duplicates: nothing to validate two classes on */
+    int32_t two[4] = {0, 0, 1, 1};
+    uint32_t same[4] = {0, 0, 1, 1};
+    n_folds = 5;
+    gln_ok(gln_svm_folds(fold, &n_folds, two, same, 4, 2, 7));
+    ck_assert_uint_eq(n_folds, 0);
+}
+END_TEST
+
+START_TEST(probability__platt_and_coupling_behave)
+{
+    enum { M = 2000 };
+    double decision[M];
+    bool first[M];
+    gln_rng rng;
+    gln_rng_seed(&rng, 5);
+    for (size_t i = 0; i < M; i++) { /* drawn from a known sigmoid: it must come out again */
+        decision[i] = 4.0 * gln_rng_uniform(&rng) - 2.0;
+        first[i] = gln_rng_uniform(&rng) < 1.0 / (1.0 + exp(-2.0 * decision[i] + 0.5));
+    }
+    gln_svm_sigmoid s = gln_svm_platt(decision, first, M);
+    ck_assert_double_eq_tol(s.a, -2.0, 0.25);
+    ck_assert_double_eq_tol(s.b, 0.5, 0.2);
+    /* pairwise probabilities that come from one distribution are coupled back to it */
+    double p[] = {0.6, 0.3, 0.1}, pairs[3], out[3], scratch[2 * 9 + 3];
+    gln_svm_sigmoid unit[3] = {{-1.0, 0.0}, {-1.0, 0.0}, {-1.0, 0.0}};
+    pairs[0] = log(p[0] / p[1]);
+    pairs[1] = log(p[0] / p[2]);
+    pairs[2] = log(p[1] / p[2]);
+    gln_svm_couple(out, pairs, unit, 3, scratch);
+    for (int c = 0; c < 3; c++) ck_assert_double_eq_tol(out[c], p[c], 0.01);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("svm");
+    TCase *tests = tcase_create("svm");
+    tcase_set_timeout(tests, 300);
+    tcase_add_test(tests, svm__separable_classes_are_told_apart);
+    tcase_add_test(tests, svm__rbf_decisions_are_libsvms);
+    tcase_add_test(tests, svm__linear_decisions_are_libsvms);
+    tcase_add_test(tests, svm__scoring_agrees_with_the_trained_machine);
+    tcase_add_test(tests, svm__xor_needs_the_rbf_kernel);
+    tcase_add_test(tests, svm__few_labels_and_bad_input_have_answers);
+    tcase_add_test(tests, folds__keep_groups_whole_and_classes_spread);
+    tcase_add_test(tests, probability__platt_and_coupling_behave);
+    suite_add_tcase(suite, tests);
+    return gln_test_main(suite);
+}
