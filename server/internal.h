@@ -178,7 +178,7 @@ void gln_problem(gln_reply *reply, unsigned status, const char *type, const char
 /* "/problems/conflict" into `out`. */
 void gln_problem_type(char *out, size_t capacity, gln_status status);
 
-/* ---- auth.c, session.c -------------------------------------------------------------------------------------------- */
+/* ---- auth.c, admit.c --------------------------------------------------------------------------------------------- */
 
 gln_status gln_auth_create(gln_auth **out);
 void gln_auth_free(gln_auth *auth);

@@ -24,8 +24,8 @@ extern const gln_route gln_routes[];
 extern const size_t gln_n_routes;
 
 /*
- * Finds the route of a request and fills in `route`, `project` and `id`. GLN_OK with route NULL: no pattern of the table has this
- * path. With the path known and the method not, `allow` (at least 64 characters) holds what is allowed, else it is "".
+ * Finds the route of a request and fills in `route`, `project` and `id`; `route` stays NULL when there is none. `allow` (at least 64
+ * characters) receives the methods of the path, "" when no pattern of the table has it.
  */
 void gln_route_find(gln_request *request, char *allow, size_t capacity);
 
