@@ -3,7 +3,8 @@
     python3 bench/balance.py --gleaner build/release/cli/gleaner --backbone M.json [--photos /usr/share/tuxpaint/stamps]
 
 Cold: a batch of 100 with no label at all. Warm: a cold batch of 60, labelled by folder name, a resample, then a batch of 100.
-Random: 100 of the same pool, drawn without replacement. Entropy is normalised by the classes of the pool: 1 is balanced.
+Total: both together, 160 labels, beside 160 random picks.
+Random: as many of the same pool, drawn without replacement. Entropy is normalised by the classes of the pool: 1 is balanced.
 Prints a table and one line of JSON.
 """
 
@@ -24,7 +25,7 @@ SIZE = 100
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gleaner", required=True)
-    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--backbone", required=True, help="manifest of the backbone")
     parser.add_argument("--photos", default="/usr/share/tuxpaint/stamps")
     options = parser.parse_args()
     root = os.path.realpath(options.photos)
@@ -56,9 +57,10 @@ def main():
             entropy = -sum(n / total * math.log(n / total) for n in counts if n) / math.log(len(classes))
             return sum(n > 0 for n in counts), entropy
 
-        rows = {"random": [], "cold": [], "warm": []}
+        rows = {"random": [], "cold": [], "warm": [], "random 160": [], "total 160": []}
         for seed in SEEDS:
             rows["random"].append(measure(random.Random(seed).sample(everything, SIZE)))
+            rows["random 160"].append(measure(random.Random(seed).sample(everything, SIZE + 60)))
             cold = batch(data, seed)
             rows["cold"].append(measure([class_of(i["path"]) for i in cold["items"]]))
             gleaner(data, "batch", "--release", cold["id"])
@@ -68,7 +70,9 @@ def main():
             first = batch(warm, seed, 60)
             gleaner(warm, "label", "--batch", first["id"], "--folders", "--root", root, "--source", "simulated")
             gleaner(warm, "resample", "--quiet", "--seed", seed)
-            rows["warm"].append(measure([class_of(i["path"]) for i in batch(warm, seed)["items"]]))
+            chosen = [class_of(i["path"]) for i in batch(warm, seed)["items"]]
+            rows["warm"].append(measure(chosen))
+            rows["total 160"].append(measure(chosen + [class_of(i["path"]) for i in first["items"]]))
             shutil.rmtree(warm)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -79,7 +83,7 @@ def main():
         coverage, entropy = zip(*values)
         result[name] = {"coverage": round(statistics.mean(coverage), 2), "entropy": round(statistics.mean(entropy), 3),
                         "entropy_sd": round(statistics.stdev(entropy), 3)}
-        print(f"{name:8} {statistics.mean(coverage):5.1f} +- {statistics.stdev(coverage):.1f} of {len(classes)} classes, "
+        print(f"{name:10} {statistics.mean(coverage):5.1f} +- {statistics.stdev(coverage):.1f} of {len(classes)} classes, "
               f"entropy {statistics.mean(entropy):.3f} +- {statistics.stdev(entropy):.3f}")
     print(json.dumps(result))
 

@@ -99,9 +99,13 @@ gln_status gln_explore_init(gln_explore *e, const gln_select_pool *pool)
         return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers: too many", d);
     if ((st = gln_alloc(&e->size, k, sizeof *e->size, "cluster sizes")) != GLN_OK ||
         (st = gln_alloc(&e->n_seen, k, sizeof *e->n_seen, "cluster counts")) != GLN_OK ||
+        (st = gln_alloc(&e->value, k, sizeof *e->value, "cluster values")) != GLN_OK ||
         (st = gln_alloc_raw(&e->nearest, k, sizeof *e->nearest, "cluster coverage")) != GLN_OK)
         goto cleanup;
-    for (size_t c = 0; c < k; c++) e->nearest[c] = -1.0f;
+    for (size_t c = 0; c < k; c++) {
+        e->nearest[c] = -1.0f;
+        e->value[c] = 1.0;
+    }
     for (size_t i = 0; i < pool->n; i++) e->size[pool->cluster[i]]++;
     if (k > CLUSTERS_MAX) goto cleanup;
     if ((st = gln_alloc(&centroid, k, row_bytes, "cluster centroids")) != GLN_OK ||
@@ -120,6 +124,7 @@ void gln_explore_dispose(gln_explore *e)
 {
     gln_free(e->size);
     gln_free(e->n_seen);
+    gln_free(e->value);
     gln_free(e->similarity);
     gln_free(e->nearest);
     gln_free(e->gamma);
@@ -161,8 +166,8 @@ size_t gln_explore_next(const gln_explore *e, const uint8_t *open)
     for (size_t c = 0; c < e->k; c++) {
         if (!open[c]) continue;
         /* Once every cluster is seen, the ones with most images an image seen come next; roots keep large ones from taking all. */
-        double need = sqrt((double)e->size[c]) / (double)(e->n_seen[c] + 1);
-        double gain = e->n_seen[c] > 0 ? 0.0 : e->similarity != NULL ? gain_of(e, c, e->gamma[scale]) : 1.0;
+        double need = e->value[c] * sqrt((double)e->size[c]) / (double)(e->n_seen[c] + 1);
+        double gain = e->n_seen[c] > 0 ? 0.0 : e->value[c] * (e->similarity != NULL ? gain_of(e, c, e->gamma[scale]) : 1.0);
         if (gain > best_gain || (gain == best_gain && need > best_need)) {
             best = c;
             best_gain = gain;

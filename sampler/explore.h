@@ -16,6 +16,7 @@ typedef struct gln_explore {
     size_t *n_seen;    /* [k] images of the set in the cluster */
     float *similarity; /* [k, k] cosines of centroids; NULL when there are too many clusters */
     float *nearest;    /* [k] similarity to the nearest centroid of a seen cluster, -1 for none */
+    double *value;     /* [k] what another image of the cluster is worth, 1 unless someone knows better */
     size_t n_set;      /* images in the set */
     double *gamma;     /* [n_scales] bandwidths, wide to narrow */
     size_t n_scales;

@@ -5,9 +5,10 @@
  *             exactly and prevalence and accuracy stay estimable whatever the other arms prefer.
  *   quota     one for each class that the classifier knows. Wanted labels are water-filled (quota.c), divided by the hit
  *             rate of past predictions; inside a quota the gain in coverage is multiplied by the probability of the class,
- *             so a rare class reaches for images that are merely its runner-up, once the sure ones are used up.
+ *             so a rare class reaches for images that are its likely runner-up, once the sure ones are used up.
  *   explore   clusters, from coarse to fine (explore.c): all of a cold start, and later a share that grows with the wanted
- *             labels of classes no one has seen yet. Inside a cluster herding picks the densest image.
+ *             labels of classes no one has seen yet. A cluster is worth what its labels so far promise (value_clusters), and
+ *             inside a cluster herding picks the densest image, weighted by the expected deficit of its class.
  *
  * Coverage (herding.c) counts what is labelled, leased or already chosen. Its weights move from plain (every image counts the same:
  * MaxHerding) to uncertain (images whose two best classes are close count more: UHerding) with the coverage that is
@@ -52,6 +53,7 @@ struct selecting {
     size_t n_audit, n_audited;
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
+    double *deficit;        /* [n_classes] wanted, as a share of the most wanted */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
     double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
     double *done;           /* [n_classes + 2] */
@@ -124,6 +126,13 @@ static void top_two(const struct selecting *s, size_t i, int32_t *first, int32_t
     }
 }
 
+/* Whether a runner-up is worth a place in its class's queue: a quota is for images that are likely to fill it. */
+static bool is_likely(const struct selecting *s, size_t i, int32_t first, int32_t second)
+{
+    static const float least_ratio = 0.5f;
+    return second != GLN_NO_CLASS && probability_of(s, i)[second] >= least_ratio * probability_of(s, i)[first];
+}
+
 /* Expected over its class; without a classifier over the wanted shares. */
 static double expected_cost(const struct selecting *s, size_t i, const double *per_class)
 {
@@ -170,7 +179,50 @@ static void weigh(struct selecting *s)
     }
 }
 
-/* A queue for each class (its predictions and its runners-up) and for each cluster. */
+/* How much labels of each class are wanted, relative to the class that is wanted most: 0 for one that has its share. */
+static void measure_deficits(struct selecting *s)
+{
+    double most = 0.0;
+    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->size);
+    for (size_t c = 0; c < s->n_classes; c++) most = fmax(most, s->wanted[c]);
+    for (size_t c = 0; c < s->n_classes; c++) s->deficit[c] = most > 0.0 ? s->wanted[c] / most : 1.0;
+}
+
+/*
+ * What exploration may find in each cluster, from the labels that came back from there: the mean deficit of their classes, with one
+ * made-up label of full deficit, so that a cluster no one looked into is worth most, and one that gave twenty labels of a class that
+ * has plenty is worth little.
+ */
+static gln_status value_clusters(struct selecting *s)
+{
+    const gln_select_pool *pool = s->pool;
+    double *sum = NULL, *n = NULL;
+    gln_status st = gln_alloc(&sum, pool->n_clusters, sizeof *sum, "cluster values");
+    if (st == GLN_OK) st = gln_alloc(&n, pool->n_clusters, sizeof *n, "cluster values");
+    if (st == GLN_OK) {
+        for (size_t i = 0; i < pool->n; i++) {
+            if (pool->label[i] == GLN_NO_CLASS) continue;
+            sum[pool->cluster[i]] += s->deficit[pool->label[i]];
+            n[pool->cluster[i]] += 1.0;
+        }
+        for (size_t k = 0; k < pool->n_clusters; k++) s->explore.value[k] = (sum[k] + 1.0) / (n[k] + 1.0);
+    }
+    gln_free(sum);
+    gln_free(n);
+    return st;
+}
+
+/* Expected deficit of an image's class, by its probabilities; 1 without a classifier. */
+static float expected_deficit(const struct selecting *s, size_t i)
+{
+    static const double least = 0.05; /* so that what is surely of a class with plenty still has an order */
+    double sum = least;
+    if (!s->classified) return 1.0f;
+    for (size_t c = 0; c < s->n_classes; c++) sum += (double)probability_of(s, i)[c] * s->deficit[c];
+    return (float)sum;
+}
+
+/* A queue for each class (its predictions and its likely runners-up) and for each cluster. */
 static gln_status fill_queues(struct selecting *s, gln_pool *threads)
 {
     size_t n_queues = s->n_classes + s->pool->n_clusters;
@@ -185,7 +237,7 @@ static gln_status fill_queues(struct selecting *s, gln_pool *threads)
         top_two(s, i, &first, &second);
         capacity[s->n_classes + s->pool->cluster[i]]++;
         if (first != GLN_NO_CLASS) capacity[first]++;
-        if (second != GLN_NO_CLASS) capacity[second]++;
+        if (is_likely(s, i, first, second)) capacity[second]++;
     }
     if (st == GLN_OK) st = gln_queues_create(&s->queues, n_queues, capacity);
     for (size_t k = 0; st == GLN_OK && k < s->candidates.n_images; k++) {
@@ -194,10 +246,11 @@ static gln_status fill_queues(struct selecting *s, gln_pool *threads)
         float per_cost = (float)(1.0 / cost_factor(s, i));
         top_two(s, i, &top[0], &top[1]);
         s->open[cluster] = 1;
+        float explored = per_cost * expected_deficit(s, i);
         gln_queues_push(&s->queues, s->n_classes + cluster,
-                        (gln_entry){.score = gain[i] * per_cost, .factor = per_cost, .image = (uint32_t)i});
+                        (gln_entry){.score = gain[i] * explored, .factor = explored, .image = (uint32_t)i});
         for (int t = 0; t < 2; t++) {
-            if (top[t] == GLN_NO_CLASS) continue;
+            if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
             float factor = probability_of(s, i)[top[t]] * per_cost;
             gln_queues_push(&s->queues, (size_t)top[t],
                             (gln_entry){.score = gain[i] * factor, .factor = factor, .image = (uint32_t)i});
@@ -249,7 +302,6 @@ static gln_status share_out(struct selecting *s)
     gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
     if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
     if (st != GLN_OK) goto cleanup;
-    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, n, total);
     double audit = (double)s->n_audit, explore = s->classified ? s->request->explore_share * total : total - audit;
     double quota = total - audit - explore;
     if (s->classified) {
@@ -294,6 +346,7 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
+        (st = gln_alloc(&s->deficit, s->n_classes, sizeof *s->deficit, "deficits")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
         (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
         (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK ||
@@ -313,6 +366,8 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
         if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
     }
     weigh(s);
+    measure_deficits(s);
+    if ((st = value_clusters(s)) != GLN_OK) return st;
     s->n_audit = (size_t)llround(s->request->audit_share * (double)s->size);
     if ((st = fill_queues(s, threads)) != GLN_OK || (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK) return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
@@ -547,6 +602,7 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
     gln_free(s.share);
     gln_free(s.have);
     gln_free(s.wanted);
+    gln_free(s.deficit);
     gln_free(s.n_predicted);
     gln_free(s.due);
     gln_free(s.done);
