@@ -2,6 +2,8 @@
 #include "common/log.h"
 #include "server/server.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -11,6 +13,18 @@ static const gln_usage usage = {
     "in once. Only this machine can reach it unless --bind says otherwise; put a reverse proxy with TLS in front then.",
     "  gleaner serve --port 8080 --allow-root /srv/photos\n",
 };
+
+/*
+ * Stopping goes by a handler and a semaphore, not by sigwait on a blocked signal: OpenBLAS and OpenMP start threads before main
+ * can block anything, and a signal that comes while nobody waits would reach one of them and kill the process.
+ */
+static sem_t stop_asked;
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    sem_post(&stop_asked);
+}
 
 int gln_command_serve(int argc, char **argv)
 {
@@ -35,12 +49,12 @@ int gln_command_serve(int argc, char **argv)
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
     if (port > 65535) return gln_usage_error(&usage, "--port %zu: at most 65535", port);
 
-    /* Blocked before any thread starts, so that every thread inherits it and only sigwait below sees them. */
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    /* Set before the data directory is opened: from here on a signal always means a stop in good order. */
+    sem_init(&stop_asked, 0, 0);
+    struct sigaction stop = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
 
     gln_engine *engine = NULL;
     gln_server *server = NULL;
@@ -56,11 +70,10 @@ int gln_command_serve(int argc, char **argv)
     if (st != GLN_OK) {
         code = gln_failed("serve", st);
     } else {
-        int number = 0;
         gln_server_url(server, url);
         printf("listening on %s\nlogin %s\n", url, link);
         fflush(stdout);
-        sigwait(&stop, &number);
+        while (sem_wait(&stop_asked) != 0 && errno == EINTR) continue;
         gln_log(GLN_LOG_INFO, "stopping: requests in flight are finished first");
         code = GLN_EXIT_OK;
     }

@@ -222,12 +222,12 @@ static gln_status choose(struct taking *t)
     select.target_share = t->classes.n != 0 ? t->share : NULL;
     select.seed = request->seed;
     if (select.seed == 0) {
-        /* Kept to 53 bits, so that it survives a trip through JSON. */
+        /* Kept to 49 bits: fifteen digits, which every JSON writer prints as they are. */
         uint8_t bytes[8];
         gln_status st = gln_random_bytes(bytes, sizeof bytes);
         if (st != GLN_OK) return st;
         memcpy(&select.seed, bytes, sizeof bytes);
-        select.seed >>= 11;
+        select.seed >>= 15;
     }
     t->select = select;
     return gln_select(&t->selection, &pool, &select, t->engine->threads);

@@ -118,7 +118,7 @@ static void compare_with_libsvm(bool rbf)
         /* Both stop at eps = 1e-3 on kernels that differ in float32 rounding: that is how far the solutions may be apart. */
         for (int p = 0; p < 3; p++) ck_assert_double_eq_tol((double)ours[i][p], theirs[p], 5e-3 * fmax(1.0, fabs(theirs[p])));
     }
-    svm_free_model_content(model);
+    svm_free_and_destroy_model(&model);
     gln_svm_free(svm);
 }
 
