@@ -42,6 +42,10 @@ static const struct signature signatures[] = {
     SIGNATURE(0, "%PDF-", GLN_E_UNSUPPORTED, "a PDF document, which gleaner does not read; export its pages as JPEG or PNG"),
     SIGNATURE(0, "PK\3\4", GLN_E_FORMAT, "a ZIP archive, not an image; unpack it first"),
     SIGNATURE(0, "\x1f\x8b", GLN_E_FORMAT, "a gzip archive, not an image; unpack it first"),
+    SIGNATURE(0, "OggS", GLN_E_FORMAT, "a sound or video (Ogg), not an image"),
+    SIGNATURE(0, "ID3", GLN_E_FORMAT, "a sound (MP3), not an image"),
+    SIGNATURE(8, "WAVE", GLN_E_FORMAT, "a sound (WAV), not an image"),
+    SIGNATURE(8, "AVI ", GLN_E_FORMAT, "a video (AVI), not an image"),
     SIGNATURE(0, "version https://git-lfs", GLN_E_FORMAT, "a Git LFS pointer, not the image itself; run git lfs pull"),
 };
 
