@@ -1,5 +1,6 @@
 """The peer of bench/end_to_end.py: Pillow decodes and preprocesses on threads, ONNX Runtime embeds in batches of 16."""
 
+import collections
 import concurrent.futures
 import json
 import os
@@ -10,6 +11,7 @@ import onnxruntime
 from PIL import Image
 
 BATCH = 16
+WINDOW = 64
 
 
 def preprocess(path, spec):
@@ -37,15 +39,16 @@ def main():
                                            providers=["CPUExecutionProvider"])
     paths = sorted(os.path.join(base, f) for base, _, files in os.walk(photos) for f in files
                    if f.lower().endswith((".jpg", ".jpeg")))
-    rows = []
+    rows, waiting, inputs = [], collections.deque(), []
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        inputs = pool.map(lambda path: preprocess(path, manifest["input"]), paths)
-        batch = []
-        for i, x in enumerate(inputs):
-            batch.append(x)
-            if len(batch) == BATCH or i == len(paths) - 1:
-                rows.append(session.run([manifest["output"]], {session.get_inputs()[0].name: numpy.stack(batch)})[0])
-                batch = []
+        for i in range(len(paths) + WINDOW):  # a bounded number of images under way, as a careful script would
+            if i < len(paths):
+                waiting.append(pool.submit(preprocess, paths[i], manifest["input"]))
+            if i >= WINDOW - 1 and waiting:
+                inputs.append(waiting.popleft().result())
+            if len(inputs) == BATCH or (inputs and not waiting):
+                rows.append(session.run([manifest["output"]], {session.get_inputs()[0].name: numpy.stack(inputs)})[0])
+                inputs = []
     embeddings = numpy.concatenate(rows)
     embeddings /= numpy.linalg.norm(embeddings, axis=1, keepdims=True)
     numpy.save(out, embeddings.astype(numpy.float16))
