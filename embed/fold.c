@@ -225,7 +225,8 @@ gln_status gln_net_fold(gln_net *graph)
         }
         if (node->op == GLN_OP_BATCH_NORM && producer[node->inputs[0]] != GLN_NO_VALUE && uses[node->inputs[0]] == 1) {
             gln_node *conv = &graph->nodes[producer[node->inputs[0]]];
-            bool fixed = conv->op == GLN_OP_CONV;
+            int64_t training = 0;
+            bool fixed = conv->op == GLN_OP_CONV && gln_node_int(&training, node, "training_mode", 0) == GLN_OK && training == 0;
             for (size_t j = 1; j < conv->n_inputs; j++) fixed = fixed && is_constant(graph, conv->inputs[j]);
             for (size_t j = 1; j < node->n_inputs; j++) fixed = fixed && is_constant(graph, node->inputs[j]);
             if (fixed) {

@@ -25,6 +25,7 @@
 
 #define MAX_DEPTH 64
 #define MAX_FIELDS ((size_t)4 << 20)
+#define MIN_OPSET 1
 #define MAX_OPSET 22
 #define MAX_INPUTS 8
 
@@ -345,9 +346,9 @@ static gln_status read_opset(gln_net *graph, const Onnx__ModelProto *model)
         if (set->domain != NULL && set->domain[0] != 0 && strcmp(set->domain, "ai.onnx") != 0) continue;
         graph->opset = set->has_version ? set->version : 0;
     }
-    if (graph->opset < 7 || graph->opset > MAX_OPSET) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the model uses version %lld of ONNX's operators; gleaner knows 7 to %d",
-                        (long long)graph->opset, MAX_OPSET);
+    if (graph->opset < MIN_OPSET || graph->opset > MAX_OPSET) {
+        return gln_fail(GLN_E_UNSUPPORTED, "the model uses version %lld of ONNX's operators; gleaner knows %d to %d",
+                        (long long)graph->opset, MIN_OPSET, MAX_OPSET);
     }
     return GLN_OK;
 }

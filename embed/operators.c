@@ -2,6 +2,8 @@
  * The table of supported operators, and how passes read a node's attributes. An operator or attribute that is not
  * here is refused by name: a network is computed as its file says or not at all.
  *
+ * Version 6 of the operators asks for broadcasting by an attribute; where it names no axis, that is what later ones always do.
+ *
  * Old and new operator sets differ mostly in whether a list is an attribute or an input (axes of Squeeze, pads of Pad,
  * bounds of Clip); readers here take either, so that no pass cares.
  */
@@ -28,23 +30,23 @@ typedef struct gln_operator {
 } gln_operator;
 
 static const gln_operator operators[] = {
-    {"Add", GLN_OP_ADD, 2, 2, 1, BINARY, "*0", ""},
-    {"Sub", GLN_OP_SUB, 2, 2, 1, BINARY, "*0", ""},
-    {"Mul", GLN_OP_MUL, 2, 2, 1, BINARY, "*0", ""},
-    {"Div", GLN_OP_DIV, 2, 2, 1, BINARY, "*0", ""},
-    {"Pow", GLN_OP_POW, 2, 2, 1, BINARY, "**", ""},
+    {"Add", GLN_OP_ADD, 2, 2, 1, BINARY, "*0", " broadcast "},
+    {"Sub", GLN_OP_SUB, 2, 2, 1, BINARY, "*0", " broadcast "},
+    {"Mul", GLN_OP_MUL, 2, 2, 1, BINARY, "*0", " broadcast "},
+    {"Div", GLN_OP_DIV, 2, 2, 1, BINARY, "*0", " broadcast "},
+    {"Pow", GLN_OP_POW, 2, 2, 1, BINARY, "**", " broadcast "},
     {"Mod", GLN_OP_MOD, 2, 2, 1, BINARY, "*0", " fmod "},
     {"Min", GLN_OP_MIN, 1, ANY_NUMBER, 1, BINARY, "*0", ""},
     {"Max", GLN_OP_MAX, 1, ANY_NUMBER, 1, BINARY, "*0", ""},
     {"PRelu", GLN_OP_PRELU, 2, 2, 1, BINARY, "ff", ""},
-    {"Equal", GLN_OP_EQUAL, 2, 2, 1, BINARY, "*0", ""},
-    {"Less", GLN_OP_LESS, 2, 2, 1, BINARY, "*0", ""},
+    {"Equal", GLN_OP_EQUAL, 2, 2, 1, BINARY, "*0", " broadcast "},
+    {"Less", GLN_OP_LESS, 2, 2, 1, BINARY, "*0", " broadcast "},
     {"LessOrEqual", GLN_OP_LESS_EQUAL, 2, 2, 1, BINARY, "*0", ""},
-    {"Greater", GLN_OP_GREATER, 2, 2, 1, BINARY, "*0", ""},
+    {"Greater", GLN_OP_GREATER, 2, 2, 1, BINARY, "*0", " broadcast "},
     {"GreaterOrEqual", GLN_OP_GREATER_EQUAL, 2, 2, 1, BINARY, "*0", ""},
-    {"And", GLN_OP_AND, 2, 2, 1, BINARY, "i", ""},
-    {"Or", GLN_OP_OR, 2, 2, 1, BINARY, "i", ""},
-    {"Xor", GLN_OP_XOR, 2, 2, 1, BINARY, "i", ""},
+    {"And", GLN_OP_AND, 2, 2, 1, BINARY, "i", " broadcast "},
+    {"Or", GLN_OP_OR, 2, 2, 1, BINARY, "i", " broadcast "},
+    {"Xor", GLN_OP_XOR, 2, 2, 1, BINARY, "i", " broadcast "},
     {"Sum", GLN_OP_SUM, 1, ANY_NUMBER, 1, 0, "f", ""},
     {"Mean", GLN_OP_MEAN, 1, ANY_NUMBER, 1, 0, "f", ""},
     {"Where", GLN_OP_WHERE, 3, 3, 1, 0, "i*1", ""},
@@ -79,8 +81,8 @@ static const gln_operator operators[] = {
     {"Not", GLN_OP_NOT, 1, 1, 1, UNARY, "i", ""},
     {"IsNaN", GLN_OP_IS_NAN, 1, 1, 1, UNARY, "f", ""},
     {"Conv", GLN_OP_CONV, 2, 3, 1, 0, "f", " auto_pad dilations group kernel_shape pads strides "},
-    {"BatchNormalization", GLN_OP_BATCH_NORM, 5, 5, 1, 0, "f", " epsilon momentum spatial training_mode "},
-    {"Gemm", GLN_OP_GEMM, 2, 3, 1, 0, "f", " alpha beta transA transB "},
+    {"BatchNormalization", GLN_OP_BATCH_NORM, 5, 5, 1, 0, "f", " epsilon is_test momentum spatial training_mode "},
+    {"Gemm", GLN_OP_GEMM, 2, 3, 1, 0, "f", " alpha beta broadcast transA transB "},
     {"MatMul", GLN_OP_MATMUL, 2, 2, 1, 0, "f", ""},
     {"Einsum", GLN_OP_EINSUM, 1, GLN_EINSUM_OPERANDS, 1, 0, "f", " equation "},
     {"MaxPool", GLN_OP_MAX_POOL, 1, 1, 1, 0, "f", " auto_pad ceil_mode dilations kernel_shape pads storage_order strides "},
@@ -178,7 +180,12 @@ static bool lists(const char *names, const char *name)
 static gln_status check_dropout(const gln_net *graph, const gln_node *node)
 {
     const gln_value *training = gln_node_input(graph, node, 2);
-    if (training == NULL) return GLN_OK;
+    int64_t is_test = 1;
+    bool old = graph->opset < 7 && strcmp(node->type, "Dropout") == 0;
+    gln_status st = gln_node_int(&is_test, node, "is_test", old ? 0 : 1);
+    if (st != GLN_OK) return st;
+    if (training == NULL && is_test != 0) return GLN_OK;
+    if (training == NULL) return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode", node->name, node->type);
     const gln_tensor *tensor = &training->tensor;
     if (tensor->data != NULL && tensor->dtype == GLN_I64 && gln_shape_items(&tensor->shape) == 1 &&
         *(const int64_t *)tensor->data == 0) {

@@ -9,16 +9,27 @@
 static gln_status run_batch_norm(const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
 {
     float epsilon = 0;
+    int64_t training = 0;
     gln_status st = gln_node_float(&epsilon, node, "epsilon", 1e-5f);
+    if (st == GLN_OK) st = gln_node_int(&training, node, "training_mode", 0);
     if (st != GLN_OK) return st;
     const float *x = inputs[0].data, *gamma = inputs[1].data, *beta = inputs[2].data, *mean = inputs[3].data, *var = inputs[4].data;
     size_t n_channels = out->shape.dims[1], n_outer = out->shape.dims[0], n_inner = 1;
     for (size_t i = 2; i < out->shape.rank; i++) n_inner *= out->shape.dims[i];
-    for (size_t i = 0; i < n_outer * n_channels; i++) {
-        size_t c = i % n_channels;
-        double scale = (double)gamma[c] / sqrt((double)var[c] + (double)epsilon);
-        for (size_t j = 0; j < n_inner; j++) {
-            ((float *)out->data)[i * n_inner + j] = (float)(((double)x[i * n_inner + j] - (double)mean[c]) * scale + (double)beta[c]);
+    for (size_t c = 0; c < n_channels; c++) {
+        double centre = (double)mean[c], square = 0, n = (double)n_outer * (double)n_inner;
+        if (training != 0) { /* the moments of what there is */
+            centre = 0;
+            for (size_t i = 0; i < n_outer * n_inner; i++) centre += (double)x[(i / n_inner * n_channels + c) * n_inner + i % n_inner] / n;
+            for (size_t i = 0; i < n_outer * n_inner; i++) {
+                double away = (double)x[(i / n_inner * n_channels + c) * n_inner + i % n_inner] - centre;
+                square += away * away;
+            }
+        }
+        double scale = (double)gamma[c] / sqrt((training != 0 ? square / n : (double)var[c]) + (double)epsilon);
+        for (size_t i = 0; i < n_outer * n_inner; i++) {
+            size_t at = (i / n_inner * n_channels + c) * n_inner + i % n_inner;
+            ((float *)out->data)[at] = (float)(((double)x[at] - centre) * scale + (double)beta[c]);
         }
     }
     return GLN_OK;

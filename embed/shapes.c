@@ -153,11 +153,15 @@ static gln_status infer_pool(const gln_net *graph, const gln_node *node, gln_sha
 static gln_status infer_batch_norm(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
-    int64_t training = 0, spatial = 1;
+    int64_t training = 0, spatial = 1, is_test = 0;
     gln_status st = gln_node_int(&training, node, "training_mode", 0);
     if (st == GLN_OK) st = gln_node_int(&spatial, node, "spatial", 1);
+    if (st == GLN_OK) st = gln_node_int(&is_test, node, "is_test", 0);
     if (st != GLN_OK) return st;
-    if (training != 0 || spatial != 1) {
+    if (graph->opset < 7) training = is_test == 0;
+    /* Of weights, which some networks standardise so, it is as good as any computation; of images it would mix the batch. */
+    bool of_weights = gln_node_input(graph, node, 0)->tensor.data != NULL;
+    if ((training != 0 && !of_weights) || spatial != 1) {
         return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode or not spatial", node->name, node->type);
     }
     if (x->rank < 2) return gln_shapes_mismatch(graph, node, "no channels to normalise");

@@ -98,6 +98,7 @@ static gln_status infer_concat(const gln_net *graph, const gln_node *node, gln_s
 {
     int64_t axis_at = 0;
     size_t axis = 0;
+    if (gln_node_attribute(node, "axis") == NULL) return gln_shapes_mismatch(graph, node, "no axis");
     gln_status st = gln_node_int(&axis_at, node, "axis", 0);
     for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
         const gln_value *value = gln_node_input(graph, node, i);

@@ -177,11 +177,11 @@ END_TEST
 
 START_TEST(onnx__operators_too_old_or_too_new_are_refused)
 {
-    static const int64_t versions[] = {1, 6, 99, INT64_MAX, INT64_MIN};
+    static const int64_t versions[] = {0, -1, 99, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         onnx_builder *b = small_network();
         b->model->opset_import[0]->version = versions[i];
-        refuses(b, "embedding", GLN_E_UNSUPPORTED, "version", "7 to");
+        refuses(b, "embedding", GLN_E_UNSUPPORTED, "version", "1 to");
     }
 }
 END_TEST
