@@ -26,7 +26,7 @@ struct gln_backbone {
     size_t max_batch;
 };
 
-/* The input is [n, 3, side, side], whatever of it the file leaves open. */
+/* The input is [n, 3, side, side], whatever of it the file leaves open; or [n, side, side, 3], as TensorFlow has it. */
 static gln_status fix_input(gln_backbone *backbone)
 {
     gln_value *input = &backbone->graph->values[backbone->graph->input];
@@ -34,6 +34,12 @@ static gln_status fix_input(gln_backbone *backbone)
     size_t side = backbone->info.preprocess.side, wanted[4] = {0, 3, side, side};
     bool fits = shape->rank == 4 || shape->rank == 0;
     for (size_t i = 1; i < 4; i++) fits = fits && (shape->rank == 0 || shape->dims[i] == 0 || shape->dims[i] == wanted[i]);
+    bool last = shape->rank == 4 && shape->dims[3] == 3;
+    for (size_t i = 1; i < 3; i++) last = last && (shape->dims[i] == 0 || shape->dims[i] == side);
+    if (!fits && last) {
+        *shape = (gln_shape){4, {0, side, side, 3}};
+        return gln_net_feed_channels_first(backbone->graph);
+    }
     if (!fits) {
         return gln_fail(GLN_E_FORMAT, "the model's input %s is not [n, 3, %zu, %zu], as its manifest says", input->name, side, side);
     }
@@ -78,7 +84,7 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
     if (memcmp(sha256, backbone->manifest.sha256, sizeof sha256) != 0) {
         st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
     }
-    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output);
+    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output, slash == NULL ? "." : length == 0 ? "/" : folder);
     gln_free(bytes);
     return st;
 }

@@ -62,6 +62,14 @@ void gln_backbone_free(gln_backbone *backbone);
 
 const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone);
 
+/*
+ * Calls `visit` for each file that keeps weights beside a model (ONNX's external data), named relative to the model's folder and
+ * never outside of it; any status but GLN_OK ends it. For whoever copies models. Errors: GLN_E_FORMAT, GLN_E_LIMIT, what
+ * `visit` gave.
+ */
+typedef gln_status (*gln_backbone_file_fn)(void *context, const char *name);
+gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit, void *context);
+
 /* Resizes, crops and normalises one image into input [3, side, side] f32. Any thread. */
 gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image);
 

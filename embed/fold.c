@@ -17,8 +17,13 @@
 #include <string.h>
 
 /* A hostile file must not make loading compute without end, or hold constants without end. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION /* libFuzzer: many small inputs instead of a few long ones */
+#define MAX_FOLDED_ITEMS ((size_t)1 << 16)
+#define MAX_FOLDED_WORK ((size_t)1 << 20)
+#else
 #define MAX_FOLDED_ITEMS ((size_t)1 << 26)
 #define MAX_FOLDED_WORK ((size_t)1 << 30)
+#endif
 
 static bool is_constant(const gln_net *graph, size_t value)
 {

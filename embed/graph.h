@@ -3,7 +3,7 @@
  * Split, is one node here for each of them), attributes, and what the passes over it need. The ONNX reader builds one, fold.c simplifies it, gln_net_instantiate makes a copy with every shape known,
  * fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
  *
- *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");    // parsed, connected, pruned, sorted
+ *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", folder);    // parsed, connected, pruned, sorted
  *     st = gln_net_fold(graph);                                   // constants, batch norms
  *     st = gln_net_instantiate(&instance, graph, 1);              // shapes for one image
  *     st = gln_net_fuse(instance);                                // activations, residual sums, biases
@@ -148,6 +148,9 @@ gln_status gln_net_add_node(gln_net *graph, gln_node **out, size_t n_inputs);
 gln_status gln_net_finish(gln_net *graph, size_t output);
 /* Drops the nodes whose output nothing reads. */
 void gln_net_sweep(gln_net *graph);
+
+/* Puts a Transpose before an input [n, h, w, c], so that the graph takes [n, c, h, w]. */
+gln_status gln_net_feed_channels_first(gln_net *graph);
 
 /* A copy for `n` images, all shapes inferred, shape arithmetic computed away. `origin` must outlive it. */
 gln_status gln_net_instantiate(gln_net **out, const gln_net *origin, size_t n);

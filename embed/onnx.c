@@ -81,6 +81,7 @@ static gln_status walk(const ProtobufCMessageDescriptor *descriptor, const unsig
 typedef struct reader {
     gln_net *graph;
     const Onnx__GraphProto *from;
+    const char *folder; /* of external data; NULL: there is none */
     size_t *slots; /* open addressing: value + 1, 0 for free */
     size_t n_slots;
     const char **names; /* of each value, as in the file */
@@ -162,7 +163,7 @@ static gln_status read_initialisers(reader *r)
         const Onnx__TensorProto *tensor = r->from->initializer[i];
         size_t value = 0;
         gln_status st = define(r, &value, tensor->name != NULL ? tensor->name : "");
-        if (st == GLN_OK) st = gln_onnx_tensor(r->graph, value, tensor);
+        if (st == GLN_OK) st = gln_onnx_tensor(r->graph, value, tensor, r->folder);
         if (st != GLN_OK) return st;
     }
     return GLN_OK;
@@ -244,7 +245,7 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
         if (from->t == NULL) return gln_fail(GLN_E_FORMAT, "node %s: the attribute %s is empty", node_name, shown);
         out->kind = GLN_ATTRIBUTE_TENSOR;
         if ((st = add_unnamed(r, &out->value, node_name)) != GLN_OK) return st;
-        return gln_onnx_tensor(r->graph, out->value, from->t);
+        return gln_onnx_tensor(r->graph, out->value, from->t, r->folder);
     default: return GLN_OK;
     }
 }
@@ -366,13 +367,18 @@ static gln_status read_graph(reader *r, const char *output)
     return gln_net_finish(r->graph, wanted);
 }
 
-gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output)
+gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes)
 {
-    Onnx__ModelProto *model = NULL;
-    reader r = {0};
     size_t n_fields = 0;
     if (n_bytes > GLN_ONNX_MAX_BYTES) return gln_fail(GLN_E_LIMIT, "the model file has more than %zu bytes", GLN_ONNX_MAX_BYTES);
-    gln_status st = walk(&onnx__model_proto__descriptor, bytes, bytes + n_bytes, 0, &n_fields);
+    return walk(&onnx__model_proto__descriptor, bytes, bytes + n_bytes, 0, &n_fields);
+}
+
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder)
+{
+    Onnx__ModelProto *model = NULL;
+    reader r = {.folder = folder};
+    gln_status st = gln_onnx_check(bytes, n_bytes);
     if (st != GLN_OK) return st;
     model = onnx__model_proto__unpack(NULL, n_bytes, bytes);
     if (model == NULL) return gln_fail(GLN_E_FORMAT, "the model file is not ONNX, or there is no memory to read it");

@@ -161,7 +161,7 @@ static gln_status take_tensor(question *q, gln_tensor *out, const Onnx__TensorPr
 {
     size_t value = 0;
     gln_status st = gln_net_add_value(q->tensors, &value, from->name != NULL ? from->name : "tensor");
-    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, from);
+    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, from, NULL);
     if (st == GLN_OK) *out = q->tensors->values[value].tensor;
     return st;
 }
@@ -286,6 +286,16 @@ static bool same_numbers(const Onnx__TensorProto *proto, const gln_tensor *want,
     return true;
 }
 
+/* The models that are asked about are what tests/fuzz starts from. */
+static void write_seed(const test_case *t, way how, const unsigned char *bytes, size_t n_bytes)
+{
+    const char *folder = getenv("GLN_WRITE_SEEDS"), *name = strrchr(t->folder, '/');
+    char path[GLN_PATH_MAX];
+    if (folder == NULL || n_bytes > 8192) return;
+    ck_assert(snprintf(path, sizeof path, "%s/%s-%d", folder, name + 1, (int)how) < (int)sizeof path);
+    gln_ok(gln_file_write_derived(path, bytes, n_bytes));
+}
+
 /* One output in one way: GLN_OK, an error of gleaner's, or GLN_E_INTERNAL with what differs. */
 static gln_status ask(const test_case *t, way how, size_t output, bool *out_asked)
 {
@@ -306,7 +316,8 @@ static gln_status ask(const test_case *t, way how, size_t output, bool *out_aske
     *out_asked = true;
     if ((st = build(t, &q, how, output)) != GLN_OK) goto cleanup;
     unsigned char *bytes = onnx_pack(q.b, &n_bytes);
-    if ((st = gln_onnx_read(&net, bytes, n_bytes, "gln.output")) != GLN_OK) goto cleanup;
+    write_seed(t, how, bytes, n_bytes);
+    if ((st = gln_onnx_read(&net, bytes, n_bytes, "gln.output", NULL)) != GLN_OK) goto cleanup;
     if ((st = gln_net_fold(net)) != GLN_OK) goto cleanup;
     if ((st = gln_net_instantiate(&instance, net, q.image_shape.dims[0])) != GLN_OK) goto cleanup;
     const gln_tensor *got = &instance->values[instance->output].tensor;

@@ -41,7 +41,7 @@ static gln_net *read_net(onnx_builder *b)
     gln_net *net = NULL;
     size_t n_bytes = 0;
     unsigned char *bytes = onnx_pack(b, &n_bytes);
-    gln_ok(gln_onnx_read(&net, bytes, n_bytes, "output"));
+    gln_ok(gln_onnx_read(&net, bytes, n_bytes, "output", NULL));
     return net;
 }
 
