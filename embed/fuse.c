@@ -406,6 +406,46 @@ static void take_over(fusion *f, gln_node *source, const gln_node *node)
     f->producer[node->output] = (size_t)(source - f->graph->nodes);
 }
 
+/* A Pad of zeros before a convolution becomes part of the convolution's own padding. */
+static gln_status merge_pad(fusion *f, gln_node *conv)
+{
+    gln_node *pad = conv->op == GLN_OP_CONV ? only_source(f, conv->inputs[0], GLN_OP_PAD) : NULL;
+    int64_t low[GLN_MAX_RANK], high[GLN_MAX_RANK], *pads = NULL;
+    size_t mode = 0, kept = 0;
+    float value = 0;
+    gln_window window;
+    gln_attribute *attributes = NULL;
+    if (pad == NULL || f->graph->values[pad->inputs[0]].tensor.data != NULL) return GLN_OK;
+    gln_status st = gln_pads_of(low, high, f->graph, pad);
+    if (st == GLN_OK) st = gln_pad_mode(&mode, pad);
+    if (st == GLN_OK) st = gln_node_float(&value, pad, "value", 0);
+    if (st == GLN_OK) st = gln_window_of(&window, f->graph, conv);
+    if (st != GLN_OK) return st;
+    bool fits = mode == 0 && value == 0 && low[0] == 0 && high[0] == 0 && low[1] == 0 && high[1] == 0;
+    if (gln_node_input(f->graph, pad, 2) != NULL) fits = fits && is_number(f, pad->inputs[2], 0);
+    for (size_t i = 0; i < window.n_axes; i++) fits = fits && low[2 + i] >= 0 && high[2 + i] >= 0;
+    if (!fits) return GLN_OK;
+    st = gln_net_alloc(f->graph, &attributes, conv->n_attributes + 1, sizeof *attributes, "attributes");
+    if (st == GLN_OK) st = gln_net_alloc(f->graph, &pads, 2 * window.n_axes, sizeof *pads, "attributes");
+    if (st != GLN_OK) return st;
+    for (size_t i = 0; i < conv->n_attributes; i++) {
+        const char *name = conv->attributes[i].name;
+        if (strcmp(name, "pads") != 0 && strcmp(name, "auto_pad") != 0) attributes[kept++] = conv->attributes[i];
+    }
+    for (size_t i = 0; i < window.n_axes; i++) {
+        pads[i] = (int64_t)window.pad_low[i] + low[2 + i];
+        pads[window.n_axes + i] = (int64_t)window.pad_high[i] + high[2 + i];
+    }
+    attributes[kept++] = (gln_attribute){.name = "pads", .kind = GLN_ATTRIBUTE_INTS, .ints = pads, .n_ints = 2 * window.n_axes};
+    conv->attributes = attributes;
+    conv->n_attributes = kept;
+    f->uses[pad->inputs[0]]++;
+    f->uses[conv->inputs[0]]--;
+    conv->inputs[0] = pad->inputs[0];
+    bury(f, pad);
+    return GLN_OK;
+}
+
 static gln_status merge_activation(fusion *f, const gln_node *node)
 {
     gln_node *source = made_by(f, node->inputs[0]);
@@ -485,7 +525,8 @@ gln_status gln_net_fuse(gln_net *instance)
     count(&f);
     for (size_t i = 0; i < instance->n_nodes && st == GLN_OK; i++) {
         gln_node *node = &instance->nodes[i];
-        st = match_hard(&f, node);
+        st = merge_pad(&f, node);
+        if (st == GLN_OK) st = match_hard(&f, node);
         if (st == GLN_OK) st = match_swish(&f, node);
         if (st == GLN_OK) st = match_gelu(&f, node);
         if (st == GLN_OK) st = match_layer_norm(&f, node);

@@ -111,7 +111,7 @@ void gln_net_sweep(gln_net *graph)
         kept--;
         graph->nodes[kept] = *node; /* kept > i always: nothing unread is overwritten */
     }
-    memmove(graph->nodes, graph->nodes + kept, (graph->n_nodes - kept) * sizeof *graph->nodes);
+    if (kept != 0) memmove(graph->nodes, graph->nodes + kept, (graph->n_nodes - kept) * sizeof *graph->nodes);
     graph->n_nodes -= kept;
     gln_free(needed);
 }
