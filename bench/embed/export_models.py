@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Exports one network of each family with random weights, by both exporters of PyTorch and several operator sets.
 
-    export_models.py FOLDER [NAME ...]
+    export_models.py FOLDER [--only torchscript-17,dynamo-20] [NAME ...]
 
 Writes FOLDER/<network>-<exporter>-<opset>.onnx, input "input" [N, 3, S, S] with an open batch where the exporter manages one, and
 output "embedding". What is there already is left alone; what an exporter cannot export is told and skipped. Weights
@@ -123,12 +123,19 @@ def export(model, path, exporter, opset, side):
 
 def main():
     warnings.filterwarnings("ignore")
-    folder, wanted = sys.argv[1], sys.argv[2:]
+    words = sys.argv[1:]
+    only = None
+    if "--only" in words:
+        at = words.index("--only")
+        only = words[at + 1].split(",")
+        del words[at : at + 2]
+    folder, wanted = words[0], words[1:]
     os.makedirs(folder, exist_ok=True)
     for name, (make, side) in NETWORKS.items():
         if wanted and name not in wanted:
             continue
-        missing = [(e, v) for e, v in VERSIONS if not os.path.exists(os.path.join(folder, f"{name}-{e}-{v}.onnx"))]
+        missing = [(e, v) for e, v in VERSIONS if only is None or f"{e}-{v}" in only]
+        missing = [(e, v) for e, v in missing if not os.path.exists(os.path.join(folder, f"{name}-{e}-{v}.onnx"))]
         if not missing:
             continue
         try:
