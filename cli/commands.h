@@ -11,6 +11,7 @@
 
 int gln_command_init(int argc, char **argv);
 int gln_command_ingest(int argc, char **argv);
+int gln_command_embed(int argc, char **argv);
 int gln_command_label(int argc, char **argv);
 int gln_command_resample(int argc, char **argv);
 int gln_command_batch(int argc, char **argv);
@@ -32,6 +33,9 @@ typedef struct gln_common_options {
 
 /* The data directory in force. */
 const char *gln_data_directory(const gln_common_options *options);
+
+/* The backbone's manifest where none is named: $GLEANER_BACKBONE, else NULL. */
+const char *gln_default_backbone(void);
 
 /* A command at work: engine open, project known, SIGINT and SIGTERM stop the run in progress. */
 typedef struct gln_session {

@@ -24,6 +24,12 @@ const char *gln_data_directory(const gln_common_options *options)
     return environment != NULL && environment[0] != 0 ? environment : "data";
 }
 
+const char *gln_default_backbone(void)
+{
+    const char *environment = getenv("GLEANER_BACKBONE");
+    return environment != NULL && environment[0] != 0 ? environment : NULL;
+}
+
 struct found_project {
     const char *wanted;
     int64_t id;
