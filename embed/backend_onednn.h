@@ -114,6 +114,8 @@ gln_status gln_add_buffer(gln_compiler *c, gln_place *out, size_t bytes);
 gln_status gln_add_form(gln_compiler *c, size_t value, const dnnl_memory_desc_t *desc, gln_place at, gln_form *out);
 /* The layout a value was computed in; constants are plain. */
 gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out);
+/* The same, but as plain where that is a view with gaps, which primitives that go item by item are slow on. */
+gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out);
 /* The value in layout `wanted` (NULL: plain), reordered if need be. */
 gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out);
 /* The reads of the current node are done. */
@@ -131,6 +133,29 @@ bool gln_eltwise_of(dnnl_alg_kind_t *out, float *alpha, float *beta, const gln_p
 
 /* ---- backend_onednn_ops.c ---- */
 
+/* The place and form of the node's result in layout `desc`: a new buffer, or the residual's. */
+gln_status gln_place_result(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *desc, gln_form *out);
+/* The same items under another shape: the result lies where its input does, in plain order. */
+gln_status gln_compile_view(gln_compiler *c, const gln_node *node);
 gln_status gln_compile_node(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_views.c: operators that only look at their input in another way ---- */
+
+gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_slice(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_gather(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_expand(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_products.c: products of two computed tensors ---- */
+
+gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_norms.c ---- */
+
+gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_batch_norm(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_prelu(gln_compiler *c, const gln_node *node);
 
 #endif

@@ -69,11 +69,20 @@ gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out)
         return GLN_OK;
     }
     const gln_value *v = &c->graph->values[value];
-    if (v->tensor.data == NULL || v->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) computes with the integers in %s", c->node->name, c->node->type, v->name);
+    if (v->tensor.data == NULL) {
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", c->node->name, c->node->type, v->name);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&v->tensor.shape);
     return gln_add_form(c, value, &desc, (gln_place){.buffer = GLN_NONE, .fixed = v->tensor.data}, out);
+}
+
+gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    gln_status st = gln_first_form(c, value, out);
+    if (st != GLN_OK || out->desc.format_kind != dnnl_blocked || out->desc.format_desc.blocking.inner_nblks != 0) return st;
+    size_t n_items = 1;
+    for (int i = 0; i < out->desc.ndims; i++) n_items *= (size_t)out->desc.dims[i];
+    return dnnl_memory_desc_get_size(&out->desc) == n_items * sizeof(float) ? GLN_OK : gln_form_as(c, value, NULL, out);
 }
 
 gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out)
@@ -198,12 +207,12 @@ gln_status gln_add_reference(gln_compiler *c, const gln_node *node)
     if (st != GLN_OK) return st;
     gln_form out;
     const gln_value *value = &c->graph->values[node->output];
-    if (value->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) computes integers from the image", node->name, node->type);
+    if (node->n_posts != 0) {
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) has no fast way, but others were merged into it", node->name, node->type);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&value->tensor.shape);
     st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
-    if (st == GLN_OK) st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * sizeof(float));
+    if (st == GLN_OK) st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * gln_item_bytes(value->tensor.dtype));
     if (st == GLN_OK) st = gln_add_form(c, node->output, &desc, out.at, &out);
     if (st != GLN_OK) return st;
     plan->tensors[first + n - 1] = (gln_step_tensor){.tensor = value->tensor, .at = out.at};
@@ -232,8 +241,20 @@ bool gln_eltwise_of(dnnl_alg_kind_t *out, float *alpha, float *beta, const gln_p
     case GLN_OP_HARD_SWISH: *out = dnnl_eltwise_hardswish; return true;
     case GLN_OP_SWISH:
         *out = dnnl_eltwise_swish;
-        *alpha = 1;
+        *alpha = post->alpha;
         return true;
+    case GLN_OP_LINEAR:
+        *out = dnnl_eltwise_linear;
+        *alpha = post->alpha;
+        *beta = post->beta;
+        return true;
+    case GLN_OP_ELU:
+        *out = dnnl_eltwise_elu;
+        *alpha = post->alpha;
+        return true;
+    case GLN_OP_MISH: *out = dnnl_eltwise_mish; return true;
+    case GLN_OP_LOG: *out = dnnl_eltwise_log; return true;
+    case GLN_OP_GELU_TANH: *out = dnnl_eltwise_gelu_tanh; return true;
     case GLN_OP_GELU: *out = dnnl_eltwise_gelu_erf; return true;
     case GLN_OP_SQRT: *out = dnnl_eltwise_sqrt; return true;
     case GLN_OP_EXP: *out = dnnl_eltwise_exp; return true;

@@ -16,38 +16,80 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A hostile file must not make loading compute without end. */
+/* A hostile file must not make loading compute without end, or hold constants without end. */
 #define MAX_FOLDED_ITEMS ((size_t)1 << 26)
+#define MAX_FOLDED_WORK ((size_t)1 << 30)
 
 static bool is_constant(const gln_net *graph, size_t value)
 {
     return value == GLN_NO_VALUE || graph->values[value].tensor.data != NULL;
 }
 
+/* Operations that the plain code spends on an item of the result, to the order of magnitude. */
+static size_t work_of_item(const gln_net *graph, const gln_node *node)
+{
+    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
+    size_t n_out = gln_shape_items(&graph->values[node->output].tensor.shape), n_in = gln_shape_items(x);
+    gln_einsum e;
+    size_t work = 1;
+    switch (node->op) {
+    case GLN_OP_CONV: {
+        const gln_shape *w = &gln_node_input(graph, node, 1)->tensor.shape;
+        return w->dims[0] == 0 ? 1 : gln_shape_items(w) / w->dims[0];
+    }
+    case GLN_OP_MATMUL:
+    case GLN_OP_GEMM: return x->dims[0] > x->dims[x->rank - 1] ? x->dims[0] : x->dims[x->rank - 1];
+    case GLN_OP_EINSUM:
+        if (gln_einsum_of(&e, graph, node) != GLN_OK) return 1;
+        for (size_t i = e.n_out; i < e.n_labels; i++) work *= e.dim[i];
+        return work;
+    case GLN_OP_MAX_POOL:
+    case GLN_OP_AVERAGE_POOL: {
+        gln_window window;
+        if (gln_window_of(&window, graph, node) != GLN_OK) return 1;
+        for (size_t i = 0; i < window.n_axes; i++) gln_mul_size(&work, work, window.kernel[i]);
+        return work;
+    }
+    case GLN_OP_LRN: return n_in == 0 ? 1 : x->dims[1];
+    case GLN_OP_RESIZE: return 64;
+    default: return n_out == 0 ? 1 : n_in / n_out + 1;
+    }
+}
+
+/* Whether the node's result is known before an image comes. */
+static bool is_fixed(const gln_net *graph, const gln_node *node)
+{
+    if (gln_shape_items(&graph->values[node->output].tensor.shape) == 0) return true;
+    if (node->op == GLN_OP_SHAPE || node->op == GLN_OP_SIZE) return true;
+    size_t n = node->op == GLN_OP_CAST_LIKE ? 1 : node->n_inputs; /* the other's type is enough */
+    bool all = true;
+    for (size_t i = 0; i < n; i++) all = all && is_constant(graph, node->inputs[i]);
+    return all;
+}
+
 gln_status gln_net_compute_constant(gln_net *graph, const gln_node *node, bool *out_done)
 {
     *out_done = false;
-    bool all = true;
-    for (size_t i = 0; i < node->n_inputs; i++) all = all && is_constant(graph, node->inputs[i]);
-    if ((!all && node->op != GLN_OP_SHAPE) || !gln_reference_has(node->op)) return GLN_OK;
-
+    if (!is_fixed(graph, node)) return GLN_OK;
     gln_value *out = &graph->values[node->output];
     gln_tensor *inputs = NULL;
-    if (gln_shape_items(&out->tensor.shape) > MAX_FOLDED_ITEMS) {
-        return gln_fail(GLN_E_LIMIT, "node %s (%s) makes a constant of more than %zu items", node->name, node->type,
-                        MAX_FOLDED_ITEMS);
+    size_t n_items = gln_shape_items(&out->tensor.shape), work = 0;
+    bool fits = gln_mul_size(&work, n_items, work_of_item(graph, node)) && gln_add_size(&work, work, graph->folded);
+    if (n_items > MAX_FOLDED_ITEMS || !fits || work > MAX_FOLDED_WORK) {
+        return gln_fail(GLN_E_LIMIT, "node %s (%s) makes a constant that is too large, or too much work (%zu items)", node->name,
+                        node->type, n_items);
     }
+    graph->folded = work;
     gln_status st = gln_alloc(&inputs, node->n_inputs, sizeof *inputs, "constant");
     if (st != GLN_OK) return st;
     for (size_t i = 0; i < node->n_inputs; i++) {
         if (node->inputs[i] != GLN_NO_VALUE) inputs[i] = graph->values[node->inputs[i]].tensor;
     }
     gln_tensor made = out->tensor;
-    size_t bytes = made.dtype == GLN_F32 ? sizeof(float) : sizeof(int64_t);
-    st = gln_net_alloc(graph, &made.data, gln_shape_items(&made.shape), bytes, out->name);
-    if (st == GLN_OK) st = gln_reference_run(graph, node, inputs, &made);
+    st = gln_net_alloc(graph, &made.data, n_items, gln_item_bytes(made.dtype), out->name);
+    if (st == GLN_OK && n_items != 0) st = gln_reference_run(graph, node, inputs, &made);
     if (st == GLN_OK) {
-        out->tensor.data = made.data;
+        graph->values[node->output].tensor.data = made.data;
         *out_done = true;
     }
     gln_free(inputs);
@@ -131,11 +173,16 @@ static gln_status fold_factor(gln_net *graph, gln_node *node, size_t input, cons
     gln_status st = gln_node_float(&factor, node, name, 1);
     if (st != GLN_OK || factor == 1 || gln_node_input(graph, node, input) == NULL) return st;
     const gln_value *value = gln_node_input(graph, node, input);
-    if (!is_constant(graph, node->inputs[input]) || value->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Gemm) scales the computed tensor %s by %s", node->name, value->name, name);
-    }
-    size_t scaled = 0;
+    if (!is_constant(graph, node->inputs[input]) || value->tensor.dtype != GLN_F32) return GLN_OK; /* stays a factor */
+    size_t scaled = 0, kept = 0;
     gln_shape shape = value->tensor.shape;
+    gln_attribute *attributes = NULL;
+    if ((st = gln_net_alloc(graph, &attributes, node->n_attributes, sizeof *attributes, "attributes")) != GLN_OK) return st;
+    for (size_t i = 0; i < node->n_attributes; i++) {
+        if (strcmp(node->attributes[i].name, name) != 0) attributes[kept++] = node->attributes[i];
+    }
+    node->attributes = attributes;
+    node->n_attributes = kept;
     if ((st = derive(graph, &scaled, node->inputs[input], " (scaled)", &shape)) != GLN_OK) return st;
     const float *from = graph->values[node->inputs[input]].tensor.data;
     float *to = graph->values[scaled].tensor.data;

@@ -10,8 +10,8 @@
  *   that size is allocated;
  * - name things in ways that break a log or a reply: names are matched as they are and kept with odd bytes replaced.
  *
- * Names become indices here; a second output of a node, which gleaner never computes, becomes a node of an operator that
- * does not exist, so that it is refused by name if anything needs it and vanishes if nothing does.
+ * Names become indices here; each output of a node becomes a node of its own, so that one which gleaner does not compute is
+ * refused by name if anything needs it and vanishes if nothing does.
  */
 #include "embed/onnx.h"
 
@@ -26,6 +26,7 @@
 #define MAX_DEPTH 64
 #define MAX_FIELDS ((size_t)4 << 20)
 #define MAX_OPSET 22
+#define MAX_INPUTS 8
 
 /* ---- The walk before parsing ---- */
 
@@ -229,6 +230,15 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
         out->n_ints = from->n_ints;
         return GLN_OK;
     }
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS: {
+        float *floats = NULL;
+        out->kind = GLN_ATTRIBUTE_FLOATS;
+        if ((st = gln_net_alloc(r->graph, &floats, from->n_floats, sizeof *floats, "attribute")) != GLN_OK) return st;
+        if (from->n_floats != 0) memcpy(floats, from->floats, from->n_floats * sizeof *floats);
+        out->floats = floats;
+        out->n_floats = from->n_floats;
+        return GLN_OK;
+    }
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
         if (from->t == NULL) return gln_fail(GLN_E_FORMAT, "node %s: the attribute %s is empty", node_name, shown);
         out->kind = GLN_ATTRIBUTE_TENSOR;
@@ -259,6 +269,13 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
         }
         return st;
     }
+    if (a->kind == GLN_ATTRIBUTE_FLOATS && strcmp(a->name, "value_floats") == 0) {
+        row.dims[0] = a->n_floats;
+        if ((st = gln_net_set_constant(r->graph, value, GLN_F32, &row)) == GLN_OK && a->n_floats != 0) {
+            memcpy(r->graph->values[value].tensor.data, a->floats, a->n_floats * sizeof(float));
+        }
+        return st;
+    }
     bool list = a->kind == GLN_ATTRIBUTE_INTS && strcmp(a->name, "value_ints") == 0;
     if (!list && (a->kind != GLN_ATTRIBUTE_INT || strcmp(a->name, "value_int") != 0)) {
         return gln_fail(GLN_E_UNSUPPORTED, "node %s (Constant) holds %s, which gleaner does not read", node_name, a->name);
@@ -271,14 +288,13 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
 }
 
 /* The operator's name; one of a foreign domain keeps the domain, so that it is not taken for ONNX's own. */
-static gln_status operator_name(reader *r, const char **out, const Onnx__NodeProto *from, size_t output)
+static gln_status operator_name(reader *r, const char **out, const Onnx__NodeProto *from)
 {
     char type[128], domain[64], full[224];
     printable(type, sizeof type, from->op_type != NULL ? from->op_type : "");
     printable(domain, sizeof domain, from->domain != NULL ? from->domain : "");
     bool own = domain[0] == 0 || strcmp(domain, "ai.onnx") == 0;
     snprintf(full, sizeof full, "%s%s%s", own ? "" : domain, own ? "" : ".", type);
-    if (output != 0) snprintf(full, sizeof full, "%.180s (output %zu)", type, output + 1);
     return gln_net_strdup(r->graph, out, full, strlen(full));
 }
 
@@ -298,17 +314,22 @@ static gln_status read_node(reader *r, const Onnx__NodeProto *from)
     if (st != GLN_OK) return st;
     if (from->op_type != NULL && strcmp(from->op_type, "Constant") == 0) return read_constant(r, name, from, attributes);
 
+    const char *type = NULL;
+    if ((st = operator_name(r, &type, from)) != GLN_OK) return st;
     for (size_t k = 0; k < from->n_output; k++) {
         gln_node *node = NULL;
-        size_t output = 0, n_inputs = k == 0 ? from->n_input : 0;
+        /* No operator with several outputs has more inputs; a node of a million by a million stays small. */
+        size_t output = 0, n_inputs = k == 0 || from->n_input < MAX_INPUTS ? from->n_input : MAX_INPUTS;
         if (from->output[k][0] == 0) continue; /* an output left out */
         if ((st = define(r, &output, from->output[k])) != GLN_OK) return st;
         if ((st = gln_net_add_node(graph, &node, n_inputs)) != GLN_OK) return st;
         node->name = name;
+        node->type = type;
         node->output = output;
+        node->which = k;
+        node->n_outputs = from->n_output;
         node->attributes = attributes;
         node->n_attributes = from->n_attribute;
-        if ((st = operator_name(r, &node->type, from, k)) != GLN_OK) return st;
         for (size_t i = 0; i < n_inputs; i++) {
             if (from->input[i][0] == 0) continue; /* an input left out */
             if ((st = find_value(r, &node->inputs[i], from->input[i])) != GLN_OK) return st;

@@ -628,12 +628,6 @@ START_TEST(net__what_is_computed_but_must_be_fixed_names_the_node)
     refused(b, GLN_E_FORMAT, "channels");
 
     b = begin(16, 8, 8);
-    onnx_node(b, "GlobalAveragePool", "pool", "input", "w");
-    onnx_int_attribute(b, onnx_node(b, "Concat", "cat", "w,w", "w2"), "axis", 0);
-    onnx_node(b, "Conv", "culprit", "input,w2", "output");
-    refused(b, GLN_E_UNSUPPORTED, "weights");
-
-    b = begin(16, 8, 8);
     onnx_int_attribute(b, onnx_node(b, "Cast", "cast", "input", "shape"), "to", 7);
     onnx_node(b, "Reshape", "culprit", "input,shape", "output");
     refused(b, GLN_E_UNSUPPORTED, "shape");

@@ -113,7 +113,7 @@ START_TEST(onnx__second_output_is_refused_when_read)
     onnx_builder *b = small_network();
     onnx_node(b, "MaxPool", "pool2", "a", "pooled,indices");
     onnx_node(b, "Relu", "after", "indices", "late");
-    refuses(b, "late", GLN_E_UNSUPPORTED, "MaxPool (output 2)", "pool2");
+    refuses(b, "late", GLN_E_UNSUPPORTED, "(MaxPool) should compute its output 2", "pool2");
 }
 END_TEST
 
