@@ -23,12 +23,16 @@ struct embed {
     gln_photo_list photos; /* first: the extractor's source takes a pointer to it */
     bool json, strict, quiet;
     const char *backbone, *output, *format, *names_path, *refused_path;
+    const char *precision_text, *tensor, *pooling_text;
     size_t threads;
+    gln_precision precision;
+    gln_pooling pooling;
 
     gln_vector_file *vectors;
     FILE *names, *refused;
     bool names_are_json;
     size_t d, n_rows, n_refused;
+    uint8_t identity[GLN_SHA256_BYTES];
 };
 
 /* ---- what becomes of a photo ------------------------------------------------------------------------------------ */
@@ -120,12 +124,17 @@ static gln_status run(struct embed *e, gln_vector_format format, char **roots, s
     gln_extractor_options extract = GLN_EXTRACTOR_OPTIONS_INIT;
     load.max_batch = extract.batch = MODEL_BATCH;
     load.n_threads = extract.n_decoders = e->threads;
+    load.precision = e->precision;
+    load.tensor = e->tensor;
+    load.pooling = e->pooling_text != NULL ? &e->pooling : NULL;
     gln_status st = GLN_OK;
     for (size_t i = 0; i < n_roots && st == GLN_OK; i++) st = gln_photo_list_add(&e->photos, roots[i]);
     if (st == GLN_OK && e->photos.n == 0) st = gln_fail(GLN_E_NOT_FOUND, "no file at or below %s", roots[0]);
     if (st == GLN_OK) st = gln_backbone_load(&backbone, e->backbone, &load);
     if (st != GLN_OK) goto cleanup;
     e->d = gln_backbone_info_of(backbone)->d;
+    e->precision = gln_backbone_info_of(backbone)->precision;
+    memcpy(e->identity, gln_backbone_info_of(backbone)->identity, sizeof e->identity);
     if ((st = gln_vector_file_create(&e->vectors, e->output, format, e->d)) != GLN_OK) goto cleanup;
     if ((st = open_list(&e->names, e->names_path)) != GLN_OK) goto cleanup;
     if ((st = open_list(&e->refused, e->refused_path)) != GLN_OK) goto cleanup;
@@ -157,11 +166,15 @@ static void print_summary(const struct embed *e, double seconds)
 {
     double rate = seconds > 0 ? (double)e->n_rows / seconds : 0;
     if (e->json) {
+        char identity[GLN_SHA256_HEX];
+        gln_hex(identity, e->identity, sizeof e->identity);
         gln_json *json = gln_json_object();
         gln_json_set_string(json, "output", e->output);
         gln_json_set_number(json, "files", (double)e->photos.n);
         gln_json_set_number(json, "rows", (double)e->n_rows);
         gln_json_set_number(json, "dimension", (double)e->d);
+        gln_json_set_string(json, "precision", gln_precision_name(e->precision));
+        gln_json_set_string(json, "backbone", identity);
         gln_json_set_number(json, "refused", (double)e->n_refused);
         gln_json_set_number(json, "unreadable", (double)e->photos.n_unreadable);
         gln_json_set_number(json, "seconds", seconds);
@@ -170,8 +183,8 @@ static void print_summary(const struct embed *e, double seconds)
         return;
     }
     char rows[32], refused[32];
-    printf("%s: %s vectors of %zu numbers, %s files refused; %.1f images a second, %.1f s in all\n", e->output,
-           gln_thousands(rows, (long long)e->n_rows), e->d, gln_thousands(refused, (long long)e->n_refused), rate, seconds);
+    printf("%s: %s vectors of %zu numbers (%s), %s files refused; %.1f images a second, %.1f s in all\n", e->output,
+           gln_thousands(rows, (long long)e->n_rows), e->d, gln_precision_name(e->precision), gln_thousands(refused, (long long)e->n_refused), rate, seconds);
     if (e->photos.n_unreadable != 0) printf("%zu folders or links could not be read\n", e->photos.n_unreadable);
 }
 
@@ -190,6 +203,9 @@ int gln_command_embed(int argc, char **argv)
         {"format", 'f', GLN_OPTION_TEXT, &e.format, "F", "npy, or raw: bare float32 (default: npy if FILE ends in .npy)"},
         {"names", 0, GLN_OPTION_TEXT, &e.names_path, "FILE", "the file of each row: a line each, with .jsonl also hash and size"},
         {"refused", 0, GLN_OPTION_TEXT, &e.refused_path, "FILE", "JSON lines of what was refused (default: on standard error)"},
+        {"tensor", 0, GLN_OPTION_TEXT, &e.tensor, "NAME", "a tensor inside the network instead of the manifest's output"},
+        {"pooling", 0, GLN_OPTION_TEXT, &e.pooling_text, "P", "of that tensor: none, average, cls, gem or gem:P"},
+        GLN_PRECISION_OPTION(e.precision_text),
         {"threads", 't', GLN_OPTION_SIZE, &e.threads, "N", "threads (default: one a processor)"},
         {"strict", 0, GLN_OPTION_FLAG, &e.strict, NULL, "exit with 3 when a file was refused"},
         {"quiet", 'q', GLN_OPTION_FLAG, &e.quiet, NULL, "no progress"},
@@ -207,6 +223,9 @@ int gln_command_embed(int argc, char **argv)
         return gln_usage_error(&usage, "--format %s: npy or raw is expected", e.format);
     if (e.format == NULL && !ends_with(e.output, ".npy"))
         return gln_usage_error(&usage, "%s does not end in .npy: say --format npy or --format raw", e.output);
+    if (!gln_take_precision(&e.precision, e.precision_text) ||
+        (e.pooling_text != NULL && gln_pooling_parse(&e.pooling, e.pooling_text) != GLN_OK))
+        return gln_usage_error(&usage, "%s", gln_message());
     e.names_are_json = e.names_path != NULL && ends_with(e.names_path, ".jsonl");
 
     double seconds = 0;

@@ -1,7 +1,7 @@
 /*
  * How fast a backbone runs here, on inputs of noise, as one line of JSON:
  *
- *     embed_speed MANIFEST BATCH THREADS SECONDS
+ *     embed_speed MANIFEST BATCH THREADS SECONDS [PRECISION]
  *
  * {"images_per_second": [one for each round of a fifth of SECONDS], "cpu_ms_per_image": .., "load_s": .., "weights_bytes": ..,
  *  "activations_bytes": .., "peak_bytes": .., "multiply_adds": .., "precision": ".."}
@@ -49,17 +49,18 @@ static gln_status measure(gln_backbone *backbone, const float *input, size_t bat
 
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "embed_speed MANIFEST BATCH THREADS SECONDS\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "embed_speed MANIFEST BATCH THREADS SECONDS [PRECISION]\n");
         return 2;
     }
     size_t batch = (size_t)strtoul(argv[2], NULL, 10), n = 0;
-    gln_backbone_options options = {.max_batch = batch, .n_threads = (size_t)strtoul(argv[3], NULL, 10)};
+    gln_backbone_options options = {.max_batch = batch, .n_threads = (size_t)strtoul(argv[3], NULL, 10), .precision = GLN_PRECISION_F32};
     gln_backbone *backbone = NULL;
     float *input = NULL, *output = NULL;
     gln_rng rng;
     double start = gln_clock_monotonic_s();
-    gln_status st = gln_backbone_load(&backbone, argv[1], &options);
+    gln_status st = argc == 6 ? gln_precision_parse(&options.precision, argv[5]) : GLN_OK;
+    if (st == GLN_OK) st = gln_backbone_load(&backbone, argv[1], &options);
     if (st != GLN_OK) goto cleanup;
     double load_s = gln_clock_monotonic_s() - start;
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
@@ -82,6 +83,8 @@ int main(int argc, char **argv)
     gln_json_set_number(json, "weights_bytes", (double)info->weights_bytes);
     gln_json_set_number(json, "activations_bytes", (double)info->activations_bytes);
     gln_json_set_number(json, "peak_bytes", 1024.0 * (double)usage.ru_maxrss);
+    gln_json_set_string(json, "precision", gln_precision_name(info->precision));
+    gln_json_set_number(json, "agreement", info->agreement);
     gln_json_set_number(json, "multiply_adds", info->multiply_adds);
     char *text = gln_json_print(json, false);
     if (text != NULL) puts(text);
