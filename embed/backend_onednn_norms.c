@@ -26,7 +26,7 @@ gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node)
     if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, y->rank);
     if (st != GLN_OK) return st;
     if (c->graph->opset < 13 && axis + 1 != y->rank) return gln_add_reference(c, node);
-    if ((st = gln_form_as(c, node->inputs[0], NULL, &src)) != GLN_OK) return st;
+    if ((st = gln_work_form(c, node->inputs[0], &src)) != GLN_OK) return st;
     st = gln_onednn_check(c, node->op == GLN_OP_SOFTMAX
                                  ? dnnl_softmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis)
                                  : dnnl_logsoftmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis),
@@ -59,14 +59,14 @@ gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node)
     gln_status st = gln_node_float(&epsilon, node, "epsilon", 1e-5f);
     if (st == GLN_OK) st = gln_node_int(&axis_at, node, "axis", -1);
     if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, y->rank);
-    if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], NULL, &src);
+    if (st == GLN_OK) st = gln_work_form(c, node->inputs[0], &src);
     if (st == GLN_OK) st = gln_form_as(c, node->inputs[1], NULL, &scale);
     if (st == GLN_OK && shift) st = gln_form_as(c, node->inputs[2], NULL, &bias);
     if (st != GLN_OK) return st;
     /* Seen as rows, however many axes are normalised; so are the parameters. */
     gln_shape rows = {2, {1, 1}};
     for (size_t i = 0; i < y->rank; i++) rows.dims[i < axis ? 0 : 1] *= y->dims[i];
-    src.desc = gln_plain_desc(&rows);
+    src.desc = gln_work_desc(c, &rows);
     scale.desc = gln_plain_desc(&(gln_shape){1, {rows.dims[1]}});
     bias.desc = scale.desc;
     st = gln_onednn_check(c,
@@ -78,7 +78,7 @@ gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node)
     st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a layer norm");
     dnnl_primitive_attr_destroy(attributes);
     if (st != GLN_OK) return st;
-    dnnl_memory_desc_t own = gln_plain_desc(y);
+    dnnl_memory_desc_t own = gln_work_desc(c, y);
     if ((st = gln_place_result(c, node, &own, &dst)) != GLN_OK) {
         dnnl_primitive_desc_destroy(pd);
         return st;

@@ -48,7 +48,7 @@ static dnnl_memory_desc_t lifted(const dnnl_memory_desc_t *desc, size_t rank)
         dims[i] = i + own < rank ? 1 : desc->dims[from];
         strides[i] = i + own < rank ? desc->format_desc.blocking.strides[0] * desc->dims[0] : desc->format_desc.blocking.strides[from];
     }
-    dnnl_memory_desc_init_by_strides(&out, (int)rank, dims, dnnl_f32, strides);
+    dnnl_memory_desc_init_by_strides(&out, (int)rank, dims, desc->data_type, strides);
     return out;
 }
 
@@ -61,7 +61,7 @@ static gln_status matrix_form(gln_compiler *c, size_t value, gln_form *out)
     const dnnl_dim_t *strides = desc->format_desc.blocking.strides;
     bool fits = desc->format_kind == dnnl_blocked && desc->format_desc.blocking.inner_nblks == 0 && desc->ndims >= 2 &&
                 (strides[desc->ndims - 1] == 1 || strides[desc->ndims - 2] == 1);
-    return fits ? GLN_OK : gln_form_as(c, value, NULL, out);
+    return fits && desc->data_type == c->backend->type ? GLN_OK : gln_work_form(c, value, out);
 }
 
 gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
@@ -69,7 +69,7 @@ gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
     const gln_shape *y = shape_of(c, node->output), *x = shape_of(c, node->inputs[0]);
     gln_form a, b, dst;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_memory_desc_t dst_desc = gln_plain_desc(y), a_desc, b_desc;
+    dnnl_memory_desc_t dst_desc = gln_work_desc(c, y), a_desc, b_desc;
     gln_status st = matrix_form(c, node->inputs[0], &a);
     if (st == GLN_OK) st = matrix_form(c, node->inputs[1], &b);
     if (st != GLN_OK) return st;
@@ -77,8 +77,8 @@ gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
     b_desc = lifted(&b.desc, y->rank);
     st = describe(c, node, &a_desc, &b_desc, &dst_desc, false, &pd);
     if (st == GLN_OK && pd == NULL) {
-        st = gln_form_as(c, node->inputs[0], NULL, &a);
-        if (st == GLN_OK) st = gln_form_as(c, node->inputs[1], NULL, &b);
+        st = gln_work_form(c, node->inputs[0], &a);
+        if (st == GLN_OK) st = gln_work_form(c, node->inputs[1], &b);
         if (st != GLN_OK) return st;
         a_desc = lifted(&a.desc, y->rank);
         b_desc = lifted(&b.desc, y->rank);
@@ -151,16 +151,16 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
     y_dims[rank + 1] = (dnnl_dim_t)e.dim[column];
     y_strides[rank] = own[row];
     y_strides[rank + 1] = own[column];
-    if (dnnl_memory_desc_init_by_strides(&a_desc, (int)rank + 2, a_dims, dnnl_f32, a_strides) != dnnl_success ||
-        dnnl_memory_desc_init_by_strides(&b_desc, (int)rank + 2, b_dims, dnnl_f32, b_strides) != dnnl_success ||
-        dnnl_memory_desc_init_by_strides(&dst_desc, (int)rank + 2, y_dims, dnnl_f32, y_strides) != dnnl_success) {
+    if (dnnl_memory_desc_init_by_strides(&a_desc, (int)rank + 2, a_dims, c->backend->type, a_strides) != dnnl_success ||
+        dnnl_memory_desc_init_by_strides(&b_desc, (int)rank + 2, b_dims, c->backend->type, b_strides) != dnnl_success ||
+        dnnl_memory_desc_init_by_strides(&dst_desc, (int)rank + 2, y_dims, c->backend->type, y_strides) != dnnl_success) {
         return gln_add_reference(c, node);
     }
     if ((st = describe(c, node, &a_desc, &b_desc, &dst_desc, false, &pd)) != GLN_OK) return st;
     if (pd == NULL) return gln_add_reference(c, node);
-    st = gln_form_as(c, node->inputs[0], NULL, &a);
-    if (st == GLN_OK) st = gln_form_as(c, node->inputs[1], NULL, &b);
-    dnnl_memory_desc_t own_desc = gln_plain_desc(shape_of(c, node->output));
+    st = gln_work_form(c, node->inputs[0], &a);
+    if (st == GLN_OK) st = gln_work_form(c, node->inputs[1], &b);
+    dnnl_memory_desc_t own_desc = gln_work_desc(c, shape_of(c, node->output));
     if (st == GLN_OK) st = gln_place_result(c, node, &own_desc, &dst);
     if (st != GLN_OK) {
         dnnl_primitive_desc_destroy(pd);

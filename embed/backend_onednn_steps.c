@@ -12,6 +12,21 @@
 
 dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape)
 {
+    return gln_typed_desc(shape, dnnl_f32);
+}
+
+dnnl_memory_desc_t gln_work_desc(const gln_compiler *c, const gln_shape *shape)
+{
+    return gln_typed_desc(shape, c->backend->type);
+}
+
+size_t gln_type_bytes(dnnl_data_type_t type)
+{
+    return type == dnnl_bf16 ? 2 : 4; /* the only types there are here */
+}
+
+dnnl_memory_desc_t gln_typed_desc(const gln_shape *shape, dnnl_data_type_t type)
+{
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims = {1}, strides = {1};
     int rank = shape->rank == 0 ? 1 : (int)shape->rank;
@@ -22,16 +37,16 @@ dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape)
         step *= dims[i];
     }
     /* Cannot fail: the rank is at most GLN_MAX_RANK and the sizes are checked. */
-    dnnl_memory_desc_init_by_strides(&desc, rank, dims, dnnl_f32, strides);
+    dnnl_memory_desc_init_by_strides(&desc, rank, dims, type, strides);
     return desc;
 }
 
-dnnl_memory_desc_t gln_any_desc(const gln_shape *shape)
+dnnl_memory_desc_t gln_any_desc(const gln_shape *shape, dnnl_data_type_t type)
 {
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims = {1};
     for (size_t i = 0; i < shape->rank; i++) dims[i] = (dnnl_dim_t)shape->dims[i];
-    dnnl_memory_desc_init_by_tag(&desc, shape->rank == 0 ? 1 : (int)shape->rank, dims, dnnl_f32, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&desc, shape->rank == 0 ? 1 : (int)shape->rank, dims, type, dnnl_format_tag_any);
     return desc;
 }
 
@@ -82,7 +97,22 @@ gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out)
     if (st != GLN_OK || out->desc.format_kind != dnnl_blocked || out->desc.format_desc.blocking.inner_nblks != 0) return st;
     size_t n_items = 1;
     for (int i = 0; i < out->desc.ndims; i++) n_items *= (size_t)out->desc.dims[i];
-    return dnnl_memory_desc_get_size(&out->desc) == n_items * sizeof(float) ? GLN_OK : gln_form_as(c, value, NULL, out);
+    bool dense = dnnl_memory_desc_get_size(&out->desc) == n_items * gln_type_bytes(out->desc.data_type);
+    return dense ? GLN_OK : gln_plain_form(c, value, out);
+}
+
+gln_status gln_plain_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    gln_status st = gln_first_form(c, value, out);
+    if (st != GLN_OK) return st;
+    dnnl_memory_desc_t plain = gln_typed_desc(&c->graph->values[value].tensor.shape, out->desc.data_type);
+    return gln_form_as(c, value, &plain, out);
+}
+
+gln_status gln_work_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    dnnl_memory_desc_t plain = gln_work_desc(c, &c->graph->values[value].tensor.shape);
+    return gln_form_as(c, value, &plain, out);
 }
 
 gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out)

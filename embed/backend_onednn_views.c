@@ -25,13 +25,13 @@ static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form
     dnnl_dims_t dims;
     gln_form out;
     for (size_t i = 0; i < y->rank; i++) dims[i] = (dnnl_dim_t)y->dims[i];
-    gln_status st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)y->rank, dims, dnnl_f32, strides), "a view");
+    gln_status st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)y->rank, dims, src->desc.data_type, strides), "a view");
     if (st != GLN_OK) return st;
     gln_place at = src->at;
     if (at.buffer == GLN_NONE) {
-        at.fixed = (float *)at.fixed + first_item;
+        at.fixed = (unsigned char *)at.fixed + first_item * gln_type_bytes(src->desc.data_type);
     } else {
-        at.offset += first_item * sizeof(float);
+        at.offset += first_item * gln_type_bytes(src->desc.data_type);
     }
     return gln_add_form(c, node->output, &desc, at, &out);
 }
@@ -40,7 +40,7 @@ static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form
 static gln_status strided_form(gln_compiler *c, size_t value, gln_form *out)
 {
     gln_status st = gln_first_form(c, value, out);
-    return st != GLN_OK || is_strided(&out->desc) ? st : gln_form_as(c, value, NULL, out);
+    return st != GLN_OK || is_strided(&out->desc) ? st : gln_plain_form(c, value, out);
 }
 
 gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node)
@@ -64,7 +64,7 @@ gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node)
     if (!is_strided(&src.desc)) { /* blocks must be undone anyway: straight into the result's order */
         dnnl_memory_desc_t desc;
         for (size_t i = 0; i < x->rank; i++) dims[i] = (dnnl_dim_t)x->dims[i];
-        st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)x->rank, dims, dnnl_f32, wanted), "a view");
+        st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)x->rank, dims, src.desc.data_type, wanted), "a view");
         if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], &desc, &src);
         if (st != GLN_OK) return st;
     }
