@@ -5,6 +5,7 @@
 #   make bench                           measurements, beside the same work done with other tools (see bench/README.md)
 #   make asan | tsan                     the tests under sanitizers
 #   make valgrind                        some of the tests under valgrind, leaks included
+#   make fuzz [FUZZ_SECONDS=60]          the ONNX reader on made-up bytes (installs clang)
 #   make clean                           deletes build/ (set-up is kept outside, see tools/setup.sh)
 
 DEPS := $(or $(GLN_DEPS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gleaner/deps)
@@ -13,7 +14,7 @@ JOBS ?= $(shell nproc)
 PYTHON := $(DEPS)/python/bin/python3
 CONFIGURE = cmake --preset $(1) -DGLN_DEPS="$(DEPS)" $(if $(CI),-DGLN_WERROR=ON) $(2) > build/$(1).configure.log || { tail -n 30 build/$(1).configure.log; exit 1; }
 
-.PHONY: all run check bench asan tsan valgrind setup setup-check build clean
+.PHONY: all run check bench fuzz asan tsan valgrind setup setup-check build clean
 all: build
 
 setup:
@@ -53,6 +54,13 @@ valgrind: setup-check
 
 bench: setup-check build
 	@bench/run.sh build/release
+
+fuzz: setup-check
+	@tools/setup.sh fuzz
+	@mkdir -p build
+	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
+	@cmake --build --preset release -j $(JOBS) --target test_conformance
+	@tests/fuzz/run.sh build/release $(or $(FUZZ_SECONDS),60)
 
 clean:
 	rm -rf build

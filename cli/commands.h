@@ -11,6 +11,7 @@
 
 int gln_command_init(int argc, char **argv);
 int gln_command_ingest(int argc, char **argv);
+int gln_command_embed(int argc, char **argv);
 int gln_command_label(int argc, char **argv);
 int gln_command_resample(int argc, char **argv);
 int gln_command_batch(int argc, char **argv);
@@ -24,6 +25,7 @@ int gln_command_version(int argc, char **argv);
 typedef struct gln_common_options {
     const char *data, *project;
     bool json;
+    gln_precision precision; /* of embeddings, for commands that make any */
 } gln_common_options;
 
 #define GLN_DATA_OPTION(o) {"data", 'd', GLN_OPTION_TEXT, &(o).data, "DIR", "data directory (default: $GLEANER_DATA, else ./data)"}
@@ -32,6 +34,14 @@ typedef struct gln_common_options {
 
 /* The data directory in force. */
 const char *gln_data_directory(const gln_common_options *options);
+
+/* --precision as text; and parsed into *out, AUTO for NULL. Returns false when it is none of the words. */
+#define GLN_PRECISION_OPTION(target) \
+    {"precision", 0, GLN_OPTION_TEXT, &(target), "P", "auto, f32 or bf16 (default: auto, bf16 where it is faster and as good)"}
+bool gln_take_precision(gln_precision *out, const char *text);
+
+/* The backbone's manifest where none is named: $GLEANER_BACKBONE, else NULL. */
+const char *gln_default_backbone(void);
 
 /* A command at work: engine open, project known, SIGINT and SIGTERM stop the run in progress. */
 typedef struct gln_session {

@@ -102,9 +102,11 @@ int gln_command_ingest(int argc, char **argv)
 {
     gln_common_options o = {0};
     bool strict = false, quiet = false;
+    const char *precision = NULL;
     const gln_option options[] = {
         GLN_DATA_OPTION(o),
         GLN_PROJECT_OPTION(o),
+        GLN_PRECISION_OPTION(precision),
         {"strict", 0, GLN_OPTION_FLAG, &strict, NULL, "exit with 3 when a file was refused"},
         {"quiet", 'q', GLN_OPTION_FLAG, &quiet, NULL, "no progress"},
         GLN_JSON_OPTION(o),
@@ -114,6 +116,7 @@ int gln_command_ingest(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest == 0) return gln_usage_error(&usage, "name at least one folder or file");
+    if (!gln_take_precision(&o.precision, precision)) return gln_usage_error(&usage, "%s", gln_message());
 
     gln_session session;
     gln_ingest_summary summary;

@@ -35,13 +35,6 @@ static bool parse_class(char *text, gln_class_spec *spec)
     return true;
 }
 
-/* The default backbone: $GLEANER_BACKBONE, else beside the program as it is installed. */
-static const char *default_backbone(void)
-{
-    const char *environment = getenv("GLEANER_BACKBONE");
-    return environment != NULL && environment[0] != 0 ? environment : NULL;
-}
-
 struct init {
     gln_common_options common;
     const char *backbone, *classes, *currency;
@@ -128,7 +121,7 @@ int gln_command_init(int argc, char **argv)
         return gln_usage_error(&usage, "classes belong to a project: name it with --project");
 
     const char *data = gln_data_directory(&o.common);
-    const char *manifest = o.backbone != NULL ? o.backbone : default_backbone();
+    const char *manifest = o.backbone != NULL ? o.backbone : gln_default_backbone();
     gln_status st = gln_path_join(database, data, "gleaner.db");
     bool made = false;
     if ((code = collect_classes(&o, &classes, &n_classes, &memory)) >= 0) goto cleanup;

@@ -10,8 +10,12 @@
 #include "embed/backend.h"
 #include "embed/manifest.h"
 #include "embed/onnx.h"
+#include "embed/pooling.h"
+#include "embed/precision.h"
+#include "embed/runner.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_BATCH 4096
@@ -19,14 +23,14 @@
 struct gln_backbone {
     gln_manifest manifest;
     gln_backbone_info info;
-    gln_net *graph;    /* as read and folded: owns the weights */
-    gln_net *instance; /* shaped for one image and fused */
-    gln_backend *backend;
-    gln_plan *plan;
+    gln_net *graph; /* as read and folded: owns the weights */
+    gln_runner *runner;
+    gln_pooling_layout pooling;
+    float *tensors; /* [max_batch, pooling.n_items] where the output is pooled, else NULL */
     size_t max_batch;
 };
 
-/* The input is [n, 3, side, side], whatever of it the file leaves open. */
+/* The input is [n, 3, side, side], whatever of it the file leaves open; or [n, side, side, 3], as TensorFlow has it. */
 static gln_status fix_input(gln_backbone *backbone)
 {
     gln_value *input = &backbone->graph->values[backbone->graph->input];
@@ -34,6 +38,12 @@ static gln_status fix_input(gln_backbone *backbone)
     size_t side = backbone->info.preprocess.side, wanted[4] = {0, 3, side, side};
     bool fits = shape->rank == 4 || shape->rank == 0;
     for (size_t i = 1; i < 4; i++) fits = fits && (shape->rank == 0 || shape->dims[i] == 0 || shape->dims[i] == wanted[i]);
+    bool last = shape->rank == 4 && shape->dims[3] == 3;
+    for (size_t i = 1; i < 3; i++) last = last && (shape->dims[i] == 0 || shape->dims[i] == side);
+    if (!fits && last) {
+        *shape = (gln_shape){4, {0, side, side, 3}};
+        return gln_net_feed_channels_first(backbone->graph);
+    }
     if (!fits) {
         return gln_fail(GLN_E_FORMAT, "the model's input %s is not [n, 3, %zu, %zu], as its manifest says", input->name, side, side);
     }
@@ -78,8 +88,50 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
     if (memcmp(sha256, backbone->manifest.sha256, sizeof sha256) != 0) {
         st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
     }
-    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output);
+    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output, slash == NULL ? "." : length == 0 ? "/" : folder);
     gln_free(bytes);
+    return st;
+}
+
+/* What comes out, checked against what the manifest promises. */
+static gln_status settle_output(gln_backbone *backbone, const char *manifest_path, bool promised)
+{
+    const gln_manifest *manifest = &backbone->manifest;
+    gln_backbone_info *info = &backbone->info;
+    const gln_shape *shape = gln_runner_output_shape(backbone->runner);
+    gln_status st = gln_pooling_resolve(&backbone->pooling, &manifest->pooling, shape, manifest->output);
+    if (st != GLN_OK) return st;
+    if (promised && backbone->pooling.d != manifest->dimension) {
+        return gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path,
+                        manifest->dimension, manifest->output, backbone->pooling.d);
+    }
+    info->d = backbone->pooling.d;
+    if (info->d > GLN_MAX_DIMENSION) {
+        return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu numbers an image, more than %d; pool it", manifest->output, info->d,
+                        GLN_MAX_DIMENSION);
+    }
+    if (manifest->pooling.kind == GLN_POOLING_NONE) return GLN_OK;
+    return gln_alloc(&backbone->tensors, backbone->max_batch, backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
+}
+
+/* The precision to run in: as asked, or as the vectors have it that are there already, or by measurement. */
+static gln_status settle_precision(gln_backbone *backbone, const gln_backbone_options *options)
+{
+    gln_backbone_info *info = &backbone->info;
+    gln_precision wanted = options->precision;
+    uint8_t identity[GLN_SHA256_BYTES];
+    for (gln_precision p = GLN_PRECISION_F32; wanted == GLN_PRECISION_AUTO && options->identity != NULL && p <= GLN_PRECISION_BF16; p++) {
+        gln_manifest_identity(identity, &backbone->manifest, p);
+        if (memcmp(identity, options->identity, sizeof identity) == 0) wanted = p;
+    }
+    gln_precision_trial trial = {.chosen = wanted, .agreement = NAN, .speed_up = NAN};
+    gln_status st = wanted == GLN_PRECISION_AUTO
+                        ? gln_precision_choose(&backbone->runner, &trial, backbone->graph, options->max_batch, options->n_threads)
+                        : gln_runner_create(&backbone->runner, backbone->graph, options->max_batch, options->n_threads, wanted);
+    info->precision = trial.chosen;
+    info->agreement = trial.agreement;
+    info->speed_up = trial.speed_up;
+    if (st == GLN_OK) gln_manifest_identity(info->identity, &backbone->manifest, info->precision);
     return st;
 }
 
@@ -91,36 +143,32 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     }
     gln_status st = gln_alloc(&backbone, 1, sizeof *backbone, "backbone");
     if (st != GLN_OK) return st;
-    if ((st = gln_manifest_read(&backbone->manifest, manifest_path)) != GLN_OK) goto cleanup;
+    gln_manifest *manifest = &backbone->manifest;
+    if ((st = gln_manifest_read(manifest, manifest_path)) != GLN_OK) goto cleanup;
     backbone->max_batch = options->max_batch;
     gln_backbone_info *info = &backbone->info;
-    info->name = backbone->manifest.name;
-    info->licence = backbone->manifest.licence;
-    info->d = backbone->manifest.dimension;
-    info->preprocess = backbone->manifest.preprocess;
-    gln_manifest_identity(info->identity, &backbone->manifest, "f32");
+    info->name = manifest->name;
+    info->licence = manifest->licence;
+    info->preprocess = manifest->preprocess;
+    if (options->tensor != NULL) {
+        if (strlen(options->tensor) >= sizeof manifest->output) {
+            st = gln_fail(GLN_E_ARGUMENT, "the name of a tensor has at most %zu bytes", sizeof manifest->output - 1);
+            goto cleanup;
+        }
+        snprintf(manifest->output, sizeof manifest->output, "%s", options->tensor);
+        manifest->pooling = (gln_pooling){.kind = GLN_POOLING_NONE};
+    }
+    if (options->pooling != NULL) manifest->pooling = *options->pooling;
 
     if ((st = read_model(backbone, manifest_path)) != GLN_OK) goto cleanup;
     if ((st = fix_input(backbone)) != GLN_OK) goto cleanup;
     if ((st = gln_net_fold(backbone->graph)) != GLN_OK) goto cleanup;
     if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
-    if ((st = gln_backend_create(&backbone->backend, options->n_threads)) != GLN_OK) goto cleanup;
-    if ((st = gln_net_instantiate(&backbone->instance, backbone->graph, 1)) != GLN_OK) goto cleanup;
-    if ((st = gln_net_fuse(backbone->instance)) != GLN_OK) goto cleanup;
-    if ((st = gln_plan_create(&backbone->plan, backbone->backend, backbone->instance)) != GLN_OK) goto cleanup;
-    const gln_value *output = &backbone->instance->values[backbone->instance->output];
-    if (output->tensor.shape.rank < 2 || output->tensor.shape.dims[0] != 1) {
-        st = gln_fail(GLN_E_FORMAT, "the model's output %s is not one row for each image", output->name);
-        goto cleanup;
-    }
-    if (gln_plan_output_items(backbone->plan) != info->d) {
-        st = gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path, info->d,
-                      backbone->manifest.output, gln_plan_output_items(backbone->plan));
-        goto cleanup;
-    }
-    info->weights_bytes = gln_backend_weights_bytes(backbone->backend);
-    info->activations_bytes = gln_plan_memory_bytes(backbone->plan);
-    info->multiply_adds = gln_plan_multiply_adds(backbone->plan);
+    if ((st = settle_precision(backbone, options)) != GLN_OK) goto cleanup;
+    if ((st = settle_output(backbone, manifest_path, options->tensor == NULL && options->pooling == NULL)) != GLN_OK) goto cleanup;
+    info->weights_bytes = gln_runner_weights_bytes(backbone->runner);
+    info->activations_bytes = gln_runner_memory_bytes(backbone->runner);
+    info->multiply_adds = gln_runner_multiply_adds(backbone->runner);
     *out = backbone;
     backbone = NULL;
 
@@ -132,10 +180,9 @@ cleanup:
 void gln_backbone_free(gln_backbone *backbone)
 {
     if (backbone == NULL) return;
-    gln_plan_free(backbone->plan);
-    gln_backend_free(backbone->backend);
-    gln_net_free(backbone->instance);
+    gln_runner_free(backbone->runner);
     gln_net_free(backbone->graph);
+    gln_free(backbone->tensors);
     gln_free(backbone);
 }
 
@@ -150,7 +197,11 @@ gln_status gln_backbone_run(gln_backbone *backbone, const float *input, size_t n
     if (n == 0 || n > backbone->max_batch) {
         return gln_fail(GLN_E_ARGUMENT, "a batch of %zu images; 1 to %zu are possible", n, backbone->max_batch);
     }
-    gln_status st = gln_plan_run(backbone->plan, input, n, embeddings);
+    float *tensors = backbone->tensors;
+    gln_status st = gln_runner_run(backbone->runner, input, n, tensors != NULL ? tensors : embeddings);
+    for (size_t i = 0; st == GLN_OK && tensors != NULL && i < n; i++) {
+        gln_pooling_apply(embeddings + i * d, tensors + i * backbone->pooling.n_items, &backbone->pooling);
+    }
     for (size_t i = 0; st == GLN_OK && i < n; i++) {
         for (size_t j = 0; j < d; j++) {
             if (!isfinite(embeddings[i * d + j])) {

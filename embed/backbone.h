@@ -9,7 +9,7 @@
  *     st = gln_backbone_run(backbone, input, n, embeddings);
  *
  * The manifest (JSON): name, model (ONNX file beside it), sha256 of that file, input {side, resize {filter, mode, scale}, mean [3],
- * std [3]}, output (tensor name), dimension, licence, source. Every field is checked; unknown fields are
+ * std [3]}, output (tensor name), dimension, licence, source, and optionally pooling. Every field is checked; unknown fields are
  * refused by name.
  *
  * Threads: a backbone runs on one thread at a time (it uses n_threads inside). Loading is independent.
@@ -25,12 +25,44 @@
 
 typedef struct gln_backbone gln_backbone;
 
+/* What the network computes in. bf16 keeps float's range with 8 bits of precision: sums are in f32, activations and weights are not. */
+typedef enum gln_precision {
+    GLN_PRECISION_F32,
+    GLN_PRECISION_BF16,
+    GLN_PRECISION_AUTO /* bf16 where that is measured to pay and the embeddings stay the same, f32 elsewhere */
+} gln_precision;
+
+/* How a tensor inside the network becomes a vector. */
+typedef enum gln_pooling_kind {
+    GLN_POOLING_NONE,    /* all its numbers, as they lie */
+    GLN_POOLING_AVERAGE, /* the mean over places or tokens */
+    GLN_POOLING_CLS,     /* the first token */
+    GLN_POOLING_GEM      /* generalised mean: (mean of x^p)^(1/p); p = 1 is the mean, large p the maximum */
+} gln_pooling_kind;
+
+typedef struct gln_pooling {
+    gln_pooling_kind kind;
+    double p; /* GEM: 1 to 100 */
+} gln_pooling;
+
+/* "none", "average", "cls", "gem" (p = 3), "gem:P"; GLN_E_ARGUMENT for anything else. */
+gln_status gln_pooling_parse(gln_pooling *out, const char *text);
+const char *gln_pooling_name(gln_pooling_kind kind);
+
 typedef struct gln_backbone_options {
-    size_t max_batch;  /* most images a call of gln_backbone_run takes */
+    size_t max_batch;  /* most images a call of gln_backbone_run takes; below n_threads, all threads work on each image */
     size_t n_threads;  /* 0: one a core */
+    gln_precision precision;
+    const char *tensor;         /* taken instead of the manifest's output; NULL: the manifest's */
+    const gln_pooling *pooling; /* instead of the manifest's; NULL: the manifest's, none for a tensor named above */
+    const uint8_t *identity;    /* [32] with AUTO: the precision whose identity this is, if it is one of the two. NULL: measured */
 } gln_backbone_options;
 
-#define GLN_BACKBONE_OPTIONS_INIT {.max_batch = 16, .n_threads = 0}
+#define GLN_BACKBONE_OPTIONS_INIT {.max_batch = 16, .n_threads = 0, .precision = GLN_PRECISION_F32, .tensor = NULL, .pooling = NULL, .identity = NULL}
+
+/* "auto", "f32", "bf16"; and back: GLN_E_ARGUMENT for anything else. */
+const char *gln_precision_name(gln_precision precision);
+gln_status gln_precision_parse(gln_precision *out, const char *name);
 
 /* How an image becomes the input. CROP: the central square of the shorter side times `scale`... STRETCH: the whole
    image to side x side, proportions lost. */
@@ -48,7 +80,10 @@ typedef struct gln_backbone_info {
     const char *name;      /* borrowed, lives as long as the backbone */
     const char *licence;
     size_t d;              /* dimension of an embedding */
-    uint8_t identity[32];  /* SHA-256 over model hash, preprocessing, output and precision: vectors of two never mix */
+    gln_precision precision; /* what it runs in: never AUTO */
+    double agreement;        /* smallest cosine between bf16 and f32 embeddings of the self-test; NaN where it was not made */
+    double speed_up;         /* bf16 over f32 in that test; NaN likewise */
+    uint8_t identity[32];  /* SHA-256 over model hash, preprocessing, output, pooling and precision: vectors of two never mix */
     gln_preprocess preprocess;
     size_t n_parameters;
     size_t weights_bytes, activations_bytes; /* activations: of all threads */
@@ -61,6 +96,14 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
 void gln_backbone_free(gln_backbone *backbone);
 
 const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone);
+
+/*
+ * Calls `visit` for each file that keeps weights beside a model (ONNX's external data), named relative to the model's folder and
+ * never outside of it; any status but GLN_OK ends it. For whoever copies models. Errors: GLN_E_FORMAT, GLN_E_LIMIT, what
+ * `visit` gave.
+ */
+typedef gln_status (*gln_backbone_file_fn)(void *context, const char *name);
+gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit, void *context);
 
 /* Resizes, crops and normalises one image into input [3, side, side] f32. Any thread. */
 gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image);

@@ -6,14 +6,15 @@
  * computed in for as long as its readers can take it, and is reordered, once, for those that cannot: from
  * the first convolution to the pooling nothing is reordered in the usual networks.
  *
- * One image, one thread. A plan is compiled for a single image and a single thread; a batch is spread over the pool, each
- * thread taking the next image when it is done with one. The usual way, all threads on each layer of the whole batch, meets
+ * One image, one thread. A narrow plan is compiled for one or a few images and a single thread; a batch is spread over the pool,
+ * each thread taking the next when it is done. The usual way, all threads on each layer of the whole batch, meets
  * at a barrier after every layer: measured on two cores shared with decoding threads, a barrier then costs a scheduler's time
  * slice, and EfficientNet-Lite0 fell from 130 to 37 images a second. Single images also keep activations in the second-level
  * cache, need a sixteenth of the memory, and make an embedding independent of the batch it came in, bit by bit.
- * The price is that one image alone uses one core.
+ * The price is that one image alone would use one core; where batches are smaller than the threads are many, a wide plan does
+ * it the usual way instead.
  *
- * Each thread sets its OpenMP thread count to one, around making as around running, because primitives made for one
+ * Each thread sets its OpenMP thread count, around making as around running, because primitives made for one
  * count must run with it. Scratch memory is ours (user mode): with the library's own, which is thread-local, a primitive may
  * only run on the thread that made it.
  */
@@ -46,11 +47,26 @@ gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const c
     return gln_fail(st, "node %s (%s): oneDNN, %s: %s", c->node->name, c->node->type, what, onednn_words(status));
 }
 
+bool gln_backend_has_bf16(void)
+{
+    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+}
+
+gln_status gln_backend_compute_in(gln_backend *backend, gln_precision precision)
+{
+    if (precision == GLN_PRECISION_BF16 && !gln_backend_has_bf16()) {
+        return gln_fail(GLN_E_UNSUPPORTED, "this processor has no bf16 arithmetic; use the precision f32");
+    }
+    backend->type = precision == GLN_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
+    return GLN_OK;
+}
+
 gln_status gln_backend_create(gln_backend **out, size_t n_threads)
 {
     gln_backend *backend = NULL;
     gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
     if (st != GLN_OK) return st;
+    backend->type = dnnl_f32;
     st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
     if (st == GLN_OK) st = gln_pool_create(&backend->pool, n_threads);
     if (st != GLN_OK) {
@@ -69,6 +85,11 @@ void gln_backend_free(gln_backend *backend)
     gln_pool_free(backend->pool);
     if (backend->engine != NULL) dnnl_engine_destroy(backend->engine);
     gln_free(backend);
+}
+
+size_t gln_backend_threads(const gln_backend *backend)
+{
+    return gln_pool_size(backend->pool);
 }
 
 size_t gln_backend_weights_bytes(const gln_backend *backend)
@@ -143,10 +164,15 @@ static void dispose_context(const gln_plan *plan, gln_context *context)
     gln_free(context->arena);
 }
 
+static size_t n_contexts(const gln_plan *plan)
+{
+    return plan->wide ? 1 : gln_pool_size(plan->backend->pool);
+}
+
 void gln_plan_free(gln_plan *plan)
 {
     if (plan == NULL) return;
-    for (size_t i = 0; plan->contexts != NULL && i < gln_pool_size(plan->backend->pool); i++) {
+    for (size_t i = 0; plan->contexts != NULL && i < n_contexts(plan); i++) {
         dispose_context(plan, &plan->contexts[i]);
     }
     for (size_t i = 0; i < plan->n_steps; i++) {
@@ -192,7 +218,7 @@ static gln_status make_context(const gln_plan *plan, gln_context *context)
 
 static gln_status make_contexts(gln_plan *plan)
 {
-    size_t n = gln_pool_size(plan->backend->pool);
+    size_t n = n_contexts(plan);
     gln_status st = gln_plan_arena(plan->buffers, plan->n_buffers, &plan->arena_bytes);
     if (st == GLN_OK) st = gln_alloc(&plan->contexts, n, sizeof *plan->contexts, "plan");
     for (size_t i = 0; st == GLN_OK && i < n; i++) st = make_context(plan, &plan->contexts[i]);
@@ -248,15 +274,22 @@ static void count_uses(gln_compiler *c)
     c->uses[graph->output]++;
 }
 
-gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance)
+/* OpenMP threads that a primitive of this plan has; the same around making and around running. */
+static int threads_inside(const gln_plan *plan)
+{
+    return plan->wide ? (int)gln_pool_size(plan->backend->pool) : 1;
+}
+
+static gln_status create(gln_plan **out, gln_backend *backend, const gln_net *instance, bool wide)
 {
     gln_compiler c = {.backend = backend, .graph = instance};
     int had_threads = omp_get_max_threads();
     gln_status st = gln_alloc(&c.plan, 1, sizeof *c.plan, "plan");
     if (st != GLN_OK) return st;
-    omp_set_num_threads(1);
     c.plan->backend = backend;
     c.plan->graph = instance;
+    c.plan->wide = wide;
+    omp_set_num_threads(threads_inside(c.plan));
     st = gln_alloc(&c.first_form, instance->n_values, sizeof *c.first_form, "plan");
     if (st == GLN_OK) st = gln_alloc(&c.uses, instance->n_values, sizeof *c.uses, "plan");
     if (st == GLN_OK) count_uses(&c);
@@ -272,6 +305,16 @@ gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *
     }
     *out = c.plan;
     return GLN_OK;
+}
+
+gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance)
+{
+    return create(out, backend, instance, false);
+}
+
+gln_status gln_plan_create_wide(gln_plan **out, gln_backend *backend, const gln_net *instance)
+{
+    return create(out, backend, instance, true);
 }
 
 /* A node by the plain code. fuse.c merges nothing into such nodes. */
@@ -318,7 +361,7 @@ static gln_status run_range(void *context, size_t begin, size_t end, size_t work
     const gln_plan *plan = job->plan;
     gln_status st = GLN_OK;
     int had_threads = omp_get_max_threads(); /* the caller's thread is one of the pool's */
-    omp_set_num_threads(1);
+    omp_set_num_threads(threads_inside(plan));
     for (size_t i = begin; st == GLN_OK && i < end; i++) {
         st = run_image(plan, &plan->contexts[worker], job->input + i * plan->input_items, job->output + i * plan->output_items);
     }
@@ -329,7 +372,7 @@ static gln_status run_range(void *context, size_t begin, size_t end, size_t work
 gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output)
 {
     run_job job = {plan, input, output};
-    return gln_pool_for(plan->backend->pool, n, 1, run_range, &job);
+    return gln_pool_for(plan->wide ? NULL : plan->backend->pool, n, 1, run_range, &job);
 }
 
 size_t gln_plan_output_items(const gln_plan *plan)
@@ -339,7 +382,7 @@ size_t gln_plan_output_items(const gln_plan *plan)
 
 size_t gln_plan_memory_bytes(const gln_plan *plan)
 {
-    return plan->arena_bytes * gln_pool_size(plan->backend->pool);
+    return plan->arena_bytes * n_contexts(plan);
 }
 
 double gln_plan_multiply_adds(const gln_plan *plan)

@@ -55,6 +55,7 @@ typedef struct gln_context {
 
 struct gln_plan {
     gln_backend *backend;
+    bool wide; /* all threads on each layer */
     const gln_net *graph;
     gln_step *steps;
     size_t n_steps, steps_capacity;
@@ -68,7 +69,7 @@ struct gln_plan {
     size_t input_buffer;
     gln_place output;
     double multiply_adds;
-    gln_context *contexts; /* one for each thread of the pool */
+    gln_context *contexts; /* narrow: one for each thread of the pool; wide: one */
 };
 
 typedef struct gln_packed {
@@ -79,6 +80,7 @@ typedef struct gln_packed {
 
 struct gln_backend {
     dnnl_engine_t engine;
+    dnnl_data_type_t type; /* of activations and packed weights, f32 or bf16; biases and parameters of norms are f32 */
     gln_pool *pool;
     gln_packed *packed;
     size_t n_packed, packed_capacity, packed_bytes;
@@ -108,13 +110,22 @@ gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, 
 
 /* Row-major f32 of this shape. */
 dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape);
+/* Row-major of this shape, in a type and in the backend's own. */
+dnnl_memory_desc_t gln_typed_desc(const gln_shape *shape, dnnl_data_type_t type);
+dnnl_memory_desc_t gln_work_desc(const gln_compiler *c, const gln_shape *shape);
 /* The same dims with the layout left to oneDNN. */
-dnnl_memory_desc_t gln_any_desc(const gln_shape *shape);
+dnnl_memory_desc_t gln_any_desc(const gln_shape *shape, dnnl_data_type_t type);
+size_t gln_type_bytes(dnnl_data_type_t type);
 gln_status gln_add_buffer(gln_compiler *c, gln_place *out, size_t bytes);
 gln_status gln_add_form(gln_compiler *c, size_t value, const dnnl_memory_desc_t *desc, gln_place at, gln_form *out);
 /* The layout a value was computed in; constants are plain. */
 gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out);
-/* The value in layout `wanted` (NULL: plain), reordered if need be. */
+/* The same, but as plain where that is a view with gaps, which primitives that go item by item are slow on. */
+gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out);
+/* The value in plain order: in the type it was computed in, and in the backend's own. */
+gln_status gln_plain_form(gln_compiler *c, size_t value, gln_form *out);
+gln_status gln_work_form(gln_compiler *c, size_t value, gln_form *out);
+/* The value in layout `wanted` (NULL: plain f32), reordered and converted if need be. */
 gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out);
 /* The reads of the current node are done. */
 void gln_end_reads(gln_compiler *c, const gln_node *node);
@@ -131,6 +142,29 @@ bool gln_eltwise_of(dnnl_alg_kind_t *out, float *alpha, float *beta, const gln_p
 
 /* ---- backend_onednn_ops.c ---- */
 
+/* The place and form of the node's result in layout `desc`: a new buffer, or the residual's. */
+gln_status gln_place_result(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *desc, gln_form *out);
+/* The same items under another shape: the result lies where its input does, in plain order. */
+gln_status gln_compile_view(gln_compiler *c, const gln_node *node);
 gln_status gln_compile_node(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_views.c: operators that only look at their input in another way ---- */
+
+gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_slice(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_gather(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_expand(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_products.c: products of two computed tensors ---- */
+
+gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_norms.c ---- */
+
+gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_batch_norm(gln_compiler *c, const gln_node *node);
+gln_status gln_compile_prelu(gln_compiler *c, const gln_node *node);
 
 #endif

@@ -12,6 +12,21 @@
 
 dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape)
 {
+    return gln_typed_desc(shape, dnnl_f32);
+}
+
+dnnl_memory_desc_t gln_work_desc(const gln_compiler *c, const gln_shape *shape)
+{
+    return gln_typed_desc(shape, c->backend->type);
+}
+
+size_t gln_type_bytes(dnnl_data_type_t type)
+{
+    return type == dnnl_bf16 ? 2 : 4; /* the only types there are here */
+}
+
+dnnl_memory_desc_t gln_typed_desc(const gln_shape *shape, dnnl_data_type_t type)
+{
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims = {1}, strides = {1};
     int rank = shape->rank == 0 ? 1 : (int)shape->rank;
@@ -22,16 +37,16 @@ dnnl_memory_desc_t gln_plain_desc(const gln_shape *shape)
         step *= dims[i];
     }
     /* Cannot fail: the rank is at most GLN_MAX_RANK and the sizes are checked. */
-    dnnl_memory_desc_init_by_strides(&desc, rank, dims, dnnl_f32, strides);
+    dnnl_memory_desc_init_by_strides(&desc, rank, dims, type, strides);
     return desc;
 }
 
-dnnl_memory_desc_t gln_any_desc(const gln_shape *shape)
+dnnl_memory_desc_t gln_any_desc(const gln_shape *shape, dnnl_data_type_t type)
 {
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims = {1};
     for (size_t i = 0; i < shape->rank; i++) dims[i] = (dnnl_dim_t)shape->dims[i];
-    dnnl_memory_desc_init_by_tag(&desc, shape->rank == 0 ? 1 : (int)shape->rank, dims, dnnl_f32, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&desc, shape->rank == 0 ? 1 : (int)shape->rank, dims, type, dnnl_format_tag_any);
     return desc;
 }
 
@@ -69,11 +84,35 @@ gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out)
         return GLN_OK;
     }
     const gln_value *v = &c->graph->values[value];
-    if (v->tensor.data == NULL || v->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) computes with the integers in %s", c->node->name, c->node->type, v->name);
+    if (v->tensor.data == NULL) {
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", c->node->name, c->node->type, v->name);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&v->tensor.shape);
     return gln_add_form(c, value, &desc, (gln_place){.buffer = GLN_NONE, .fixed = v->tensor.data}, out);
+}
+
+gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    gln_status st = gln_first_form(c, value, out);
+    if (st != GLN_OK || out->desc.format_kind != dnnl_blocked || out->desc.format_desc.blocking.inner_nblks != 0) return st;
+    size_t n_items = 1;
+    for (int i = 0; i < out->desc.ndims; i++) n_items *= (size_t)out->desc.dims[i];
+    bool dense = dnnl_memory_desc_get_size(&out->desc) == n_items * gln_type_bytes(out->desc.data_type);
+    return dense ? GLN_OK : gln_plain_form(c, value, out);
+}
+
+gln_status gln_plain_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    gln_status st = gln_first_form(c, value, out);
+    if (st != GLN_OK) return st;
+    dnnl_memory_desc_t plain = gln_typed_desc(&c->graph->values[value].tensor.shape, out->desc.data_type);
+    return gln_form_as(c, value, &plain, out);
+}
+
+gln_status gln_work_form(gln_compiler *c, size_t value, gln_form *out)
+{
+    dnnl_memory_desc_t plain = gln_work_desc(c, &c->graph->values[value].tensor.shape);
+    return gln_form_as(c, value, &plain, out);
 }
 
 gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *wanted, gln_form *out)
@@ -198,12 +237,12 @@ gln_status gln_add_reference(gln_compiler *c, const gln_node *node)
     if (st != GLN_OK) return st;
     gln_form out;
     const gln_value *value = &c->graph->values[node->output];
-    if (value->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) computes integers from the image", node->name, node->type);
+    if (node->n_posts != 0) {
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) has no fast way, but others were merged into it", node->name, node->type);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&value->tensor.shape);
     st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
-    if (st == GLN_OK) st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * sizeof(float));
+    if (st == GLN_OK) st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * gln_item_bytes(value->tensor.dtype));
     if (st == GLN_OK) st = gln_add_form(c, node->output, &desc, out.at, &out);
     if (st != GLN_OK) return st;
     plan->tensors[first + n - 1] = (gln_step_tensor){.tensor = value->tensor, .at = out.at};
@@ -232,8 +271,20 @@ bool gln_eltwise_of(dnnl_alg_kind_t *out, float *alpha, float *beta, const gln_p
     case GLN_OP_HARD_SWISH: *out = dnnl_eltwise_hardswish; return true;
     case GLN_OP_SWISH:
         *out = dnnl_eltwise_swish;
-        *alpha = 1;
+        *alpha = post->alpha;
         return true;
+    case GLN_OP_LINEAR:
+        *out = dnnl_eltwise_linear;
+        *alpha = post->alpha;
+        *beta = post->beta;
+        return true;
+    case GLN_OP_ELU:
+        *out = dnnl_eltwise_elu;
+        *alpha = post->alpha;
+        return true;
+    case GLN_OP_MISH: *out = dnnl_eltwise_mish; return true;
+    case GLN_OP_LOG: *out = dnnl_eltwise_log; return true;
+    case GLN_OP_GELU_TANH: *out = dnnl_eltwise_gelu_tanh; return true;
     case GLN_OP_GELU: *out = dnnl_eltwise_gelu_erf; return true;
     case GLN_OP_SQRT: *out = dnnl_eltwise_sqrt; return true;
     case GLN_OP_EXP: *out = dnnl_eltwise_exp; return true;

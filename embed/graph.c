@@ -111,7 +111,7 @@ void gln_net_sweep(gln_net *graph)
         kept--;
         graph->nodes[kept] = *node; /* kept > i always: nothing unread is overwritten */
     }
-    memmove(graph->nodes, graph->nodes + kept, (graph->n_nodes - kept) * sizeof *graph->nodes);
+    if (kept != 0) memmove(graph->nodes, graph->nodes + kept, (graph->n_nodes - kept) * sizeof *graph->nodes);
     graph->n_nodes -= kept;
     gln_free(needed);
 }
@@ -189,6 +189,39 @@ cleanup:
     gln_free(stack);
     gln_free(sorted);
     return st;
+}
+
+gln_status gln_net_feed_channels_first(gln_net *graph)
+{
+    gln_node *node = NULL;
+    gln_attribute *attribute = NULL;
+    int64_t *perm = NULL;
+    size_t image = 0, last = graph->input;
+    gln_status st = gln_net_add_value(graph, &image, "image");
+    if (st == GLN_OK) st = gln_net_alloc(graph, &attribute, 1, sizeof *attribute, "attribute");
+    if (st == GLN_OK) st = gln_net_alloc(graph, &perm, 4, sizeof *perm, "attribute");
+    if (st == GLN_OK) st = gln_net_add_node(graph, &node, 1);
+    if (st != GLN_OK) return st;
+    gln_value *from = &graph->values[last], *to = &graph->values[image];
+    const size_t *dims = from->tensor.shape.dims;
+    to->tensor.shape = (gln_shape){4, {dims[0], dims[3], dims[1], dims[2]}};
+    to->shaped = true;
+    from->shaped = false;
+    memcpy(perm, (int64_t[]){0, 2, 3, 1}, 4 * sizeof *perm);
+    *attribute = (gln_attribute){.name = "perm", .kind = GLN_ATTRIBUTE_INTS, .ints = perm, .n_ints = 4};
+    node->op = GLN_OP_TRANSPOSE;
+    node->type = "Transpose";
+    node->name = from->name;
+    node->inputs[0] = image;
+    node->output = last;
+    node->n_outputs = 1;
+    node->attributes = attribute;
+    node->n_attributes = 1;
+    gln_node first = *node; /* added at the end, needed at the start */
+    memmove(graph->nodes + 1, graph->nodes, (graph->n_nodes - 1) * sizeof *graph->nodes);
+    graph->nodes[0] = first;
+    graph->input = image;
+    return GLN_OK;
 }
 
 static gln_status copy_nodes(gln_net *copy, const gln_net *origin)

@@ -17,7 +17,6 @@
 
 #define MAX_MANIFEST_BYTES (64 * 1024)
 #define MAX_SIDE 4096
-#define MAX_DIMENSION 65536
 
 /* Where the reader is, for sentences. */
 typedef struct place {
@@ -30,10 +29,12 @@ static gln_status bad(const place *at, const char *field, const char *why)
     return gln_fail(GLN_E_FORMAT, "%s: the field %s%s %s", at->path, at->object, field, why);
 }
 
-static gln_status only_fields(const gln_json *object, const place *at, const char *const *known, size_t n_known)
+/* Every field that is known, and no other but `optional` (may be NULL). */
+static gln_status only_fields(const gln_json *object, const place *at, const char *const *known, size_t n_known,
+                              const char *optional)
 {
     for (const gln_json *member = gln_json_first(object); member != NULL; member = gln_json_next(member)) {
-        bool found = false;
+        bool found = optional != NULL && strcmp(gln_json_name(member), optional) == 0;
         for (size_t i = 0; i < n_known; i++) found = found || strcmp(gln_json_name(member), known[i]) == 0;
         if (!found) return bad(at, gln_json_name(member), "is not one that a manifest has");
     }
@@ -98,10 +99,10 @@ static gln_status read_preprocess(gln_preprocess *out, const gln_json *input, co
     const gln_json *resize = gln_json_get(input, "resize");
     bool bicubic = false, stretch = false;
     if (!gln_json_is_object(input)) return gln_fail(GLN_E_FORMAT, "%s: the field input should be an object", path);
-    gln_status st = only_fields(input, &at, fields, 4);
+    gln_status st = only_fields(input, &at, fields, 4, NULL);
     if (st != GLN_OK) return st;
     if (!gln_json_is_object(resize)) return bad(&at, "resize", "should be an object");
-    if ((st = only_fields(resize, &in_resize, resize_fields, 3)) != GLN_OK) return st;
+    if ((st = only_fields(resize, &in_resize, resize_fields, 3, NULL)) != GLN_OK) return st;
     st = read_count(&out->side, input, &at, "side", MAX_SIDE);
     if (st == GLN_OK) st = read_channels(out->mean, input, &at, "mean", false);
     if (st == GLN_OK) st = read_channels(out->std, input, &at, "std", true);
@@ -118,17 +119,21 @@ static gln_status read_preprocess(gln_preprocess *out, const gln_json *input, co
 static gln_status read_fields(gln_manifest *out, const gln_json *root, const char *path)
 {
     static const char *const fields[] = {"name", "model", "sha256", "input", "output", "dimension", "licence", "source"};
-    char hex[GLN_MANIFEST_TEXT_MAX], source[GLN_MANIFEST_TEXT_MAX];
+    char hex[GLN_MANIFEST_TEXT_MAX], source[GLN_MANIFEST_TEXT_MAX], pooling[GLN_MANIFEST_TEXT_MAX] = "none";
     place at = {path, ""};
     if (!gln_json_is_object(root)) return gln_fail(GLN_E_FORMAT, "%s: a manifest is a JSON object", path);
-    gln_status st = only_fields(root, &at, fields, sizeof fields / sizeof fields[0]);
+    gln_status st = only_fields(root, &at, fields, sizeof fields / sizeof fields[0], "pooling");
     if (st == GLN_OK) st = read_text(out->name, root, &at, "name");
     if (st == GLN_OK) st = read_text(out->model, root, &at, "model");
     if (st == GLN_OK) st = read_text(out->output, root, &at, "output");
     if (st == GLN_OK) st = read_text(out->licence, root, &at, "licence");
     if (st == GLN_OK) st = read_text(source, root, &at, "source");
     if (st == GLN_OK) st = read_text(hex, root, &at, "sha256");
-    if (st == GLN_OK) st = read_count(&out->dimension, root, &at, "dimension", MAX_DIMENSION);
+    if (st == GLN_OK) st = read_count(&out->dimension, root, &at, "dimension", GLN_MAX_DIMENSION);
+    if (st == GLN_OK && gln_json_get(root, "pooling") != NULL) st = read_text(pooling, root, &at, "pooling");
+    if (st == GLN_OK && gln_pooling_parse(&out->pooling, pooling) != GLN_OK) {
+        st = bad(&at, "pooling", "should be none, average, cls, gem or gem:P with P from 1 to 100");
+    }
     if (st == GLN_OK) st = read_preprocess(&out->preprocess, gln_json_get(root, "input"), path);
     if (st != GLN_OK) return st;
     if (strchr(out->model, '/') != NULL || out->model[0] == '.') {
@@ -153,17 +158,21 @@ gln_status gln_manifest_read(gln_manifest *out, const char *path)
     return st;
 }
 
-void gln_manifest_identity(uint8_t out[GLN_SHA256_BYTES], const gln_manifest *manifest, const char *precision)
+void gln_manifest_identity(uint8_t out[GLN_SHA256_BYTES], const gln_manifest *manifest, gln_precision precision)
 {
-    char text[1024], hex[GLN_SHA256_HEX];
+    char text[1024], hex[GLN_SHA256_HEX], pooling[64] = "";
     const gln_preprocess *p = &manifest->preprocess;
     gln_hex(hex, manifest->sha256, GLN_SHA256_BYTES);
+    if (manifest->pooling.kind != GLN_POOLING_NONE) {
+        snprintf(pooling, sizeof pooling, "pooling %s %a\n", gln_pooling_name(manifest->pooling.kind),
+                 manifest->pooling.kind == GLN_POOLING_GEM ? manifest->pooling.p : 0.0);
+    }
     int length = snprintf(text, sizeof text,
                           "gleaner backbone 1\nmodel %s\nside %zu\nfit %s\nshare %a\nfilter %s\nmean %a %a %a\nstd %a %a %a\n"
-                          "output %s\nprecision %s\n",
+                          "output %s\nprecision %s\n%s",
                           hex, p->side, p->fit == GLN_FIT_CROP ? "crop" : "stretch", p->crop_share,
                           p->filter == GLN_FILTER_BICUBIC ? "bicubic" : "bilinear", (double)p->mean[0], (double)p->mean[1],
                           (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2], manifest->output,
-                          precision);
+                          gln_precision_name(precision), pooling);
     gln_sha256(out, text, (size_t)length); /* fits: every part is bounded */
 }

@@ -10,8 +10,8 @@
  *   that size is allocated;
  * - name things in ways that break a log or a reply: names are matched as they are and kept with odd bytes replaced.
  *
- * Names become indices here; a second output of a node, which gleaner never computes, becomes a node of an operator that
- * does not exist, so that it is refused by name if anything needs it and vanishes if nothing does.
+ * Names become indices here; each output of a node becomes a node of its own, so that one which gleaner does not compute is
+ * refused by name if anything needs it and vanishes if nothing does.
  */
 #include "embed/onnx.h"
 
@@ -25,7 +25,9 @@
 
 #define MAX_DEPTH 64
 #define MAX_FIELDS ((size_t)4 << 20)
+#define MIN_OPSET 1
 #define MAX_OPSET 22
+#define MAX_INPUTS 8
 
 /* ---- The walk before parsing ---- */
 
@@ -79,6 +81,7 @@ static gln_status walk(const ProtobufCMessageDescriptor *descriptor, const unsig
 typedef struct reader {
     gln_net *graph;
     const Onnx__GraphProto *from;
+    const char *folder; /* of external data; NULL: there is none */
     size_t *slots; /* open addressing: value + 1, 0 for free */
     size_t n_slots;
     const char **names; /* of each value, as in the file */
@@ -160,7 +163,7 @@ static gln_status read_initialisers(reader *r)
         const Onnx__TensorProto *tensor = r->from->initializer[i];
         size_t value = 0;
         gln_status st = define(r, &value, tensor->name != NULL ? tensor->name : "");
-        if (st == GLN_OK) st = gln_onnx_tensor(r->graph, value, tensor);
+        if (st == GLN_OK) st = gln_onnx_tensor(r->graph, value, tensor, r->folder);
         if (st != GLN_OK) return st;
     }
     return GLN_OK;
@@ -229,11 +232,20 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
         out->n_ints = from->n_ints;
         return GLN_OK;
     }
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS: {
+        float *floats = NULL;
+        out->kind = GLN_ATTRIBUTE_FLOATS;
+        if ((st = gln_net_alloc(r->graph, &floats, from->n_floats, sizeof *floats, "attribute")) != GLN_OK) return st;
+        if (from->n_floats != 0) memcpy(floats, from->floats, from->n_floats * sizeof *floats);
+        out->floats = floats;
+        out->n_floats = from->n_floats;
+        return GLN_OK;
+    }
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
         if (from->t == NULL) return gln_fail(GLN_E_FORMAT, "node %s: the attribute %s is empty", node_name, shown);
         out->kind = GLN_ATTRIBUTE_TENSOR;
         if ((st = add_unnamed(r, &out->value, node_name)) != GLN_OK) return st;
-        return gln_onnx_tensor(r->graph, out->value, from->t);
+        return gln_onnx_tensor(r->graph, out->value, from->t, r->folder);
     default: return GLN_OK;
     }
 }
@@ -259,6 +271,13 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
         }
         return st;
     }
+    if (a->kind == GLN_ATTRIBUTE_FLOATS && strcmp(a->name, "value_floats") == 0) {
+        row.dims[0] = a->n_floats;
+        if ((st = gln_net_set_constant(r->graph, value, GLN_F32, &row)) == GLN_OK && a->n_floats != 0) {
+            memcpy(r->graph->values[value].tensor.data, a->floats, a->n_floats * sizeof(float));
+        }
+        return st;
+    }
     bool list = a->kind == GLN_ATTRIBUTE_INTS && strcmp(a->name, "value_ints") == 0;
     if (!list && (a->kind != GLN_ATTRIBUTE_INT || strcmp(a->name, "value_int") != 0)) {
         return gln_fail(GLN_E_UNSUPPORTED, "node %s (Constant) holds %s, which gleaner does not read", node_name, a->name);
@@ -271,14 +290,13 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
 }
 
 /* The operator's name; one of a foreign domain keeps the domain, so that it is not taken for ONNX's own. */
-static gln_status operator_name(reader *r, const char **out, const Onnx__NodeProto *from, size_t output)
+static gln_status operator_name(reader *r, const char **out, const Onnx__NodeProto *from)
 {
     char type[128], domain[64], full[224];
     printable(type, sizeof type, from->op_type != NULL ? from->op_type : "");
     printable(domain, sizeof domain, from->domain != NULL ? from->domain : "");
     bool own = domain[0] == 0 || strcmp(domain, "ai.onnx") == 0;
     snprintf(full, sizeof full, "%s%s%s", own ? "" : domain, own ? "" : ".", type);
-    if (output != 0) snprintf(full, sizeof full, "%.180s (output %zu)", type, output + 1);
     return gln_net_strdup(r->graph, out, full, strlen(full));
 }
 
@@ -298,17 +316,22 @@ static gln_status read_node(reader *r, const Onnx__NodeProto *from)
     if (st != GLN_OK) return st;
     if (from->op_type != NULL && strcmp(from->op_type, "Constant") == 0) return read_constant(r, name, from, attributes);
 
+    const char *type = NULL;
+    if ((st = operator_name(r, &type, from)) != GLN_OK) return st;
     for (size_t k = 0; k < from->n_output; k++) {
         gln_node *node = NULL;
-        size_t output = 0, n_inputs = k == 0 ? from->n_input : 0;
+        /* No operator with several outputs has more inputs; a node of a million by a million stays small. */
+        size_t output = 0, n_inputs = k == 0 || from->n_input < MAX_INPUTS ? from->n_input : MAX_INPUTS;
         if (from->output[k][0] == 0) continue; /* an output left out */
         if ((st = define(r, &output, from->output[k])) != GLN_OK) return st;
         if ((st = gln_net_add_node(graph, &node, n_inputs)) != GLN_OK) return st;
         node->name = name;
+        node->type = type;
         node->output = output;
+        node->which = k;
+        node->n_outputs = from->n_output;
         node->attributes = attributes;
         node->n_attributes = from->n_attribute;
-        if ((st = operator_name(r, &node->type, from, k)) != GLN_OK) return st;
         for (size_t i = 0; i < n_inputs; i++) {
             if (from->input[i][0] == 0) continue; /* an input left out */
             if ((st = find_value(r, &node->inputs[i], from->input[i])) != GLN_OK) return st;
@@ -324,9 +347,9 @@ static gln_status read_opset(gln_net *graph, const Onnx__ModelProto *model)
         if (set->domain != NULL && set->domain[0] != 0 && strcmp(set->domain, "ai.onnx") != 0) continue;
         graph->opset = set->has_version ? set->version : 0;
     }
-    if (graph->opset < 7 || graph->opset > MAX_OPSET) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the model uses version %lld of ONNX's operators; gleaner knows 7 to %d",
-                        (long long)graph->opset, MAX_OPSET);
+    if (graph->opset < MIN_OPSET || graph->opset > MAX_OPSET) {
+        return gln_fail(GLN_E_UNSUPPORTED, "the model uses version %lld of ONNX's operators; gleaner knows %d to %d",
+                        (long long)graph->opset, MIN_OPSET, MAX_OPSET);
     }
     return GLN_OK;
 }
@@ -344,13 +367,18 @@ static gln_status read_graph(reader *r, const char *output)
     return gln_net_finish(r->graph, wanted);
 }
 
-gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output)
+gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes)
 {
-    Onnx__ModelProto *model = NULL;
-    reader r = {0};
     size_t n_fields = 0;
     if (n_bytes > GLN_ONNX_MAX_BYTES) return gln_fail(GLN_E_LIMIT, "the model file has more than %zu bytes", GLN_ONNX_MAX_BYTES);
-    gln_status st = walk(&onnx__model_proto__descriptor, bytes, bytes + n_bytes, 0, &n_fields);
+    return walk(&onnx__model_proto__descriptor, bytes, bytes + n_bytes, 0, &n_fields);
+}
+
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder)
+{
+    Onnx__ModelProto *model = NULL;
+    reader r = {.folder = folder};
+    gln_status st = gln_onnx_check(bytes, n_bytes);
     if (st != GLN_OK) return st;
     model = onnx__model_proto__unpack(NULL, n_bytes, bytes);
     if (model == NULL) return gln_fail(GLN_E_FORMAT, "the model file is not ONNX, or there is no memory to read it");

@@ -2,7 +2,7 @@
  * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
  *
  *     gln_net *graph = NULL;
- *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding");
+ *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", "folder/of/the/model");
  *
  * Threads: independent calls may run together.
  */
@@ -17,9 +17,13 @@
 /*
  * The part of the network that the tensor `output` needs, connected, sorted and checked, its one input known. Bytes are
  * hostile: what they claim is held against what is there before anything of that size is allocated. Errors:
- * GLN_E_FORMAT, GLN_E_UNSUPPORTED, GLN_E_LIMIT, GLN_E_NOT_FOUND (no such output), GLN_E_MEMORY; the sentence names the
- * node or tensor.
+ * GLN_E_FORMAT, GLN_E_UNSUPPORTED, GLN_E_LIMIT, GLN_E_NOT_FOUND (no such output, or file of external data), GLN_E_MEMORY;
+ * the sentence names the node or tensor. `folder` is where the model lies, for tensors kept in files beside it; NULL
+ * refuses those.
  */
-gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output);
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder);
+
+/* Whether the bytes may be handed to protobuf-c: framed as ONNX is, not too deep, not too many parts. */
+gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes);
 
 #endif

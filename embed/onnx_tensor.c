@@ -5,6 +5,8 @@
  */
 #include "embed/onnx_tensor.h"
 
+#include "common/memory.h"
+
 #include <string.h>
 
 /* Bytes of an item in raw_data; 0 for a type that is not read. */
@@ -84,23 +86,40 @@ static gln_status wrong_count(const gln_net *graph, size_t value, size_t has, si
                     has);
 }
 
-static gln_status copy_raw(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+/* Items as the file has them: little-endian, as wide as the type says. */
+static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const unsigned char *raw, size_t n_raw, const gln_shape *shape)
 {
-    size_t bytes = raw_item_bytes(from->data_type), n_items = gln_shape_items(shape);
-    if (from->raw_data.len % bytes != 0 || from->raw_data.len / bytes != n_items) {
-        return wrong_count(graph, value, from->raw_data.len / bytes, n_items);
-    }
-    bool floats = is_float(from->data_type);
+    size_t bytes = raw_item_bytes(type), n_items = gln_shape_items(shape);
+    if (n_raw % bytes != 0 || n_raw / bytes != n_items) return wrong_count(graph, value, n_raw / bytes, n_items);
+    bool floats = is_float(type);
     gln_status st = gln_net_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
+    if (st != GLN_OK) return st;
     void *to = graph->values[value].tensor.data;
-    for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
-        uint64_t bits = little_endian(from->raw_data.data + i * bytes, bytes);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) {
+        if (n_raw != 0) memcpy(to, raw, n_raw);
+        return GLN_OK;
+    }
+#endif
+    for (size_t i = 0; i < n_items; i++) {
+        uint64_t bits = little_endian(raw + i * bytes, bytes);
         if (floats) {
-            ((float *)to)[i] = float_of(from->data_type, bits);
+            ((float *)to)[i] = float_of(type, bits);
         } else {
-            ((int64_t *)to)[i] = integer_of(from->data_type, bits);
+            ((int64_t *)to)[i] = integer_of(type, bits);
         }
     }
+    return GLN_OK;
+}
+
+static gln_status copy_external(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape, const char *folder)
+{
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    const char *name = graph->values[value].name;
+    gln_status st = gln_onnx_external(&bytes, &n_bytes, from, name, folder, gln_shape_items(shape) * raw_item_bytes(from->data_type));
+    if (st == GLN_OK) st = copy_raw(graph, value, from->data_type, bytes, n_bytes, shape);
+    gln_free(bytes);
     return st;
 }
 
@@ -134,7 +153,7 @@ static gln_status copy_list(gln_net *graph, size_t value, const Onnx__TensorProt
     return st;
 }
 
-gln_status gln_onnx_tensor(gln_net *graph, size_t value, const Onnx__TensorProto *from)
+gln_status gln_onnx_tensor(gln_net *graph, size_t value, const Onnx__TensorProto *from, const char *folder)
 {
     const char *name = graph->values[value].name;
     gln_shape shape = {.rank = from->n_dims};
@@ -145,12 +164,13 @@ gln_status gln_onnx_tensor(gln_net *graph, size_t value, const Onnx__TensorProto
     }
     gln_status st = gln_shape_check(&shape, name);
     if (st != GLN_OK) return st;
-    if (from->n_external_data != 0 || from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s lies in another file (external data), which gleaner does not read", name);
-    }
     if (raw_item_bytes(from->data_type) == 0 || from->segment != NULL) {
         return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s has elements of type %d, which gleaner does not read", name,
                         (int)from->data_type);
     }
-    return from->has_raw_data ? copy_raw(graph, value, from, &shape) : copy_list(graph, value, from, &shape);
+    if (from->n_external_data != 0 || from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+        return copy_external(graph, value, from, &shape, folder);
+    }
+    if (!from->has_raw_data) return copy_list(graph, value, from, &shape);
+    return copy_raw(graph, value, from->data_type, from->raw_data.data, from->raw_data.len, &shape);
 }

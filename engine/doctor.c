@@ -1,11 +1,11 @@
 /* Every check there is on a data directory, each told with what it found and how to mend it. Changes nothing. */
 #include "common/hash.h"
 #include "common/memory.h"
+#include "embed/selftest.h"
 #include "engine/internal.h"
 #include "index/neighbours.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -43,34 +43,27 @@ static void check_space(struct doctor *doctor)
     tell(doctor, "disk", st, words);
 }
 
-/* Loads the backbone and runs it twice on an input of its own: finite, repeatable, not constant. */
-static gln_status test_backbone(const char *manifest, char words[256])
+/* Loads the backbone in the precision that the project's vectors have, and has it test itself. */
+static gln_status test_backbone(const char *manifest, const gln_vectors *vectors, char words[256])
 {
     gln_backbone *backbone = NULL;
-    float *input = NULL, *embedding = NULL;
-    size_t n_input = 0;
+    gln_self_test test;
     gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
     options.max_batch = 2;
+    if (vectors != NULL) {
+        options.precision = GLN_PRECISION_AUTO;
+        options.identity = gln_vectors_identity(vectors);
+    }
     gln_status st = gln_backbone_load(&backbone, manifest, &options);
     if (st != GLN_OK) return st;
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
-    if (!gln_mul_size(&n_input, 6 * info->preprocess.side, info->preprocess.side))
-        st = gln_fail(GLN_E_LIMIT, "an input of %zu pixels a side", info->preprocess.side);
-    if (st == GLN_OK) st = gln_alloc(&input, n_input, sizeof *input, "test image");
-    if (st == GLN_OK) st = gln_alloc(&embedding, 4 * info->d, sizeof *embedding, "test embedding");
-    /* Two different images: a slow wave and a fast one. */
-    for (size_t i = 0; st == GLN_OK && i < n_input; i++) input[i] = sinf((float)i * (i < n_input / 2 ? 0.001f : 0.37f));
-    for (size_t round = 0; st == GLN_OK && round < 2; round++)
-        st = gln_backbone_run(backbone, input, 2, embedding + round * 2 * info->d);
-    if (st == GLN_OK && memcmp(embedding, embedding + 2 * info->d, 2 * info->d * sizeof *embedding) != 0)
-        st = gln_fail(GLN_E_INTERNAL, "%s: the same image gave two embeddings", info->name);
-    if (st == GLN_OK && memcmp(embedding, embedding + info->d, info->d * sizeof *embedding) == 0)
-        st = gln_fail(GLN_E_INTERNAL, "%s: two different images gave the same embedding", info->name);
+    st = gln_backbone_self_test(backbone, &test);
+    if (st == GLN_OK && vectors != NULL && memcmp(info->identity, gln_vectors_identity(vectors), sizeof info->identity) != 0)
+        st = gln_fail(GLN_E_CONFLICT, "%s is not the backbone that the vectors were made with; put back the one that was there, "
+                      "or make a new project", info->name);
     if (st == GLN_OK)
-        snprintf(words, 256, "%s: %zu numbers an image, %.1f million parameters", info->name, info->d,
-                 (double)info->n_parameters * 1e-6);
-    gln_free(input);
-    gln_free(embedding);
+        snprintf(words, 256, "%s: %zu numbers an image, %.1f million parameters, %s", info->name, info->d,
+                 (double)info->n_parameters * 1e-6, gln_precision_name(info->precision));
     gln_backbone_free(backbone);
     return st;
 }
@@ -127,10 +120,10 @@ static gln_status check_project(void *context, const gln_project_row *project)
              (long long)project->n_images, (long long)project->n_labels, (long long)project->n_classes);
     tell(doctor, "project", GLN_OK, words);
     gln_status st = gln_engine_manifest_path(engine->data, project->backbone, path);
-    if (st == GLN_OK) st = test_backbone(path, words);
-    tell(doctor, "backbone", st, words);
     if (gln_engine_room(engine, project->id, &room) != GLN_OK) return GLN_E_MEMORY;
     gln_vectors *vectors = gln_room_vectors(engine, room);
+    if (st == GLN_OK) st = test_backbone(path, vectors, words);
+    tell(doctor, "backbone", st, words);
     if (vectors != NULL) check_vectors(doctor, project, vectors);
     else tell(doctor, "vectors", GLN_OK, "none yet");
     return GLN_OK;

@@ -21,6 +21,7 @@
 #include "common/files.h"
 #include "common/progress.h"
 #include "common/status.h"
+#include "embed/backbone.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -32,6 +33,7 @@ typedef struct gln_engine gln_engine;
 typedef struct gln_engine_options {
     const char *data;   /* the data directory */
     size_t n_threads;   /* for maths and decoding; 0: one a core */
+    gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
 } gln_engine_options;
 

@@ -279,8 +279,9 @@ static gln_status open_vectors(struct ingest *ingest, const gln_backbone_info *i
     ingest->vectors_file = gln_room_vectors(engine, ingest->room);
     if (ingest->vectors_file != NULL) {
         if (memcmp(gln_vectors_identity(ingest->vectors_file), info->identity, sizeof info->identity) == 0) return GLN_OK;
-        return gln_fail(GLN_E_CONFLICT, "project %s was embedded with another version of backbone %s, and vectors of "
-                        "two never mix; make a new project", ingest->project.name, info->name);
+        return gln_fail(GLN_E_CONFLICT, "project %s was embedded with another version of backbone %s, or in another precision "
+                        "than %s, and vectors of two never mix; make a new project", ingest->project.name, info->name,
+                        gln_precision_name(info->precision));
     }
     gln_status st = gln_engine_vectors_path(engine, ingest->project.id, ingest->project.backbone, path);
     if (st == GLN_OK) st = gln_vectors_open(&ingest->vectors_file, path, info->d, info->identity, 0);
@@ -296,6 +297,9 @@ static gln_status embed_files(struct ingest *ingest)
     gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
     options.max_batch = MODEL_BATCH;
     options.n_threads = engine->n_threads;
+    options.precision = engine->precision;
+    gln_vectors *there = gln_room_vectors(engine, ingest->room);
+    if (there != NULL) options.identity = gln_vectors_identity(there);
     gln_status st = gln_engine_manifest_path(engine->data, ingest->project.backbone, manifest);
     if (st == GLN_OK) st = gln_backbone_load(&backbone, manifest, &options);
     if (st == GLN_OK) st = open_vectors(ingest, gln_backbone_info_of(backbone));

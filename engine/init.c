@@ -2,6 +2,7 @@
 #include "common/hash.h"
 #include "common/json.h"
 #include "common/memory.h"
+#include "embed/backbone.h"
 #include "engine/internal.h"
 
 #include <dirent.h>
@@ -44,7 +45,42 @@ static gln_status manifest_text(const gln_json *manifest, const char *field, con
     return GLN_OK;
 }
 
-/* Copies manifest and model below data/backbones; the manifest last, so that what it names is there. */
+typedef struct data_copy {
+    const char *data, *folder; /* of gleaner, and of the model */
+} data_copy;
+
+/* A file of weights beside the model. Two models may call theirs the same; then the second one cannot move in. */
+static gln_status copy_data_file(void *context, const char *name)
+{
+    const data_copy *copy = context;
+    char from[GLN_PATH_MAX], to[GLN_PATH_MAX], relative[GLN_PATH_MAX];
+    unsigned char *bytes = NULL, *there = NULL;
+    size_t n_bytes = 0, n_there = 0;
+    if (snprintf(relative, sizeof relative, "backbones/%s", name) >= (int)sizeof relative)
+        return gln_fail(GLN_E_LIMIT, "the name of a file of weights is too long");
+    gln_status st = gln_path_join(from, copy->folder, name);
+    if (st == GLN_OK) st = gln_path_join(to, copy->data, relative);
+    if (st == GLN_OK) st = gln_file_read(&bytes, &n_bytes, from, max_model_bytes);
+    if (st != GLN_OK) goto cleanup;
+    if (gln_file_exists(to) && gln_file_read(&there, &n_there, to, max_model_bytes) == GLN_OK) {
+        if (n_there != n_bytes || memcmp(there, bytes, n_bytes) != 0)
+            st = gln_fail(GLN_E_CONFLICT, "%s: another model's weights are there under this name; export the model with a "
+                          "name of its own, or with the weights in it", to);
+        goto cleanup;
+    }
+    char *slash = strrchr(to, '/');
+    *slash = 0; /* there is one: the name was joined to a folder */
+    st = gln_folder_create(to);
+    *slash = '/';
+    if (st == GLN_OK) st = gln_file_write(to, bytes, n_bytes);
+
+cleanup:
+    gln_free(bytes);
+    gln_free(there);
+    return st;
+}
+
+/* Copies manifest, model and the model's files of weights below data/backbones; the manifest last, so that what it names is there. */
 static gln_status copy_backbone(const char *data, const char *manifest_path, char *out_name, size_t capacity)
 {
     unsigned char *manifest_bytes = NULL, *model_bytes = NULL;
@@ -88,6 +124,8 @@ static gln_status copy_backbone(const char *data, const char *manifest_path, cha
                       manifest_path);
         goto cleanup;
     }
+    data_copy copy = {data, folder};
+    if ((st = gln_backbone_data_files(model_bytes, n_model, copy_data_file, &copy)) != GLN_OK) goto cleanup;
     if ((st = gln_file_write(target, model_bytes, n_model)) != GLN_OK) goto cleanup;
     if ((st = gln_engine_manifest_path(data, name, target)) != GLN_OK) goto cleanup;
     st = gln_file_write(target, manifest_bytes, n_manifest);

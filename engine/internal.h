@@ -35,6 +35,7 @@ struct gln_engine {
     char data[GLN_PATH_MAX];
     gln_file_lock *lock;
     size_t n_threads;
+    gln_precision precision;
     gln_pool *threads;
 
     pthread_mutex_t run, batch, write, rooms_lock, readers_lock;

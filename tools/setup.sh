@@ -4,6 +4,7 @@
 #
 #     tools/setup.sh run      to build and run
 #     tools/setup.sh check    to run the tests, too
+#     tools/setup.sh fuzz     to fuzz, after check: clang and its runtime
 #
 # Debian packages are installed with apt (as root, or with sudo). What has no package is built once into
 # ${GLN_DEPS:-~/.cache/gleaner/deps}, which `make clean` leaves alone.
@@ -62,6 +63,11 @@ install_packages $build_packages
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then install_packages nodejs npm; fi
 # shellcheck disable=SC2086
 [ "$purpose" != check ] || install_packages $check_packages libonnx-testdata
+if [ "$purpose" = fuzz ]; then
+    install_packages clang
+    install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+    exit 0
+fi
 
 # ---- the FAISS C interface ---------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 Runs the built program in scratch folders. Reports "skipped" (77) where the stamps or the backbone are missing.
 """
 
+import ast
 import csv
+import hashlib
 import json
 import math
 import os
@@ -60,7 +62,7 @@ class Scratch(unittest.TestCase):
 class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
-        for command in ["init", "ingest", "label", "resample", "batch", "export", "serve", "doctor", "token", "version"]:
+        for command in ["init", "ingest", "embed", "label", "resample", "batch", "export", "serve", "doctor", "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
             self.assertIn(f"usage: gleaner {command}", text)
@@ -68,7 +70,8 @@ class Usage(Scratch):
 
     def test_wrong_usage_is_2(self):
         for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
-                          ["serve", "--port", "99999"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
+                          ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"],
+                          ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
             done = gleaner(*arguments, check=2)
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
 
@@ -263,6 +266,82 @@ class EndToEnd(Scratch):
             server.terminate()
             server.communicate(timeout=30)
         self.assertEqual(server.returncode, 0)
+
+
+class Embed(Scratch):
+    def vectors(self, path):
+        """The rows of an .npy file as tuples."""
+        with open(path, "rb") as f:
+            content = f.read()
+        self.assertEqual(content[:8], b"\x93NUMPY\x01\x00")
+        length, = struct.unpack("<H", content[8:10])
+        self.assertEqual((10 + length) % 64, 0)
+        header = ast.literal_eval(content[10:10 + length].decode("ascii"))
+        self.assertEqual((header["descr"], header["fortran_order"]), ("<f4", False))
+        n, d = header["shape"]
+        rows = list(struct.iter_unpack(f"<{d}f", content[10 + length:]))
+        self.assertEqual(len(rows), n)
+        return rows
+
+    def embed(self, *arguments, check=0):
+        return gleaner("embed", "--backbone", BACKBONE, *arguments, check=check)
+
+    def test_a_row_for_each_photo_in_order_and_a_line_for_each_refusal(self):
+        root = self.photos(3, ["food", "space"])
+        for name, content in (("bad.jpg", b"hello"), ("sub/torn.png", b"\x89PNG\r\n\x1a\n")):
+            os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+            with open(os.path.join(root, name), "wb") as f:
+                f.write(content)
+        out, names, refused = (os.path.join(self.folder, n) for n in ("out.npy", "names.txt", "refused.jsonl"))
+        summary = json.loads(self.embed(root, "-o", out, "--names", names, "--refused", refused, "--json").stdout)
+        good = sorted(os.path.join(base, f) for base, _, files in os.walk(root) for f in files)
+        good = [path for path in good if "bad.jpg" not in path and "torn" not in path]
+        self.assertEqual((summary["files"], summary["rows"], summary["refused"], summary["dimension"]), (8, 6, 2, 1280))
+        with open(names, encoding="utf-8") as f:
+            self.assertEqual(f.read().splitlines(), good)
+        with open(refused, encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        self.assertEqual([os.path.basename(line["path"]) for line in lines], ["bad.jpg", "torn.png"])
+        self.assertTrue(all(line["reason"] and not line["reason"].startswith("/") for line in lines))
+        rows = self.vectors(out)
+        self.assertEqual(len(rows), 6)
+        for row in rows:
+            self.assertAlmostEqual(sum(x * x for x in row), 1, places=4)
+
+        # The other format, the other order, one thread, hashes: the same rows.
+        raw, lines = os.path.join(self.folder, "out.f32"), os.path.join(self.folder, "rows.jsonl")
+        done = self.embed(*reversed(good), "-o", raw, "--format", "raw", "--names", lines, "--threads", 1, "--strict")
+        self.assertIn("6 vectors of 1280", done.stdout)
+        with open(raw, "rb") as f:
+            self.assertEqual(list(struct.iter_unpack("<1280f", f.read())), rows[::-1])
+        with open(lines, encoding="utf-8") as f:
+            entries = [json.loads(line) for line in f]
+        self.assertEqual([e["row"] for e in entries], list(range(6)))
+        with open(entries[0]["path"], "rb") as f:
+            self.assertEqual(entries[0]["sha256"], hashlib.sha256(f.read()).hexdigest())
+        done = self.embed(root, "-o", raw, "--format", "raw", "--strict", check=3)
+        self.assertIn("bad.jpg: ", done.stderr)
+
+    def test_what_fails_leaves_no_file(self):
+        root = self.photos(1, ["food"])
+        out = os.path.join(self.folder, "out.npy")
+        bad = os.path.join(self.folder, "bad.jpg")
+        with open(bad, "wb") as f:
+            f.write(b"hello")
+        for arguments, words in ((["nowhere", "-o", out], "nowhere"), ([bad, "-o", out], "none of 1 files"),
+                                 ([root, "-o", os.path.join(self.folder, "absent", "out.npy")], "absent"),
+                                 ([root, "-o", out, "--names", os.path.join(self.folder, "absent", "n")], "absent"),
+                                 ([root, "-o", out, "--backbone", "nothing.json"], "nothing.json")):
+            self.assertIn(words, self.embed(*arguments, check=1).stderr)
+        self.assertEqual([f for f in os.listdir(self.folder) if f.startswith("out.npy")], [])
+        with open(out, "wb") as f:
+            f.write(b"precious")
+        limited = subprocess.run(["sh", "-c", 'ulimit -f 2; exec "$@"', "sh", GLEANER, "embed", "-b", BACKBONE, root, "-o", out],
+                                 capture_output=True, text=True, timeout=300)
+        self.assertEqual(limited.returncode, 1, limited.stdout + limited.stderr)
+        self.assertIn(out, limited.stderr)
+        with open(out, "rb") as f:
+            self.assertEqual(f.read(), b"precious")
 
 
 class Balance(Scratch):

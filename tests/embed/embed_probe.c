@@ -1,7 +1,7 @@
 /*
  * Runs a backbone on raw tensors, so that a peer can be asked the same question:
  *
- *     embed_probe manifest.json input.f32 output.f32 [batch [threads [rounds]]]
+ *     embed_probe manifest.json input.f32 output.f32 [batch [threads [rounds [precision]]]]
  *
  * input.f32 holds [n, 3, side, side], output.f32 gets [n, d], both little-endian f32 without a header. With `rounds` it runs
  * all images that often and prints images a second of the best round.
@@ -36,12 +36,13 @@ int main(int argc, char **argv)
     unsigned char *input = NULL;
     float *output = NULL;
     size_t n_bytes = 0, batch = number(argc, argv, 4, 16), rounds = number(argc, argv, 6, 0);
-    gln_backbone_options options = {.max_batch = batch, .n_threads = number(argc, argv, 5, 0)};
+    gln_backbone_options options = {.max_batch = batch, .n_threads = number(argc, argv, 5, 0), .precision = GLN_PRECISION_F32};
     if (argc < 4) {
-        fprintf(stderr, "embed_probe manifest.json input.f32 output.f32 [batch [threads [rounds]]]\n");
+        fprintf(stderr, "embed_probe manifest.json input.f32 output.f32 [batch [threads [rounds [precision]]]]\n");
         return 2;
     }
-    gln_status st = gln_backbone_load(&backbone, argv[1], &options);
+    gln_status st = argc > 7 ? gln_precision_parse(&options.precision, argv[7]) : GLN_OK;
+    if (st == GLN_OK) st = gln_backbone_load(&backbone, argv[1], &options);
     if (st == GLN_OK) st = gln_file_read(&input, &n_bytes, argv[2], (size_t)1 << 32);
     if (st != GLN_OK) goto cleanup;
     const gln_backbone_info *info = gln_backbone_info_of(backbone);

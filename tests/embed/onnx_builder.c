@@ -152,6 +152,11 @@ Onnx__NodeProto *onnx_node(onnx_builder *b, const char *type, const char *name, 
     return node;
 }
 
+void onnx_copy_node(onnx_builder *b, Onnx__NodeProto *node)
+{
+    b->graph->node = append(b, b->graph->node, &b->graph->n_node, node);
+}
+
 static Onnx__AttributeProto *attribute(onnx_builder *b, Onnx__NodeProto *node, const char *name,
                                        Onnx__AttributeProto__AttributeType type)
 {

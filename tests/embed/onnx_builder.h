@@ -37,6 +37,8 @@ Onnx__TensorProto *onnx_ints(onnx_builder *b, const char *name, size_t n, const 
 void onnx_initialiser(onnx_builder *b, Onnx__TensorProto *tensor);
 /* `inputs` and `outputs` are names with commas between. */
 Onnx__NodeProto *onnx_node(onnx_builder *b, const char *type, const char *name, const char *inputs, const char *outputs);
+/* Adds a node made elsewhere, which must live as long. */
+void onnx_copy_node(onnx_builder *b, Onnx__NodeProto *node);
 void onnx_int_attribute(onnx_builder *b, Onnx__NodeProto *node, const char *name, int64_t value);
 void onnx_float_attribute(onnx_builder *b, Onnx__NodeProto *node, const char *name, float value);
 void onnx_ints_attribute(onnx_builder *b, Onnx__NodeProto *node, const char *name, size_t n, const int64_t *values);

@@ -79,6 +79,62 @@ static gln_status load(gln_backbone **out, size_t max_batch, size_t n_threads)
     return gln_backbone_load(out, manifest, &options);
 }
 
+/* The model again, its input with the channels last, as TensorFlow writes it. */
+static void write_channels_last(void)
+{
+    char path[GLN_PATH_MAX], text[1024];
+    uint8_t sha256[GLN_SHA256_BYTES];
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    onnx_builder *b = onnx_builder_create();
+    gln_ok(gln_path_join(path, folder, "small.onnx"));
+    gln_ok(gln_file_read(&bytes, &n_bytes, path, 1 << 20));
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n_bytes, bytes);
+    ck_assert_ptr_nonnull(model);
+    gln_free(bytes);
+    onnx_input(b, "images", 4, (size_t[]){0, SIDE, SIDE, 3});
+    onnx_ints_attribute(b, onnx_node(b, "Transpose", "first", "images", "input"), "perm", 4, (int64_t[]){0, 3, 1, 2});
+    for (size_t i = 0; i < model->graph->n_initializer; i++) onnx_initialiser(b, model->graph->initializer[i]);
+    for (size_t i = 0; i < model->graph->n_node; i++) onnx_copy_node(b, model->graph->node[i]);
+    const unsigned char *packed = onnx_pack(b, &n_bytes);
+    gln_ok(gln_file_write(path, packed, n_bytes));
+    gln_sha256(sha256, packed, n_bytes);
+    gln_hex(sha256_hex, sha256, sizeof sha256);
+    snprintf(text, sizeof text, manifest_text, sha256_hex);
+    write_text(text);
+    onnx__model_proto__free_unpacked(model, NULL);
+    onnx_builder_free(b);
+}
+
+START_TEST(backbone__channels_last_give_the_same_embedding)
+{
+    gln_backbone *backbone = NULL;
+    gln_rng rng;
+    float input[IMAGE], first[D], last[D];
+    gln_rng_seed(&rng, 3);
+    for (size_t i = 0; i < IMAGE; i++) input[i] = (float)gln_rng_normal(&rng);
+    gln_ok(load(&backbone, 1, 1));
+    gln_ok(gln_backbone_run(backbone, input, 1, first));
+    gln_backbone_free(backbone);
+    write_channels_last();
+    gln_ok(load(&backbone, 1, 1));
+    gln_ok(gln_backbone_run(backbone, input, 1, last));
+    gln_backbone_free(backbone);
+    for (size_t i = 0; i < D; i++) ck_assert_float_eq_tol(first[i], last[i], 1e-6f);
+}
+END_TEST
+
+START_TEST(backbone__threads_share_the_packed_weights)
+{
+    gln_backbone *one = NULL, *four = NULL;
+    gln_ok(load(&one, 4, 1));
+    gln_ok(load(&four, 4, 4));
+    ck_assert_uint_eq(gln_backbone_info_of(one)->weights_bytes, gln_backbone_info_of(four)->weights_bytes);
+    gln_backbone_free(one);
+    gln_backbone_free(four);
+}
+END_TEST
+
 START_TEST(manifest__every_field_reaches_the_backbone)
 {
     gln_backbone *backbone = NULL;
@@ -314,6 +370,8 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, setup, NULL);
     tcase_add_test(cases, manifest__every_field_reaches_the_backbone);
+    tcase_add_test(cases, backbone__channels_last_give_the_same_embedding);
+    tcase_add_test(cases, backbone__threads_share_the_packed_weights);
     tcase_add_loop_test(cases, manifest__every_bad_field_is_named, 0, (int)(sizeof changes / sizeof changes[0]));
     tcase_add_test(cases, manifest__absent_empty_and_huge_files_are_refused);
     tcase_add_test(cases, backbone__model_with_another_hash_is_corrupt);

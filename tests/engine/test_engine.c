@@ -1,7 +1,10 @@
 /* The data directory: what goes in, what stays after a crash, what damage looks like. Batches are in test_batches.c. */
 #include "tests/engine/photos.h"
 
+#include "common/hash.h"
 #include "common/memory.h"
+#include "embed/backbone.h"
+#include "tests/embed/onnx_builder.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -37,6 +40,62 @@ START_TEST(init__is_repeatable_and_refuses_other_folders)
     gln_engine_options options = {.data = folder};
     gln_fails(gln_engine_open(&engine, &options), GLN_E_NOT_FOUND);
     gln_message_has("gleaner init");
+}
+END_TEST
+
+/* Model `name`.onnx whose weights, one number repeated, lie in model.data, and its manifest. */
+static void make_external_backbone(const char *folder, const char *name, char weight, char out_manifest[GLN_PATH_MAX])
+{
+    unsigned char weights[12];
+    char text[1024], file[64], hex[GLN_SHA256_HEX];
+    uint8_t sha256[GLN_SHA256_BYTES];
+    size_t n_bytes = 0;
+    onnx_builder *b = onnx_builder_create();
+    onnx_input(b, "input", 4, (size_t[]){0, 3, 8, 8});
+    Onnx__TensorProto *w = onnx_floats(b, "w", 4, (size_t[]){1, 3, 1, 1}, NULL);
+    Onnx__StringStringEntryProto *entry = onnx_memory(b, sizeof *entry);
+    onnx__string_string_entry_proto__init(entry);
+    char key[] = "location", value[] = "model.data";
+    entry->key = key;
+    entry->value = value;
+    w->external_data = &entry;
+    w->n_external_data = 1;
+    onnx_node(b, "Conv", "conv", "input,w", "c");
+    onnx_node(b, "GlobalAveragePool", "pool", "c", "p");
+    onnx_node(b, "Flatten", "flat", "p", "embedding");
+    const unsigned char *bytes = onnx_pack(b, &n_bytes);
+    memset(weights, weight, sizeof weights);
+    put(folder, "model.data", weights, sizeof weights);
+    snprintf(file, sizeof file, "%s.onnx", name);
+    put(folder, file, bytes, n_bytes);
+    gln_sha256(sha256, bytes, n_bytes);
+    gln_hex(hex, sha256, sizeof sha256);
+    int n = snprintf(text, sizeof text,
+                     "{\"name\": \"%s\", \"model\": \"%s\", \"sha256\": \"%s\", \"input\": {\"side\": 8, \"resize\": {\"filter\": "
+                     "\"bilinear\", \"mode\": \"crop\", \"scale\": 1}, \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}, \"output\": "
+                     "\"embedding\", \"dimension\": 1, \"licence\": \"CC0-1.0\", \"source\": \"a test\"}",
+                     name, file, hex);
+    snprintf(file, sizeof file, "%s.json", name);
+    put(folder, file, text, (size_t)n);
+    gln_ok(gln_path_join(out_manifest, folder, file));
+    onnx_builder_free(b);
+}
+
+START_TEST(init__weights_beside_the_model_move_in_with_it)
+{
+    char folder[GLN_PATH_MAX], data[GLN_PATH_MAX], manifest[GLN_PATH_MAX], copied[GLN_PATH_MAX], backbone[64];
+    gln_test_folder(folder);
+    gln_ok(gln_path_join(data, folder, "data"));
+    make_external_backbone(folder, "first", 1, manifest);
+    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
+    gln_ok(gln_path_join(copied, data, "backbones/first.json"));
+    gln_backbone *loaded = NULL;
+    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    gln_ok(gln_backbone_load(&loaded, copied, &options));
+    gln_backbone_free(loaded);
+    make_external_backbone(folder, "second", 2, manifest); /* other weights under the same name */
+    gln_fails(gln_engine_init(data, manifest, backbone, sizeof backbone), GLN_E_CONFLICT);
+    gln_message_has("model.data");
 }
 END_TEST
 
@@ -333,6 +392,7 @@ int main(void)
     TCase *tests = tcase_create("engine");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, init__is_repeatable_and_refuses_other_folders);
+    tcase_add_test(tests, init__weights_beside_the_model_move_in_with_it);
     tcase_add_test(tests, open__second_engine_is_told_who_owns_the_directory);
     tcase_add_test(tests, project__bad_values_are_named);
     tcase_add_test(tests, ingest__takes_good_files_refuses_bad_ones_and_passes_over_known_ones);
