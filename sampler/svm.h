@@ -68,6 +68,12 @@ typedef struct gln_svm_card {
  */
 gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const uint32_t *group, size_t n, size_t d,
                           size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress);
+/*
+ * The same on the labelled rows of a pool: label [pool->n], GLN_NO_CLASS (clusters.h) for unlabelled; representative [pool->n] of
+ * the near-duplicate group, by view index (NULL: none). What a resample does, and what measurements of it do.
+ */
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
+                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress);
 void gln_svm_free(gln_svm *svm);
 const gln_svm_card *gln_svm_card_of(const gln_svm *svm);
 

@@ -18,6 +18,7 @@
 #include "common/memory.h"
 #include "common/rng.h"
 #include "kernels/kernels.h"
+#include "sampler/clusters.h"
 
 #include <math.h>
 
@@ -368,5 +369,38 @@ cleanup:
     gln_svm_problem_dispose(&problem);
     gln_free(active);
     gln_svm_free(svm);
+    return st;
+}
+
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
+                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
+{
+    float *x = NULL;
+    int32_t *y = NULL;
+    uint32_t *row = NULL, *group = NULL;
+    size_t n_labelled = 0, n = 0, row_bytes = 0;
+    gln_status st;
+    *out = NULL;
+    for (size_t i = 0; i < pool->n; i++) n_labelled += label[i] != GLN_NO_CLASS;
+    if (!gln_mul_size(&row_bytes, pool->d, sizeof *x)) return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", pool->d);
+    if ((st = gln_alloc_raw(&x, n_labelled, row_bytes, "labelled embeddings")) != GLN_OK ||
+        (st = gln_alloc_raw(&y, n_labelled, sizeof *y, "labels")) != GLN_OK ||
+        (st = gln_alloc_raw(&row, n_labelled, sizeof *row, "labelled images")) != GLN_OK ||
+        (st = gln_alloc_raw(&group, n_labelled, sizeof *group, "duplicate groups")) != GLN_OK)
+        goto cleanup;
+    for (size_t i = 0; i < pool->n; i++) {
+        if (label[i] == GLN_NO_CLASS) continue;
+        row[n] = (uint32_t)i;
+        group[n] = representative != NULL ? representative[i] : (uint32_t)i;
+        y[n++] = label[i];
+    }
+    gln_kernels()->gather_f32(x, pool, row, n);
+    st = gln_svm_search(out, x, y, group, n, pool->d, n_classes, options, threads, progress);
+
+cleanup:
+    gln_free(x);
+    gln_free(y);
+    gln_free(row);
+    gln_free(group);
     return st;
 }
