@@ -37,6 +37,7 @@ typedef struct gln_svm_options {
     const double *gamma;    /* [n_gamma] on squared distances of normalised rows; NULL: 2^-5 ... 2^5, step 4 */
     size_t n_gamma;
     bool refine;            /* then a finer grid around the best point */
+    size_t search_rows;     /* the grid is tried on at most so many rows, classes as equal as can be; 0: 1,536 */
     uint64_t seed;
 } gln_svm_options;
 

@@ -9,9 +9,9 @@
  * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to the usual one
  * (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
  *
- * Sizes. The grid is searched on at most SEARCH_MAX rows and the model trained on at most TRAIN_MAX, both picked at random
- * with the classes as equal as they can be: parameters move slowly with n, and libsvm's nodes take 16 bytes an entry, 600 MB at
- * TRAIN_MAX. Rows beyond it are held out by nature; their predictions count with the out-of-fold ones.
+ * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise) and the model trained on at most
+ * TRAIN_MAX, both picked at random with the classes as equal as they can be: parameters move slowly with n, and libsvm's nodes
+ * take 16 bytes an entry, 600 MB at TRAIN_MAX. Rows beyond it are held out by nature; their predictions count with the out-of-fold ones.
  */
 #include "sampler/svm_search.h"
 
@@ -43,7 +43,10 @@ void gln_svm_problem_dispose(gln_svm_problem *p)
     *p = (gln_svm_problem){0};
 }
 
-/* row [*n_picked] ascending: all rows when they fit, else `max` at random with the classes as equal as they can be. */
+/*
+ * row [*n_picked] by class, ascending within one: all rows when they fit, else `max` at random with the classes as equal as they can be.
+ * libsvm trains pairs of classes: their entries then lie side by side in every row of the kernel matrix.
+ */
 static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, size_t n, size_t n_active, size_t max,
                             uint64_t seed)
 {
@@ -78,9 +81,18 @@ static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, s
         quota[y[order[i]]]--;
         picked[order[i]] = true;
     }
+    /* count becomes where each class begins. */
     *n_picked = 0;
+    for (size_t c = 0; c < n_active; c++) count[c] = 0;
     for (size_t i = 0; i < n; i++)
-        if (picked[i]) row[(*n_picked)++] = (uint32_t)i;
+        if (picked[i]) count[y[i]]++;
+    for (size_t c = 0; c < n_active; c++) {
+        size_t of_class = count[c];
+        count[c] = *n_picked;
+        *n_picked += of_class;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (picked[i]) row[count[y[i]]++] = (uint32_t)i;
 
 cleanup:
     gln_free(picked);
@@ -343,7 +355,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
                             .gamma = options->rbf ? USUAL_GAMMA : 0.0,
                             .score = NAN,
                             .spread = NAN};
-    size_t search_max = n < SEARCH_MAX ? n : SEARCH_MAX, train_max = n < TRAIN_MAX ? n : TRAIN_MAX;
+    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX, train_max = n < TRAIN_MAX ? n : TRAIN_MAX;
+    if (search_max > train_max) search_max = train_max;
     gln_status st;
     *out = NULL;
     if ((st = check_input(x, y, n, d, n_classes, options)) != GLN_OK) return st;
