@@ -199,6 +199,11 @@ def print_tables(name, shape, backbone, results, about, ours):
     print("Labels that random needs for the same accuracy:\n")
     table(head, [[m] + [random_needs(results, statistics.mean(values(results, m, b))) for b in budgets]
                  for m in methods if m != "random"])
+    first = ours[0][0]
+    if len(ours) > 1:
+        print(f"Difference to {first}, paired by seed, +- standard error:\n")
+        table(head, [[own] + ["{:+.1f} +- {:.1f}".format(*paired(values(results, own, b), values(results, first, b))) for b in budgets]
+                     for own, _, _ in ours[1:]])
     print("B. Balance of what was chosen: normalised entropy / share of the smallest class in % / classes missing, means:\n")
     table(head, [[m] + ["{:.3f} / {:.1f} / {:.1f}".format(*(statistics.mean(values(results, m, b, what))
                                                             for what in ("entropy", "smallest", "missing"))) for b in budgets]
