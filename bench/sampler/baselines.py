@@ -5,7 +5,7 @@ already chosen: each budget is one round, as for gleaner. They start without lab
 until two classes have labels, as its authors do. The classifier of margin, BADGE and Cluster-Margin is the head itself.
 
 CoreSet, TypiClust, BADGE and margin come from scikit-activeml at its defaults; CoreSet and BADGE above the sizes in SKACTIVEML_UP_TO
-from here, because scikit-activeml then takes minutes a seed. Cluster-Margin and centroid k-means are not in it.
+from here, the same algorithms, because scikit-activeml's then take most of a run. Cluster-Margin and centroid k-means are not in it.
 
 | method | what | source |
 |---|---|---|
@@ -252,5 +252,5 @@ METHODS = {
 def origin(method, n):
     """Whose code ran, for the tables."""
     if method in SKACTIVEML_UP_TO:
-        return "scikit-activeml" if n <= SKACTIVEML_UP_TO[method] else "here (scikit-activeml takes minutes a seed at this size)"
+        return "scikit-activeml" if n <= SKACTIVEML_UP_TO[method] else "here (scikit-activeml's is too slow at this size)"
     return "here"
