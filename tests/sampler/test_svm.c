@@ -2,6 +2,7 @@
 #include "common/memory.h"
 #include "common/rng.h"
 #include "kernels/kernels.h"
+#include "sampler/clusters.h"
 #include "sampler/svm_model.h"
 #include "tests/support/support.h"
 
@@ -65,6 +66,67 @@ START_TEST(svm__separable_classes_are_told_apart)
     for (size_t c = 0; c < N_CLASSES; c++) ck_assert(card->hit_rate[c] > 0.0 && card->hit_rate[c] <= 1.0);
     ck_assert(card->hit_rate[0] > 0.9);
     gln_svm_free(svm);
+}
+END_TEST
+
+/* Every third row unlabelled: the pool's search is the search on the rows that are left, near-duplicates together. */
+START_TEST(svm__search_of_a_pool_takes_its_labelled_rows)
+{
+    static struct data data;
+    float x[N][D], of_pool[N][N_CLASSES], of_rows[N][N_CLASSES];
+    int32_t label[N], y[N];
+    uint32_t representative[N], group[N];
+    size_t n = 0;
+    make_blobs(&data, 1.0, 5);
+    for (size_t i = 0; i < N; i++) {
+        label[i] = i % 5 == 0 ? GLN_NO_CLASS : data.y[i];
+        representative[i] = (uint32_t)(i % 9 == 1 ? i + 3 : i); /* of the same class */
+        if (label[i] == GLN_NO_CLASS) continue;
+        memcpy(x[n], data.x[i], sizeof x[n]);
+        y[n] = label[i];
+        group[n++] = representative[i];
+    }
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    gln_svm *pool = NULL, *rows = NULL;
+    gln_ok(gln_svm_search_pool(&pool, &data.embeddings, label, representative, N_CLASSES, &options, NULL, NULL));
+    gln_ok(gln_svm_search(&rows, &x[0][0], y, group, n, D, N_CLASSES, &options, NULL, NULL));
+    ck_assert_uint_eq(gln_svm_card_of(pool)->n_labels, n);
+    ck_assert_double_eq(gln_svm_card_of(pool)->chosen.score, gln_svm_card_of(rows)->chosen.score);
+    gln_ok(gln_svm_score(pool, &data.embeddings, &of_pool[0][0], NULL, NULL));
+    gln_ok(gln_svm_score(rows, &data.embeddings, &of_rows[0][0], NULL, NULL));
+    ck_assert_mem_eq(of_pool, of_rows, sizeof of_pool);
+    gln_svm_free(pool);
+    gln_svm_free(rows);
+}
+END_TEST
+
+/* A search on few rows scores the grid otherwise, yet the model and its out-of-fold probabilities are of all rows. */
+START_TEST(svm__search_rows_limit_the_grid_alone)
+{
+    static struct data data;
+    make_blobs(&data, 1.5, 6);
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    options.refine = false;
+    gln_svm *all = search(&data, options);
+    options.search_rows = 30;
+    gln_svm *few = search(&data, options);
+    const gln_svm_card *card = gln_svm_card_of(few);
+    bool differs = false;
+    ck_assert_uint_eq(card->n_grid, gln_svm_card_of(all)->n_grid);
+    for (size_t g = 0; g < card->n_grid; g++) {
+        /* 30 rows of three equal classes: balanced accuracy in thirtieths. */
+        ck_assert_double_eq_tol(card->grid[g].score * 30.0, round(card->grid[g].score * 30.0), 1e-9);
+        differs = differs || card->grid[g].score != gln_svm_card_of(all)->grid[g].score;
+    }
+    ck_assert(differs);
+    ck_assert_uint_eq(card->n_labels, N);
+    for (size_t i = 0; i < N; i++) {
+        float sum = 0.0f;
+        for (size_t c = 0; c < N_CLASSES; c++) sum += card->out_of_fold[i * N_CLASSES + c];
+        ck_assert_float_eq_tol(sum, 1.0f, 1e-4f);
+    }
+    gln_svm_free(all);
+    gln_svm_free(few);
 }
 END_TEST
 
@@ -280,6 +342,8 @@ int main(void)
     TCase *tests = tcase_create("svm");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, svm__separable_classes_are_told_apart);
+    tcase_add_test(tests, svm__search_of_a_pool_takes_its_labelled_rows);
+    tcase_add_test(tests, svm__search_rows_limit_the_grid_alone);
     tcase_add_test(tests, svm__rbf_decisions_are_libsvms);
     tcase_add_test(tests, svm__linear_decisions_are_libsvms);
     tcase_add_test(tests, svm__scoring_agrees_with_the_trained_machine);
