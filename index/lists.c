@@ -21,6 +21,7 @@
  */
 #include "index/graph_build.h"
 #include "index/kmeans.h"
+#include "index/products.h"
 
 #include "common/log.h"
 #include "common/memory.h"
@@ -42,8 +43,9 @@ typedef struct lists {
     float *centroid_sq; /* [k] */
     size_t *begin;      /* [k + 1] into member */
     uint32_t *member;   /* [n] rows by list, ascending */
-    float *rows, *columns, *g; /* [BLOCK_ROWS, d] twice, [BLOCK_ROWS, max(BLOCK_ROWS, k)] */
+    float *g;           /* [BLOCK_ROWS, max(BLOCK_ROWS, k)] */
     uint32_t *sequence; /* [max(BLOCK_ROWS, k)] 0, 1, 2, ... */
+    gln_products to_centroids, to_members;
 } lists;
 
 static void lists_dispose(lists *l)
@@ -52,8 +54,8 @@ static void lists_dispose(lists *l)
     gln_free(l->centroid_sq);
     gln_free(l->begin);
     gln_free(l->member);
-    gln_free(l->rows);
-    gln_free(l->columns);
+    gln_products_dispose(&l->to_centroids);
+    gln_products_dispose(&l->to_members);
     gln_free(l->g);
     gln_free(l->sequence);
 }
@@ -76,10 +78,11 @@ static gln_status lists_init(lists *l, const gln_embeddings *view, uint64_t seed
     if ((st = gln_alloc(&l->centroid_sq, k, sizeof *l->centroid_sq, "norms")) != GLN_OK ||
         (st = gln_alloc(&l->begin, k + 1, sizeof *l->begin, "inverted lists")) != GLN_OK ||
         (st = gln_alloc_raw(&l->member, view->n, sizeof *l->member, "inverted lists")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->rows, BLOCK_ROWS, view->d * sizeof *l->rows, "rows to compare")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->columns, BLOCK_ROWS, view->d * sizeof *l->columns, "rows to compare")) != GLN_OK ||
         (st = gln_alloc_raw(&l->g, BLOCK_ROWS, widest * sizeof *l->g, "similarities")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->sequence, widest, sizeof *l->sequence, "row numbers")) != GLN_OK)
+        (st = gln_alloc_raw(&l->sequence, widest, sizeof *l->sequence, "row numbers")) != GLN_OK ||
+        (st = gln_products_init(&l->to_centroids, threads, view, k)) != GLN_OK ||
+        (st = gln_products_init(&l->to_members, threads, view, BLOCK_ROWS)) != GLN_OK ||
+        (st = gln_products_right(&l->to_centroids, l->clusters.centroid, k)) != GLN_OK)
         return st;
     gln_kernels()->norm_sq(l->centroid_sq, l->clusters.centroid, k, view->d);
     for (size_t i = 0; i < widest; i++)
@@ -94,18 +97,23 @@ static gln_status lists_init(lists *l, const gln_embeddings *view, uint64_t seed
     return GLN_OK;
 }
 
-/* l->g [n, k] = how near each centroid is to each of these n <= BLOCK_ROWS rows: 2 <x, c> - |c|^2, larger is nearer. */
-static gln_status rate_lists(lists *l, const uint32_t *ids, size_t n)
+static gln_status rate_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n, size_t worker)
 {
+    const lists *l = context;
     size_t k = l->clusters.k;
-    gln_status st = gln_gather(l->threads, l->rows, l->view, ids, n);
-    if (st != GLN_OK)
-        return st;
-    gln_kernels()->gram_f32(l->g, l->rows, n, l->clusters.centroid, k, l->view->d);
-    for (size_t i = 0; i < n; i++)
+    (void)g;
+    (void)row_sq;
+    (void)worker;
+    for (size_t i = first; i < first + n; i++)
         for (size_t c = 0; c < k; c++)
             l->g[i * k + c] = 2 * l->g[i * k + c] - l->centroid_sq[c];
     return GLN_OK;
+}
+
+/* l->g [n, k] = how near each centroid is to each of these n <= BLOCK_ROWS rows: 2 <x, c> - |c|^2, larger is nearer. */
+static gln_status rate_lists(lists *l, const uint32_t *ids, size_t n)
+{
+    return gln_products_run(&l->to_centroids, ids, 0, n, l->g, rate_slice, l);
 }
 
 /* How many lists are nearer to the block's row i than `list`. */
@@ -251,22 +259,18 @@ static gln_status choose_lists(lists *l, probe_buffers *b, size_t first, size_t 
 static gln_status compare_with_list(lists *l, const probe_buffers *b, gln_topk *top, size_t c)
 {
     gln_status st = GLN_OK;
-    for (size_t j = l->begin[c]; j < l->begin[c + 1]; j += BLOCK_ROWS) {
+    for (size_t j = l->begin[c]; j < l->begin[c + 1] && b->begin[c] < b->begin[c + 1]; j += BLOCK_ROWS) {
         size_t n_columns = l->begin[c + 1] - j < BLOCK_ROWS ? l->begin[c + 1] - j : BLOCK_ROWS;
-        if ((st = gln_gather(l->threads, l->columns, l->view, l->member + j, n_columns)) != GLN_OK)
+        if ((st = gln_products_right_gather(&l->to_members, l->member + j, 0, n_columns)) != GLN_OK)
             return st;
         for (size_t q = b->begin[c]; q < b->begin[c + 1]; q += BLOCK_ROWS) {
             size_t n_rows = b->begin[c + 1] - q < BLOCK_ROWS ? b->begin[c + 1] - q : BLOCK_ROWS;
-            if ((st = gln_gather(l->threads, l->rows, l->view, b->query + q, n_rows)) != GLN_OK)
-                return st;
-            gln_kernels()->gram_f32(l->g, l->rows, n_rows, l->columns, n_columns, l->view->d);
             gln_topk_block offered = {.g = l->g,
                                       .row_id = b->query + q,
                                       .column_id = l->member + j,
                                       .n_rows = n_rows,
                                       .n_columns = n_columns};
-            if ((st = gln_topk_offer_rows(l->threads, top, &offered, true)) != GLN_OK ||
-                (st = gln_topk_offer_columns(l->threads, top, &offered)) != GLN_OK)
+            if ((st = gln_products_offer(&l->to_members, top, &offered, true, true)) != GLN_OK)
                 return st;
         }
     }
