@@ -70,6 +70,48 @@ cleanup:
     return st;
 }
 
+gln_status gln_graph_exact_extend(gln_topk *top, const gln_embeddings *view, size_t n_old, gln_pool *threads,
+                                  gln_progress *progress)
+{
+    size_t n = view->n, n_new = n - n_old, columns = n_new < BLOCK_ROWS ? n_new : BLOCK_ROWS;
+    size_t rows = n < STREAM_ROWS ? n : STREAM_ROWS;
+    float *g = NULL;
+    uint32_t *row_id = NULL, *column_id = NULL;
+    gln_products p = {0};
+    gln_status st;
+    if ((st = gln_alloc_raw(&g, rows, columns * sizeof *g, "similarities")) != GLN_OK ||
+        (st = gln_alloc_raw(&row_id, rows, sizeof *row_id, "row numbers")) != GLN_OK ||
+        (st = gln_alloc_raw(&column_id, columns, sizeof *column_id, "row numbers")) != GLN_OK ||
+        (st = gln_products_init(&p, threads, view, columns)) != GLN_OK)
+        goto cleanup;
+    gln_progress_stage(progress, "neighbours", n_new);
+    for (size_t first_column = n_old; first_column < n; first_column += columns) {
+        size_t n_columns = n - first_column < columns ? n - first_column : columns;
+        number(column_id, first_column, n_columns);
+        if ((st = gln_products_right_gather(&p, column_id, 0, n_columns)) != GLN_OK)
+            goto cleanup;
+        /* Two new rows in different blocks meet once from either side; what is offered twice is kept once. */
+        for (size_t first = 0; first < n; first += rows) {
+            size_t n_rows = n - first < rows ? n - first : rows;
+            number(row_id, first, n_rows);
+            gln_topk_block offered = {
+                .g = g, .row_id = row_id, .column_id = column_id, .n_rows = n_rows, .n_columns = n_columns};
+            if ((st = gln_products_offer(&p, top, &offered, true, true)) != GLN_OK ||
+                (st = gln_progress_add(progress, 0)) != GLN_OK)
+                goto cleanup;
+        }
+        if ((st = gln_progress_add(progress, n_columns)) != GLN_OK)
+            goto cleanup;
+    }
+
+cleanup:
+    gln_products_dispose(&p);
+    gln_free(column_id);
+    gln_free(row_id);
+    gln_free(g);
+    return st;
+}
+
 /* The queries are the columns, the pool streams by as rows. */
 gln_status gln_nearest_on(gln_pool *threads, uint32_t *neighbour, float *similarity, const gln_embeddings *pool,
                           const float *queries, size_t n_queries, size_t k, const gln_progress *progress)

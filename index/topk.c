@@ -80,6 +80,25 @@ void gln_topk_finish(gln_topk *top, size_t begin, size_t end)
     }
 }
 
+/* Worst first is a heap. */
+void gln_topk_reopen(gln_topk *top, size_t begin, size_t end)
+{
+    for (size_t row = begin; row < end; row++) {
+        uint32_t *index = top->index + row * top->k;
+        float *similarity = top->similarity + row * top->k;
+        for (size_t i = 0, j = top->k; i + 1 < j--; i++) {
+            uint32_t item = index[i];
+            float item_similarity = similarity[i];
+            index[i] = index[j];
+            similarity[i] = similarity[j];
+            index[j] = item;
+            similarity[j] = item_similarity;
+        }
+        for (size_t i = 0; i < top->k && index[i] == GLN_NO_NEIGHBOUR; i++)
+            similarity[i] = -INFINITY;
+    }
+}
+
 void gln_topk_offer_one(gln_topk *top, size_t row, uint32_t candidate, float similarity)
 {
     offer(top->index + row * top->k, top->similarity + row * top->k, top->k, candidate, similarity);

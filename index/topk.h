@@ -37,6 +37,9 @@ typedef struct gln_topk_block {
 void gln_topk_clear(gln_topk *top, size_t begin, size_t end);
 void gln_topk_finish(gln_topk *top, size_t begin, size_t end);
 
+/* The opposite of finishing: sorted rows take offers again. */
+void gln_topk_reopen(gln_topk *top, size_t begin, size_t end);
+
 void gln_topk_offer_one(gln_topk *top, size_t row, uint32_t candidate, float similarity);
 
 /* Offers every column to every row; with `skip_self` none to the row of the same id. Row ids are distinct. */
