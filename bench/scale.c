@@ -6,7 +6,8 @@
  * Makes a data directory with N images whose vectors are the N_REAL rows of REAL.vec (the vectors file of an ingest of real photos) as far as they
  * go, and beyond that a synthetic mixture: a real row picked at random plus Gaussian noise of the size of the median
  * distance between real neighbours, normalised again. 200 of them are labelled with ten classes (the nearest of ten rows picked as
- * centres). Prints one line of JSON: seconds of every stage of a resample, milliseconds of batches of 200, peak memory.
+ * centres). Prints a line of JSON a step: a cold resample by stage; batches of 200 and of 1,000 in milliseconds; what the first batch
+ * after a start takes; a resample with 1% more images, and one with 20 more labels and nothing else; peak memory so far.
  */
 #include "common/clock.h"
 #include "common/hash.h"
@@ -23,7 +24,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { N_CLASSES = 10, N_LABELS = 200, N_BATCHES = 11, BATCH = 200, BLOCK = 1024 };
+enum { N_CLASSES = 10, N_LABELS = 200, N_BATCHES = 7, BLOCK = 1024 };
 static const float noise_share = 0.35f; /* of a row's length: neighbours of the mixture are as far apart as real ones */
 
 struct pool {
@@ -79,8 +80,9 @@ static gln_status add_block(gln_store *store, gln_vectors *vectors, struct pool 
     return st;
 }
 
+/* Adds images [begin, end) of the pool. */
 static gln_status fill(const char *data, const char *vectors_path, const uint8_t *identity, struct pool *pool,
-                       int64_t project_id)
+                       int64_t project_id, size_t begin, size_t end)
 {
     char path[GLN_PATH_MAX];
     gln_store *store = NULL;
@@ -88,11 +90,11 @@ static gln_status fill(const char *data, const char *vectors_path, const uint8_t
     float *rows = NULL;
     gln_status st = gln_path_join(path, data, "gleaner.db");
     if (st == GLN_OK) st = gln_store_open(&store, path, GLN_STORE_WRITE);
-    if (st == GLN_OK) st = gln_vectors_open(&vectors, vectors_path, pool->real.d, identity, 0);
+    if (st == GLN_OK) st = gln_vectors_open(&vectors, vectors_path, pool->real.d, identity, begin);
     if (st == GLN_OK) st = gln_alloc(&rows, BLOCK * pool->real.d, sizeof *rows, "rows");
     if (st == GLN_OK) st = gln_store_begin(store);
-    for (size_t first = 0; first < pool->n && st == GLN_OK; first += BLOCK)
-        st = add_block(store, vectors, pool, project_id, first, pool->n - first < BLOCK ? pool->n - first : BLOCK, rows);
+    for (size_t first = begin; first < end && st == GLN_OK; first += BLOCK)
+        st = add_block(store, vectors, pool, project_id, first, end - first < BLOCK ? end - first : BLOCK, rows);
     if (st == GLN_OK) st = gln_vectors_sync(vectors);
     if (st == GLN_OK) st = gln_store_commit(store);
     gln_free(rows);
@@ -101,15 +103,15 @@ static gln_status fill(const char *data, const char *vectors_path, const uint8_t
     return st;
 }
 
-static gln_status label_some(gln_engine *engine, struct pool *pool, int64_t project_id)
+/* Labels `n` images spread over the first `among`, beginning with image `first`. */
+static gln_status label_some(gln_engine *engine, struct pool *pool, int64_t project_id, size_t first, size_t n, size_t among)
 {
     static char names[N_CLASSES][8];
     gln_label_item items[N_LABELS];
     gln_label_summary summary;
     for (size_t c = 0; c < N_CLASSES; c++) snprintf(names[c], sizeof names[c], "c%zu", c);
-    size_t n = pool->n < 2 * N_LABELS ? pool->n / 4 : N_LABELS;
     for (size_t i = 0; i < n; i++) {
-        size_t image = i * (pool->n / n);
+        size_t image = first + i * (among / n);
         items[i] = (gln_label_item){.image_id = (int64_t)image + 1, .class_name = names[pool->class[image]], .seconds = NAN};
     }
     return gln_engine_label(engine, project_id, items, n, "simulated", true, NULL, NULL, &summary);
@@ -126,48 +128,100 @@ static gln_status copy_summary(void *context, const gln_run_row *row)
     return gln_json_parse(context, row->summary, strlen(row->summary), "summary");
 }
 
-static gln_status measure(gln_engine *engine, struct pool *pool, int64_t project_id)
+static double hundredths(double value)
+{
+    return round(100.0 * value) / 100.0;
+}
+
+/* The line of a step: what `out` holds, and the memory of this process so far. */
+static void print_step(gln_json *out, const struct pool *pool, size_t n)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    gln_json_set_number(out, "images", (double)n);
+    gln_json_set_number(out, "real", (double)(n < pool->real.n ? n : pool->real.n));
+    gln_json_set_number(out, "dimension", (double)pool->real.d);
+    gln_json_set_number(out, "peak_mb", round((double)usage.ru_maxrss / 1024.0));
+    char *text = gln_json_print(out, false);
+    puts(text);
+    fflush(stdout);
+    gln_free(text);
+    gln_json_free(out);
+}
+
+static gln_status resample_step(gln_engine *engine, const struct pool *pool, int64_t project_id, size_t n, const char *step)
 {
     gln_resample_request resample = {.project_id = project_id, .seed = 1};
     gln_resample_summary summary;
-    gln_batch_request batch = {.project_id = project_id, .size = BATCH, .max_price = NAN, .max_minutes = NAN,
-                               .explore_share = NAN, .audit_share = NAN, .seed = 1};
-    double ms[N_BATCHES];
     gln_store *reader = NULL;
     gln_json *run = NULL;
-    struct rusage usage;
+    double started_s = gln_clock_monotonic_s();
     gln_status st = gln_engine_resample(engine, &resample, NULL, &summary);
-    for (size_t i = 0; i < N_BATCHES && st == GLN_OK; i++) {
-        int64_t id = 0;
-        double started_s = gln_clock_monotonic_s();
-        st = gln_engine_batch_take(engine, &batch, &id);
-        ms[i] = 1000.0 * (gln_clock_monotonic_s() - started_s);
-        if (st == GLN_OK) st = gln_engine_batch_release(engine, id);
-    }
+    double seconds = gln_clock_monotonic_s() - started_s;
     if (st == GLN_OK) st = gln_engine_reader_take(engine, &reader);
     if (st == GLN_OK) st = gln_store_run_get(reader, summary.run_id, copy_summary, &run);
     gln_engine_reader_give(engine, reader);
     if (st != GLN_OK) return st;
-    qsort(ms, N_BATCHES, sizeof *ms, compare);
-    getrusage(RUSAGE_SELF, &usage);
     gln_json *out = gln_json_object();
-    gln_json_set_number(out, "images", (double)pool->n);
-    gln_json_set_number(out, "real", (double)(pool->n < pool->real.n ? pool->n : pool->real.n));
-    gln_json_set_number(out, "dimension", (double)pool->real.d);
-    gln_json_set_number(out, "resample_s", round(1000.0 * summary.seconds) / 1000.0);
+    gln_json_set_string(out, "step", step);
+    gln_json_set_number(out, "seconds", hundredths(seconds));
     gln_json_set(out, "stages", gln_json_copy(gln_json_get(run, "stages")));
     gln_json_set_number(out, "graph_recall", summary.graph_recall);
-    gln_json_set_number(out, "batch", BATCH);
-    gln_json_set_number(out, "batch_ms_median", round(100.0 * ms[N_BATCHES / 2]) / 100.0);
-    gln_json_set_number(out, "batch_ms_min", round(100.0 * ms[0]) / 100.0);
-    gln_json_set_number(out, "batch_ms_max", round(100.0 * ms[N_BATCHES - 1]) / 100.0);
-    gln_json_set_number(out, "peak_mb", (double)usage.ru_maxrss / 1024.0);
-    char *text = gln_json_print(out, false);
-    puts(text);
-    gln_free(text);
-    gln_json_free(out);
+    print_step(out, pool, n);
     gln_json_free(run);
     return GLN_OK;
+}
+
+static gln_status batch_step(gln_engine *engine, const struct pool *pool, int64_t project_id, size_t n, size_t size,
+                             size_t n_batches, const char *step)
+{
+    gln_batch_request batch = {.project_id = project_id, .size = size, .max_price = NAN, .max_minutes = NAN,
+                               .explore_share = NAN, .audit_share = NAN, .seed = 1};
+    double ms[N_BATCHES];
+    for (size_t i = 0; i < n_batches; i++) {
+        int64_t id = 0;
+        double started_s = gln_clock_monotonic_s();
+        gln_status st = gln_engine_batch_take(engine, &batch, &id);
+        ms[i] = 1000.0 * (gln_clock_monotonic_s() - started_s);
+        if (st == GLN_OK) st = gln_engine_batch_release(engine, id);
+        if (st != GLN_OK) return st;
+    }
+    qsort(ms, n_batches, sizeof *ms, compare);
+    gln_json *out = gln_json_object();
+    gln_json_set_string(out, "step", step);
+    gln_json_set_number(out, "batch", (double)size);
+    gln_json_set_number(out, "ms_median", hundredths(ms[n_batches / 2]));
+    gln_json_set_number(out, "ms_min", hundredths(ms[0]));
+    gln_json_set_number(out, "ms_max", hundredths(ms[n_batches - 1]));
+    print_step(out, pool, n);
+    return GLN_OK;
+}
+
+/* All steps; the pool holds 1% more rows than the n that it begins with. */
+static gln_status measure(const gln_engine_options *options, const char *vectors_path, const uint8_t *identity,
+                          struct pool *pool, int64_t project_id, size_t n)
+{
+    gln_engine *engine = NULL;
+    size_t n_labels = n < 2 * N_LABELS ? n / 4 : N_LABELS;
+    gln_status st = fill(options->data, vectors_path, identity, pool, project_id, 0, n);
+    if (st == GLN_OK) st = gln_engine_open(&engine, options);
+    if (st == GLN_OK) st = label_some(engine, pool, project_id, 0, n_labels, n);
+    if (st == GLN_OK) st = resample_step(engine, pool, project_id, n, "cold resample");
+    if (st == GLN_OK) st = batch_step(engine, pool, project_id, n, 200, N_BATCHES, "batch");
+    if (st == GLN_OK && n >= 4000) st = batch_step(engine, pool, project_id, n, 1000, N_BATCHES, "batch");
+    gln_engine_close(engine);
+    engine = NULL;
+    if (st == GLN_OK) st = gln_engine_open(&engine, options);
+    if (st == GLN_OK) st = batch_step(engine, pool, project_id, n, 200, 1, "first batch after a start");
+    gln_engine_close(engine);
+    engine = NULL;
+    if (st == GLN_OK) st = fill(options->data, vectors_path, identity, pool, project_id, n, pool->n);
+    if (st == GLN_OK) st = gln_engine_open(&engine, options);
+    if (st == GLN_OK) st = resample_step(engine, pool, project_id, pool->n, "resample with 1% more images");
+    if (st == GLN_OK) st = label_some(engine, pool, project_id, 1, n_labels / 10, n);
+    if (st == GLN_OK) st = resample_step(engine, pool, project_id, pool->n, "resample with more labels");
+    gln_engine_close(engine);
+    return st;
 }
 
 int main(int argc, char **argv)
@@ -181,7 +235,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_scale SCRATCH BACKBONE.json REAL.vec N_REAL N [SEED]\n");
         return 2;
     }
-    pool.n = (size_t)strtoull(argv[5], NULL, 10);
+    size_t n = (size_t)strtoull(argv[5], NULL, 10);
+    pool.n = n + n / 100;
     gln_rng_seed(&pool.rng, argc > 6 ? strtoull(argv[6], NULL, 10) : 1);
     gln_status st = gln_path_join(data, argv[1], argv[5]);
     if (st == GLN_OK) st = gln_engine_init(data, argv[2], backbone, sizeof backbone);
@@ -205,11 +260,7 @@ int main(int argc, char **argv)
         st = gln_path_join(vectors_path, data, name);
     }
     if (st == GLN_OK) st = gln_alloc(&pool.class, pool.n, 1, "classes");
-    if (st == GLN_OK) st = fill(data, vectors_path, gln_vectors_identity(real), &pool, project_id);
-    if (st == GLN_OK) st = gln_engine_open(&engine, &options);
-    if (st == GLN_OK) st = label_some(engine, &pool, project_id);
-    if (st == GLN_OK) st = measure(engine, &pool, project_id);
-    gln_engine_close(engine);
+    if (st == GLN_OK) st = measure(&options, vectors_path, gln_vectors_identity(real), &pool, project_id, n);
     gln_vectors_close(real);
     gln_free(pool.class);
     if (st != GLN_OK) fprintf(stderr, "bench_scale: %s\n", gln_message());

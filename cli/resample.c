@@ -20,7 +20,7 @@ int gln_command_resample(int argc, char **argv)
         GLN_PROJECT_OPTION(o),
         {"clusters", 'k', GLN_OPTION_SIZE, &clusters, "N", "number of clusters (default: from the pool's size)"},
         {"seed", 's', GLN_OPTION_SIZE, &seed, "N", "the same seed, images and labels give the same state (default: 1)"},
-        {"force", 'f', GLN_OPTION_FLAG, &force, NULL, "also when nothing changed"},
+        {"force", 'f', GLN_OPTION_FLAG, &force, NULL, "from scratch, also when nothing changed"},
         {"quiet", 'q', GLN_OPTION_FLAG, &quiet, NULL, "no progress"},
         GLN_JSON_OPTION(o),
         {0}};

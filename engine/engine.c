@@ -9,7 +9,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "kernels/kernels.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -192,7 +191,6 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     if ((st = gln_file_lock_take(&engine->lock, lock_path)) != GLN_OK) goto cleanup;
     if ((st = gln_store_open(&engine->writer, path, GLN_STORE_WRITE)) != GLN_OK) goto cleanup;
     if ((st = gln_pool_create(&engine->threads, engine->n_threads)) != GLN_OK) goto cleanup;
-    gln_kernels_set_threads(engine->n_threads);
     if ((st = gln_store_runs_interrupt(engine->writer, gln_clock_ms(), &n_interrupted)) != GLN_OK) goto cleanup;
     if (n_interrupted != 0)
         gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "

@@ -115,7 +115,7 @@ typedef struct gln_resample_request {
     int64_t project_id;
     size_t n_clusters;           /* 0: from the pool's size */
     uint64_t seed;
-    bool force;                  /* also when neither images nor labels changed since the published run */
+    bool force;                  /* from scratch, also when neither images nor labels changed since the published run */
 } gln_resample_request;
 
 typedef struct gln_resample_summary {

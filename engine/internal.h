@@ -74,6 +74,8 @@ void gln_room_set_vectors(gln_engine *engine, gln_room *room, gln_vectors *vecto
 gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
                                    char out[GLN_PATH_MAX]);
 gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, char out[GLN_PATH_MAX]);
+/* data/index/<project>.<kind>: what the last resample keeps for the next one. */
+gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
@@ -113,6 +115,7 @@ typedef struct gln_run {
     gln_progress *progress;
     gln_watch watch;
     double reported_s, watched_s;
+    bool holds_writer; /* in a write transaction of its own: progress is told to `watch` alone */
 } gln_run;
 gln_status gln_run_begin(gln_run *run, gln_engine *engine, const char *kind, int64_t project_id, int64_t run_id,
                          const char *parameters, uint64_t seed, const gln_watch *watch);

@@ -3,6 +3,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 #include "engine/internal.h"
+#include "engine/resample_kept.h"
 #include "sampler/clusters.h"
 
 #include <dirent.h>
@@ -235,7 +236,7 @@ gln_status gln_engine_project_rename(gln_engine *engine, int64_t project_id, con
 
 gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
 {
-    char vectors_path[GLN_PATH_MAX], graph_path[GLN_PATH_MAX];
+    char vectors_path[GLN_PATH_MAX];
     gln_project project;
     gln_store *store = NULL;
     gln_room *room = NULL;
@@ -246,7 +247,6 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
     if (st == GLN_OK) {
         st = gln_project_read(store, project_id, &project);
         if (st == GLN_OK) st = gln_engine_vectors_path(engine, project_id, project.backbone, vectors_path);
-        if (st == GLN_OK) st = gln_engine_graph_path(engine, project_id, graph_path);
         if (st == GLN_OK) st = gln_store_project_delete(store, project_id);
         st = gln_engine_write_end(engine, st);
     }
@@ -258,7 +258,7 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
         pthread_mutex_unlock(&engine->rooms_lock);
         gln_state_free(dead);
         unlink(vectors_path);
-        unlink(graph_path);
+        gln_kept_remove(engine, project_id);
     }
     pthread_mutex_unlock(&engine->run);
     return st;

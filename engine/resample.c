@@ -3,15 +3,17 @@
  * algorithms). Stages: neighbours, duplicates, clusters (twice, with two seeds, to see whether they can be trusted),
  * classifier, predictions, publish.
  *
+ * What the last resample kept is taken over where it is as good as new (resample_kept.h); `force` begins from scratch.
+ *
  * Everything is computed aside, from one consistent view of the database; the last stage writes it in one transaction and swaps the new
  * state in. Whoever chooses a batch meanwhile reads the state before.
  */
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/memory.h"
-#include "common/rng.h"
 #include "engine/internal.h"
+#include "engine/resample_kept.h"
 #include "engine/resample_summary.h"
-#include "index/kmeans.h"
 #include "index/neighbours.h"
 #include "sampler/clusters.h"
 #include "sampler/duplicates.h"
@@ -37,6 +39,10 @@ struct resample {
     /* of every image, by view index */
     int32_t *label;            /* class position, or GLN_NO_CLASS */
     int64_t *old_cluster_id;   /* 0: new since the last resample */
+    int64_t *old_representative_id;
+    uint8_t *scored;           /* 1: state->probability has what the published run's classifier said */
+    bool was_classified;       /* some image has probabilities in the database */
+    char published_classifier[65]; /* the published run's classifier_key */
     float *l2_sq;              /* to the centroid */
     size_t n, n_labelled;
     double stage_started_s;
@@ -65,6 +71,12 @@ static gln_status read_image(void *context, const gln_pool_row *row)
     r->state->image_id[i] = row->image_id;
     r->state->row[i] = (uint32_t)row->vector_row;
     r->old_cluster_id[i] = row->cluster_id;
+    r->old_representative_id[i] = row->representative_id;
+    if (row->n_probability != 0) r->was_classified = true;
+    if (r->state->probability != NULL && row->n_probability == r->classes.n) {
+        memcpy(r->state->probability + i * r->classes.n, row->probability, r->classes.n * sizeof(float));
+        r->scored[i] = 1;
+    }
     r->label[i] = row->label_class_id == 0 ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
     if (r->label[i] != GLN_NO_CLASS) r->n_labelled++;
     return GLN_OK;
@@ -89,9 +101,13 @@ static gln_status read_pool(struct resample *r)
         st = gln_fail(GLN_E_LIMIT, "project %s has %zu images; at most %u are possible", r->project.name, r->n, UINT32_MAX);
         goto cleanup;
     }
-    if ((st = gln_state_create(&r->state, r->n, 0, r->classes.n, 0)) != GLN_OK) goto cleanup;
+    bool classified = r->published_classifier[0] != 0 && !r->request->force;
+    if ((st = gln_state_create(&r->state, r->n, 0, r->classes.n, classified)) != GLN_OK) goto cleanup;
     if ((st = gln_alloc(&r->label, r->n, sizeof *r->label, "labels")) != GLN_OK) goto cleanup;
     if ((st = gln_alloc(&r->old_cluster_id, r->n, sizeof *r->old_cluster_id, "old clusters")) != GLN_OK) goto cleanup;
+    st = gln_alloc(&r->old_representative_id, r->n, sizeof *r->old_representative_id, "old representatives");
+    if (st == GLN_OK) st = gln_alloc(&r->scored, r->n, sizeof *r->scored, "scored images");
+    if (st != GLN_OK) goto cleanup;
     r->n = 0;
     if ((st = gln_store_pool(reader, r->project.id, read_image, r)) != GLN_OK) goto cleanup;
     r->state->project_id = r->project.id;
@@ -118,17 +134,8 @@ cleanup:
 
 static gln_status find_neighbours(struct resample *r)
 {
-    char path[GLN_PATH_MAX];
-    uint8_t key[32];
-    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
-    gln_status st = gln_engine_graph_path(r->engine, r->project.id, path);
-    if (st != GLN_OK) return st;
     begin_stage(r, "neighbours", r->n);
-    gln_state_key(key, r->state->image_id, r->state->row, r->n);
-    /* The same images as last time: the same graph. */
-    if (gln_graph_load(&r->state->graph, path, key) == GLN_OK) return gln_progress_add(r->run->progress, r->n);
-    if ((st = gln_graph_build(&r->state->graph, &r->pool, &options, r->run->progress)) != GLN_OK) return st;
-    return gln_graph_save(r->state->graph, path, key);
+    return gln_kept_graph(r->engine, r->state, r->request->force, r->run->progress);
 }
 
 static gln_status find_duplicates(struct resample *r)
@@ -146,56 +153,69 @@ static gln_status find_duplicates(struct resample *r)
 
 static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
 {
-    gln_kmeans_result other = {0};
-    gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
-    options.k = r->request->n_clusters != 0 ? r->request->n_clusters : gln_kmeans_default_k(r->n);
-    options.seed = r->request->seed;
+    gln_kmeans_result both[2] = {{0}};
     begin_stage(r, "clusters", r->n);
-    gln_status st = gln_kmeans(clusters, &r->pool, &options, r->run->progress);
-    begin_stage(r, "sanity", r->n);
-    options.seed = gln_rng_mix(r->request->seed, 1);
-    if (st == GLN_OK) st = gln_kmeans(&other, &r->pool, &options, r->run->progress);
-    if (st == GLN_OK)
+    gln_status st = gln_kept_clusters(both, r->engine, r->project.id, &r->pool, r->request->n_clusters, r->request->seed,
+                                      r->request->force, r->run->progress);
+    *clusters = both[0];
+    if (st == GLN_OK) {
+        begin_stage(r, "sanity", r->n);
         st = gln_clusters_judge(&r->facts.clusters, &r->pool, clusters->cluster, clusters->centroid, clusters->k,
-                                other.cluster, other.k, r->state->graph, r->n_labelled != 0 ? r->label : NULL,
+                                both[1].cluster, both[1].k, r->state->graph, r->n_labelled != 0 ? r->label : NULL,
                                 r->engine->threads);
+    }
     if (st == GLN_OK) {
         memcpy(r->state->cluster, clusters->cluster, r->n * sizeof *r->state->cluster);
         r->facts.n_clusters = clusters->k;
+        st = gln_progress_add(r->run->progress, r->n);
     }
-    gln_kmeans_dispose(&other);
+    gln_kmeans_dispose(&both[1]);
     return st;
 }
 
 /* ---- classifier -------------------------------------------------------------------------------------------------------------- */
 
-static gln_status train(struct resample *r)
+static gln_status train(struct resample *r, gln_svm **svm)
+{
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    options.seed = r->request->seed;
+    return gln_svm_search_pool(svm, &r->pool, r->label, r->state->representative, r->classes.n, &options, r->engine->threads,
+                               r->run->progress);
+}
+
+/* The same labels as last time: the same classifier, and only new images are scored. */
+static gln_status classify(struct resample *r)
 {
     gln_svm *svm = NULL;
+    uint8_t key[32];
     size_t n_seen = 0, row_bytes = 0;
     for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
     r->facts.n_labels = r->n_labelled;
     r->facts.n_classes_labelled = n_seen;
     if (n_seen < 2) {
+        gln_free(r->state->probability);
+        r->state->probability = NULL;
         snprintf(r->facts.classifier_words, sizeof r->facts.classifier_words,
                  n_seen == 0 ? "no labels yet: batches are chosen for diversity alone"
                              : "labels of one class only: a classifier needs two");
         return GLN_OK;
     }
     begin_stage(r, "classifier", 0);
-    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
-    options.seed = r->request->seed;
-    gln_status st = gln_svm_search_pool(&svm, &r->pool, r->label, r->state->representative, r->classes.n, &options,
-                                        r->engine->threads, r->run->progress);
+    gln_kept_classifier_key(key, &r->classes, r->state->image_id, r->label, r->n, r->pool.d, r->request->seed);
+    gln_hex(r->facts.classifier_key, key, sizeof key);
+    gln_status st = GLN_E_NOT_FOUND;
+    if (!r->request->force) st = gln_kept_classifier(&svm, r->engine, r->project.id, key);
+    if (st != GLN_OK && (st = train(r, &svm)) == GLN_OK) st = gln_kept_classifier_save(svm, r->engine, r->project.id, key);
     if (st != GLN_OK) goto cleanup;
     if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(svm), &r->classes)) != GLN_OK) goto cleanup;
     memcpy(r->state->hit_rate, gln_svm_card_of(svm)->hit_rate, r->classes.n * sizeof(double));
 
     begin_stage(r, "predictions", r->n);
     if (!gln_mul_size(&row_bytes, r->classes.n, sizeof(float))) st = gln_fail(GLN_E_LIMIT, "too many classes");
-    if (st == GLN_OK) st = gln_alloc_raw(&r->state->probability, r->n, row_bytes, "probabilities");
-    if (st == GLN_OK)
-        st = gln_svm_score(svm, &r->pool, r->state->probability, r->engine->threads, r->run->progress);
+    if (st == GLN_OK && r->state->probability == NULL)
+        st = gln_alloc_raw(&r->state->probability, r->n, row_bytes, "probabilities");
+    if (strcmp(r->facts.classifier_key, r->published_classifier) != 0) memset(r->scored, 0, r->n);
+    if (st == GLN_OK) st = gln_kept_score(svm, r->state, r->scored, r->engine->threads, r->run->progress);
 cleanup:
     gln_svm_free(svm);
     return st;
@@ -304,11 +324,27 @@ static void top_two(const gln_state *state, size_t i, gln_sampling_row *row)
     row->p_runner_up = p[second];
 }
 
+/* Whether the database says all this about image i already. */
+static bool is_written(const struct resample *r, size_t i, const int64_t *new_id)
+{
+    const gln_state *state = r->state;
+    bool same_classes = state->probability != NULL ? r->scored[i] != 0 : !r->was_classified;
+    return same_classes && r->old_cluster_id[i] == new_id[state->cluster[i]] &&
+           r->old_representative_id[i] == state->image_id[state->representative[i]];
+}
+
+/* Where most has changed, all of it in order is faster; else what has changed alone. */
 static gln_status write_sampling(struct resample *r, gln_store *store, const int64_t *new_id)
 {
     const gln_state *state = r->state;
-    gln_status st = gln_store_sampling_clear(store, r->project.id);
+    size_t n_changed = 0;
+    gln_status st = GLN_OK;
+    for (size_t i = 0; i < r->n; i++) n_changed += !is_written(r, i, new_id);
+    bool all = n_changed > r->n / 2;
+    if (all) st = gln_store_sampling_clear(store, r->project.id);
     for (size_t i = 0; i < r->n && st == GLN_OK; i++) {
+        if (i % 1024 == 0 && (st = gln_progress_add(r->run->progress, r->n - i < 1024 ? r->n - i : 1024)) != GLN_OK) break;
+        if (!all && is_written(r, i, new_id)) continue;
         gln_sampling_row row = {
             .image_id = state->image_id[i],
             .project_id = r->project.id,
@@ -352,6 +388,7 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
     if (st == GLN_OK)
         st = gln_clusters_medoids(medoid, N_MEDOIDS, &r->pool, clusters->cluster, clusters->l2_sq, clusters->k);
     if (st == GLN_OK && (st = gln_engine_write_begin(r->engine, &store)) == GLN_OK) {
+        r->run->holds_writer = true;
         st = carry_ids(r, store, clusters, new_id);
         if (st == GLN_OK) st = write_medoids(r, store, clusters, medoid, new_id);
         if (st == GLN_OK) st = write_sampling(r, store, new_id);
@@ -364,7 +401,9 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
             gln_free(text);
         }
         st = gln_engine_write_end(r->engine, st);
+        r->run->holds_writer = false;
     }
+    if (st == GLN_OK) st = gln_kept_publish(r->engine, r->project.id);
     if (st == GLN_OK) st = order_clusters(r->state, new_id, clusters->k);
     if (st == GLN_OK && (st = gln_state_publish(r->engine, r->state)) == GLN_OK) r->state = NULL;
     gln_free(new_id);
@@ -376,7 +415,7 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
 
 struct published {
     int64_t snapshot_id, n_images, seed;
-    char parameters[128];
+    char parameters[128], classifier[65];
 };
 
 static gln_status read_published(void *context, const gln_run_row *row)
@@ -386,6 +425,7 @@ static gln_status read_published(void *context, const gln_run_row *row)
     published->seed = row->seed;
     snprintf(published->parameters, sizeof published->parameters, "%s", row->parameters);
     published->n_images = gln_resample_summary_images(row->summary);
+    gln_resample_summary_classifier(row->summary, published->classifier);
     return GLN_OK;
 }
 
@@ -396,7 +436,7 @@ static void parameters_text(const gln_resample_request *request, char out[128])
 
 /* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will see. */
 static gln_status look_for_news(gln_engine *engine, const gln_resample_request *request, gln_project *project,
-                                int64_t *out_snapshot, bool *out_unchanged)
+                                int64_t *out_snapshot, char out_classifier[65], bool *out_unchanged)
 {
     struct published published = {0};
     char parameters[128];
@@ -413,6 +453,7 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
         st = gln_store_run_get(store, project->published_run_id, read_published, &published);
     if ((st = gln_engine_write_end(engine, st)) != GLN_OK) return st;
     parameters_text(request, parameters);
+    memcpy(out_classifier, published.classifier, sizeof published.classifier);
     *out_unchanged = project->published_run_id != 0 && published.snapshot_id == *out_snapshot &&
                      published.n_images == n_images && published.seed == (int64_t)request->seed &&
                      strcmp(published.parameters, parameters) == 0;
@@ -430,7 +471,7 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     bool unchanged = false;
     gln_status st = GLN_OK;
     if (run_id == 0 && !request->force) {
-        st = look_for_news(engine, request, &r.project, &r.snapshot_id, &unchanged);
+        st = look_for_news(engine, request, &r.project, &r.snapshot_id, r.published_classifier, &unchanged);
         if (st != GLN_OK) return st;
         if (unchanged) {
             summary->unchanged = true;
@@ -444,12 +485,12 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     summary->run_id = run.id;
     gln_resample_facts_init(&r.facts);
     /* The labels may have changed while this run waited for its turn. */
-    st = look_for_news(engine, request, &r.project, &r.snapshot_id, &unchanged);
+    st = look_for_news(engine, request, &r.project, &r.snapshot_id, r.published_classifier, &unchanged);
     if (st == GLN_OK) st = read_pool(&r);
     if (st == GLN_OK) st = find_neighbours(&r);
     if (st == GLN_OK) st = find_duplicates(&r);
     if (st == GLN_OK) st = find_clusters(&r, &clusters);
-    if (st == GLN_OK) st = train(&r);
+    if (st == GLN_OK) st = classify(&r);
     if (st == GLN_OK) {
         r.facts.n_images = r.n;
         r.facts.graph_recall = r.state->graph->recall;
@@ -466,6 +507,8 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     gln_state_free(r.state);
     gln_free(r.label);
     gln_free(r.old_cluster_id);
+    gln_free(r.old_representative_id);
+    gln_free(r.scored);
     return st;
 }
 

@@ -101,6 +101,7 @@ char *gln_resample_facts_text(const gln_resample_facts *facts)
     if (classifier != NULL) gln_json_set(json, "classifier", classifier);
     else gln_json_set_null(json, "classifier");
     gln_json_set_string(json, "classifier_words", facts->classifier_words);
+    gln_json_set_string(json, "classifier_key", facts->classifier_key);
     gln_json *stages = gln_json_set(json, "stages", gln_json_object());
     double seconds = 0.0;
     for (size_t i = 0; i < facts->n_stages; i++) {
@@ -137,4 +138,14 @@ int64_t gln_resample_summary_images(const char *text)
     int64_t n = (int64_t)gln_json_number(gln_json_get(json, "images"), 0);
     gln_json_free(json);
     return n;
+}
+
+void gln_resample_summary_classifier(const char *text, char out[65])
+{
+    gln_json *json = NULL;
+    out[0] = 0;
+    if (gln_json_parse(&json, text, strlen(text), "summary of a run") != GLN_OK) return;
+    const char *key = gln_json_string(gln_json_get(json, "classifier_key"));
+    snprintf(out, 65, "%s", key == NULL ? "" : key);
+    gln_json_free(json);
 }

@@ -18,6 +18,7 @@ typedef struct gln_resample_facts {
     double graph_recall;
     gln_clusters_report clusters;
     char classifier_words[256];
+    char classifier_key[65]; /* hash of what the classifier was trained on, in hex; "" without one */
     gln_json *classifier; /* the model card; NULL without a classifier */
     struct {
         char name[24];
@@ -37,5 +38,7 @@ char *gln_resample_facts_text(const gln_resample_facts *facts);
 void gln_resample_facts_summarise(const gln_resample_facts *facts, gln_resample_summary *summary);
 /* "images" of such a text; 0 when it is not one. */
 int64_t gln_resample_summary_images(const char *text);
+/* "classifier_key" of such a text; "" when there is none. */
+void gln_resample_summary_classifier(const char *text, char out[65]);
 
 #endif

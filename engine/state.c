@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "engine/internal.h"
+#include "engine/resample_kept.h"
 #include "index/neighbours.h"
 
 #include <stdlib.h>
@@ -184,6 +185,10 @@ static gln_status load_graph(gln_engine *engine, gln_state *state)
     if (st != GLN_OK) return st;
     gln_state_key(key, state->image_id, state->row, state->n);
     if (gln_graph_load(&state->graph, path, key) == GLN_OK) return GLN_OK;
+    /* A kill between publishing a resample and renaming its graph leaves that under its first name. */
+    char next[GLN_PATH_MAX];
+    if ((st = gln_engine_kept_path(engine, state->project_id, "graph-next", next)) != GLN_OK) return st;
+    if (gln_graph_load(&state->graph, next, key) == GLN_OK) return gln_kept_publish(engine, state->project_id);
     gln_log(GLN_LOG_INFO, "building the neighbour graph of %zu images again: %s", state->n, gln_message());
     gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
     if ((st = gln_graph_build(&state->graph, &state->embeddings, &options, NULL)) != GLN_OK) return st;

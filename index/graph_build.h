@@ -16,6 +16,17 @@ gln_status gln_graph_exact(gln_graph *graph, const gln_embeddings *view, gln_poo
 gln_status gln_graph_lists(gln_graph *graph, bool *worth_it, const gln_embeddings *view,
                            const gln_graph_options *options, gln_pool *threads, gln_progress *progress);
 
+/*
+ * The two ways of extending one: `top` holds the heaps of all rows, those from n_old on empty. With lists of `centroid`
+ * [n_centroids, d] the new rows probe, and graph->recall is measured anew; `worth_it` as above, and the heaps are as they were. Exactly:
+ * every new row with every row.
+ */
+gln_status gln_graph_lists_extend(gln_graph *graph, gln_topk *top, bool *worth_it, const gln_embeddings *view, size_t n_old,
+                                  const float *centroid, size_t n_centroids, const gln_graph_options *options,
+                                  gln_pool *threads, gln_progress *progress);
+gln_status gln_graph_exact_extend(gln_topk *top, const gln_embeddings *view, size_t n_old, gln_pool *threads,
+                                  gln_progress *progress);
+
 /* As gln_nearest, on these threads, and able to stop. */
 gln_status gln_nearest_on(gln_pool *threads, uint32_t *neighbour, float *similarity, const gln_embeddings *pool,
                           const float *queries, size_t n_queries, size_t k, const gln_progress *progress);

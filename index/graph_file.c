@@ -104,6 +104,19 @@ static gln_status read_header(fields *f, FILE *file, const char *path, const uin
     return GLN_OK;
 }
 
+size_t gln_graph_file_rows(const char *path)
+{
+    unsigned char header[HEADER_BYTES];
+    uint64_t n = 0;
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return 0;
+    if (fread(header, HEADER_BYTES, 1, file) == 1 && memcmp(header, magic, sizeof magic) == 0)
+        memcpy(&n, header + 8, 8);
+    fclose(file);
+    return n < GLN_NO_NEIGHBOUR ? (size_t)n : 0;
+}
+
 gln_status gln_graph_load(gln_graph **out, const char *path, const uint8_t key[32])
 {
     gln_graph *graph = NULL;

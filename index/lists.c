@@ -21,6 +21,7 @@
  */
 #include "index/graph_build.h"
 #include "index/kmeans.h"
+#include "index/products.h"
 
 #include "common/log.h"
 #include "common/memory.h"
@@ -42,8 +43,9 @@ typedef struct lists {
     float *centroid_sq; /* [k] */
     size_t *begin;      /* [k + 1] into member */
     uint32_t *member;   /* [n] rows by list, ascending */
-    float *rows, *columns, *g; /* [BLOCK_ROWS, d] twice, [BLOCK_ROWS, max(BLOCK_ROWS, k)] */
+    float *g;           /* [BLOCK_ROWS, max(BLOCK_ROWS, k)] */
     uint32_t *sequence; /* [max(BLOCK_ROWS, k)] 0, 1, 2, ... */
+    gln_products to_centroids, to_members;
 } lists;
 
 static void lists_dispose(lists *l)
@@ -52,14 +54,15 @@ static void lists_dispose(lists *l)
     gln_free(l->centroid_sq);
     gln_free(l->begin);
     gln_free(l->member);
-    gln_free(l->rows);
-    gln_free(l->columns);
+    gln_products_dispose(&l->to_centroids);
+    gln_products_dispose(&l->to_members);
     gln_free(l->g);
     gln_free(l->sequence);
 }
 
-static gln_status lists_init(lists *l, const gln_embeddings *view, uint64_t seed, gln_pool *threads,
-                             gln_progress *progress)
+/* The lists are those of `centroid` [n_centroids, d], or found here when it is NULL. */
+static gln_status lists_init(lists *l, const gln_embeddings *view, const float *centroid, size_t n_centroids, uint64_t seed,
+                             gln_pool *threads, gln_progress *progress)
 {
     gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
     gln_status st;
@@ -70,16 +73,19 @@ static gln_status lists_init(lists *l, const gln_embeddings *view, uint64_t seed
     options.n_iterations = 10;
     options.max_rows_per_centroid = 40;
     options.seed = gln_rng_mix(seed, 2);
-    if ((st = gln_kmeans(&l->clusters, view, &options, progress)) != GLN_OK)
+    st = centroid != NULL ? gln_kmeans_assign(&l->clusters, view, centroid, n_centroids, progress)
+                          : gln_kmeans(&l->clusters, view, &options, progress);
+    if (st != GLN_OK)
         return st;
     size_t k = l->clusters.k, widest = k > BLOCK_ROWS ? k : BLOCK_ROWS;
     if ((st = gln_alloc(&l->centroid_sq, k, sizeof *l->centroid_sq, "norms")) != GLN_OK ||
         (st = gln_alloc(&l->begin, k + 1, sizeof *l->begin, "inverted lists")) != GLN_OK ||
         (st = gln_alloc_raw(&l->member, view->n, sizeof *l->member, "inverted lists")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->rows, BLOCK_ROWS, view->d * sizeof *l->rows, "rows to compare")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->columns, BLOCK_ROWS, view->d * sizeof *l->columns, "rows to compare")) != GLN_OK ||
         (st = gln_alloc_raw(&l->g, BLOCK_ROWS, widest * sizeof *l->g, "similarities")) != GLN_OK ||
-        (st = gln_alloc_raw(&l->sequence, widest, sizeof *l->sequence, "row numbers")) != GLN_OK)
+        (st = gln_alloc_raw(&l->sequence, widest, sizeof *l->sequence, "row numbers")) != GLN_OK ||
+        (st = gln_products_init(&l->to_centroids, threads, view, k)) != GLN_OK ||
+        (st = gln_products_init(&l->to_members, threads, view, BLOCK_ROWS)) != GLN_OK ||
+        (st = gln_products_right(&l->to_centroids, l->clusters.centroid, k)) != GLN_OK)
         return st;
     gln_kernels()->norm_sq(l->centroid_sq, l->clusters.centroid, k, view->d);
     for (size_t i = 0; i < widest; i++)
@@ -94,18 +100,23 @@ static gln_status lists_init(lists *l, const gln_embeddings *view, uint64_t seed
     return GLN_OK;
 }
 
-/* l->g [n, k] = how near each centroid is to each of these n <= BLOCK_ROWS rows: 2 <x, c> - |c|^2, larger is nearer. */
-static gln_status rate_lists(lists *l, const uint32_t *ids, size_t n)
+static gln_status rate_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n, size_t worker)
 {
+    const lists *l = context;
     size_t k = l->clusters.k;
-    gln_status st = gln_gather(l->threads, l->rows, l->view, ids, n);
-    if (st != GLN_OK)
-        return st;
-    gln_kernels()->gram_f32(l->g, l->rows, n, l->clusters.centroid, k, l->view->d);
-    for (size_t i = 0; i < n; i++)
+    (void)g;
+    (void)row_sq;
+    (void)worker;
+    for (size_t i = first; i < first + n; i++)
         for (size_t c = 0; c < k; c++)
             l->g[i * k + c] = 2 * l->g[i * k + c] - l->centroid_sq[c];
     return GLN_OK;
+}
+
+/* l->g [n, k] = how near each centroid is to each of these n <= BLOCK_ROWS rows: 2 <x, c> - |c|^2, larger is nearer. */
+static gln_status rate_lists(lists *l, const uint32_t *ids, size_t n)
+{
+    return gln_products_run(&l->to_centroids, ids, 0, n, l->g, rate_slice, l);
 }
 
 /* How many lists are nearer to the block's row i than `list`. */
@@ -133,7 +144,9 @@ static void sample_dispose(sample *s)
     gln_free(s->similarity);
 }
 
-static gln_status sample_init(sample *s, const lists *l, size_t n, size_t k, uint64_t seed, const gln_progress *progress)
+/* n of the rows from `first` on. */
+static gln_status sample_init(sample *s, const lists *l, size_t first, size_t n, size_t k, uint64_t seed,
+                              const gln_progress *progress)
 {
     float *queries = NULL;
     size_t wide = k + 1;
@@ -145,8 +158,11 @@ static gln_status sample_init(sample *s, const lists *l, size_t n, size_t k, uin
         (st = gln_alloc_raw(&s->neighbour, n, wide * sizeof *s->neighbour, "recall sample")) != GLN_OK ||
         (st = gln_alloc_raw(&s->similarity, n, wide * sizeof *s->similarity, "recall sample")) != GLN_OK ||
         (st = gln_alloc_raw(&queries, n, l->view->d * sizeof *queries, "recall sample")) != GLN_OK ||
-        (st = gln_sample_rows(s->row, n, l->view->n, gln_rng_mix(seed, 3))) != GLN_OK ||
-        (st = gln_gather(l->threads, queries, l->view, s->row, n)) != GLN_OK ||
+        (st = gln_sample_rows(s->row, n, l->view->n - first, gln_rng_mix(seed, 3))) != GLN_OK)
+        goto cleanup;
+    for (size_t i = 0; i < n; i++)
+        s->row[i] += (uint32_t)first;
+    if ((st = gln_gather(l->threads, queries, l->view, s->row, n)) != GLN_OK ||
         (st = gln_nearest_on(l->threads, s->neighbour, s->similarity, l->view, queries, n, wide, progress)) != GLN_OK)
         goto cleanup;
     for (size_t i = 0; i < n; i++) { /* drop the row itself; it may be missing among many exact duplicates */
@@ -165,8 +181,8 @@ cleanup:
     return st;
 }
 
-/* The fewest lists that find `target` of the sample's pairs. */
-static gln_status lists_to_probe(size_t *out, lists *l, const sample *s, double target)
+/* The fewest lists that find `target` of the sample's pairs; `both`: the other row of a pair probes as well. */
+static gln_status lists_to_probe(size_t *out, lists *l, const sample *s, double target, bool both)
 {
     size_t n_pairs = s->n * s->k, k_lists = l->clusters.k;
     uint32_t *rank = NULL;
@@ -183,7 +199,9 @@ static gln_status lists_to_probe(size_t *out, lists *l, const sample *s, double 
         for (size_t i = 0; i < n * s->k; i++)
             rank[first * s->k + i] = rank_of(l, i / s->k, cluster[s->neighbour[first * s->k + i]]);
     }
-    for (size_t first = 0; first < n_pairs; first += BLOCK_ROWS) { /* the same from the neighbour's side */
+    for (size_t i = 0; i < n_pairs && !both; i++)
+        found_at[rank[i]]++;
+    for (size_t first = 0; first < n_pairs && both; first += BLOCK_ROWS) { /* the same from the neighbour's side */
         size_t n = n_pairs - first < BLOCK_ROWS ? n_pairs - first : BLOCK_ROWS;
         if ((st = rate_lists(l, s->neighbour + first, n)) != GLN_OK)
             goto cleanup;
@@ -251,33 +269,29 @@ static gln_status choose_lists(lists *l, probe_buffers *b, size_t first, size_t 
 static gln_status compare_with_list(lists *l, const probe_buffers *b, gln_topk *top, size_t c)
 {
     gln_status st = GLN_OK;
-    for (size_t j = l->begin[c]; j < l->begin[c + 1]; j += BLOCK_ROWS) {
+    for (size_t j = l->begin[c]; j < l->begin[c + 1] && b->begin[c] < b->begin[c + 1]; j += BLOCK_ROWS) {
         size_t n_columns = l->begin[c + 1] - j < BLOCK_ROWS ? l->begin[c + 1] - j : BLOCK_ROWS;
-        if ((st = gln_gather(l->threads, l->columns, l->view, l->member + j, n_columns)) != GLN_OK)
+        if ((st = gln_products_right_gather(&l->to_members, l->member + j, 0, n_columns)) != GLN_OK)
             return st;
         for (size_t q = b->begin[c]; q < b->begin[c + 1]; q += BLOCK_ROWS) {
             size_t n_rows = b->begin[c + 1] - q < BLOCK_ROWS ? b->begin[c + 1] - q : BLOCK_ROWS;
-            if ((st = gln_gather(l->threads, l->rows, l->view, b->query + q, n_rows)) != GLN_OK)
-                return st;
-            gln_kernels()->gram_f32(l->g, l->rows, n_rows, l->columns, n_columns, l->view->d);
             gln_topk_block offered = {.g = l->g,
                                       .row_id = b->query + q,
                                       .column_id = l->member + j,
                                       .n_rows = n_rows,
                                       .n_columns = n_columns};
-            if ((st = gln_topk_offer_rows(l->threads, top, &offered, true)) != GLN_OK ||
-                (st = gln_topk_offer_columns(l->threads, top, &offered)) != GLN_OK)
+            if ((st = gln_products_offer(&l->to_members, top, &offered, true, true)) != GLN_OK)
                 return st;
         }
     }
     return GLN_OK;
 }
 
-static gln_status compare_all(lists *l, gln_graph *graph, size_t p, gln_progress *progress)
+/* Rows from `begin` on probe p lists each; heaps of all rows are offered what they meet. */
+static gln_status compare_all(lists *l, gln_topk *top, size_t begin, size_t p, gln_progress *progress)
 {
     size_t n = l->view->n, k = l->clusters.k;
-    size_t most = n < QUERY_ROWS ? n : QUERY_ROWS;
-    gln_topk top = {.k = graph->k, .index = graph->neighbour, .similarity = graph->similarity};
+    size_t most = n - begin < QUERY_ROWS ? n - begin : QUERY_ROWS;
     probe_buffers b = {0};
     gln_status st;
     if ((st = gln_alloc_raw(&b.list, most, p * sizeof *b.list, "lists to probe")) != GLN_OK ||
@@ -286,21 +300,19 @@ static gln_status compare_all(lists *l, gln_graph *graph, size_t p, gln_progress
         (st = gln_alloc_raw(&b.top_index, BLOCK_ROWS, p * sizeof *b.top_index, "lists to probe")) != GLN_OK ||
         (st = gln_alloc_raw(&b.top_nearness, BLOCK_ROWS, p * sizeof *b.top_nearness, "lists to probe")) != GLN_OK)
         goto cleanup;
-    gln_progress_stage(progress, "neighbours", n);
-    gln_topk_clear(&top, 0, n);
-    for (size_t first = 0; first < n; first += most) {
+    gln_progress_stage(progress, "neighbours", n - begin);
+    for (size_t first = begin; first < n; first += most) {
         size_t rows = n - first < most ? n - first : most, reported = 0;
         if ((st = choose_lists(l, &b, first, rows, p)) != GLN_OK)
             goto cleanup;
         for (size_t c = 0; c < k; c++) {
             size_t done = rows * (c + 1) / k;
-            if ((st = compare_with_list(l, &b, &top, c)) != GLN_OK ||
+            if ((st = compare_with_list(l, &b, top, c)) != GLN_OK ||
                 (st = gln_progress_add(progress, done - reported)) != GLN_OK)
                 goto cleanup;
             reported = done;
         }
     }
-    gln_topk_finish(&top, 0, n);
 
 cleanup:
     gln_free(b.top_nearness);
@@ -335,22 +347,60 @@ gln_status gln_graph_lists(gln_graph *graph, bool *worth_it, const gln_embedding
     size_t n_sample = options->recall_sample < view->n ? options->recall_sample : view->n;
     gln_status st;
     *worth_it = false;
-    if ((st = lists_init(&l, view, options->seed, threads, progress)) != GLN_OK ||
-        (st = sample_init(&s, &l, n_sample, graph->k, options->seed, progress)) != GLN_OK ||
-        (st = lists_to_probe(&p, &l, &s, options->recall_target)) != GLN_OK)
+    gln_topk top = {.k = graph->k, .index = graph->neighbour, .similarity = graph->similarity};
+    if ((st = lists_init(&l, view, NULL, 0, options->seed, threads, progress)) != GLN_OK ||
+        (st = sample_init(&s, &l, 0, n_sample, graph->k, options->seed, progress)) != GLN_OK ||
+        (st = lists_to_probe(&p, &l, &s, options->recall_target, true)) != GLN_OK)
         goto cleanup;
     *worth_it = (double)p <= NOT_WORTH_IT * (double)l.clusters.k;
     gln_log(GLN_LOG_INFO, "neighbours: %zu of %zu inverted lists bring recall %.3f%s", p, l.clusters.k,
             options->recall_target, *worth_it ? "" : "; comparing every pair costs less");
     if (!*worth_it)
         goto cleanup;
-    if ((st = compare_all(&l, graph, p, progress)) != GLN_OK)
+    gln_topk_clear(&top, 0, view->n);
+    if ((st = compare_all(&l, &top, 0, p, progress)) != GLN_OK)
         goto cleanup;
+    gln_topk_finish(&top, 0, view->n);
     graph->recall = measure_recall(graph, &s);
     graph->recall_sample = n_sample;
 
 cleanup:
     sample_dispose(&s);
+    lists_dispose(&l);
+    return st;
+}
+
+gln_status gln_graph_lists_extend(gln_graph *graph, gln_topk *top, bool *worth_it, const gln_embeddings *view, size_t n_old,
+                                  const float *centroid, size_t n_centroids, const gln_graph_options *options,
+                                  gln_pool *threads, gln_progress *progress)
+{
+    lists l;
+    sample fresh = {0}, all = {0};
+    size_t p = 0, n_new = view->n - n_old;
+    size_t n_fresh = options->recall_sample < n_new ? options->recall_sample : n_new;
+    size_t n_all = options->recall_sample < view->n ? options->recall_sample : view->n;
+    gln_status st;
+    *worth_it = false;
+    if ((st = lists_init(&l, view, centroid, n_centroids, options->seed, threads, progress)) != GLN_OK ||
+        (st = sample_init(&fresh, &l, n_old, n_fresh, graph->k, options->seed, progress)) != GLN_OK ||
+        (st = lists_to_probe(&p, &l, &fresh, options->recall_target, false)) != GLN_OK)
+        goto cleanup;
+    *worth_it = (double)p <= NOT_WORTH_IT * (double)l.clusters.k;
+    gln_log(GLN_LOG_INFO, "neighbours of %zu new rows: %zu of %zu inverted lists bring recall %.3f%s", n_new, p,
+            l.clusters.k, options->recall_target, *worth_it ? "" : "; comparing them with every row costs less");
+    if (!*worth_it)
+        goto cleanup;
+    if ((st = compare_all(&l, top, n_old, p, progress)) != GLN_OK)
+        goto cleanup;
+    gln_topk_finish(top, 0, view->n);
+    if ((st = sample_init(&all, &l, 0, n_all, graph->k, options->seed, progress)) != GLN_OK)
+        goto cleanup;
+    graph->recall = measure_recall(graph, &all);
+    graph->recall_sample = n_all;
+
+cleanup:
+    sample_dispose(&all);
+    sample_dispose(&fresh);
     lists_dispose(&l);
     return st;
 }

@@ -4,6 +4,8 @@
 #include "common/memory.h"
 #include "index/graph_build.h"
 
+#include <string.h>
+
 gln_status gln_graph_create(gln_graph **out, size_t n, size_t k)
 {
     gln_graph *graph = NULL;
@@ -50,6 +52,46 @@ cleanup:
         *out = graph;
     else
         gln_graph_free(graph);
+    return st;
+}
+
+gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const float *centroid, size_t n_centroids,
+                            const gln_graph_options *options, gln_progress *progress)
+{
+    const gln_graph *old = *graph;
+    gln_graph *extended = NULL;
+    gln_pool *threads = NULL;
+    bool done = false;
+    size_t n_old = old->n, n_numbers = old->n * old->k;
+    gln_status st;
+    if (n_old > pool->n || old->k != options->k)
+        return gln_fail(GLN_E_ARGUMENT, "a graph of %zu rows with %zu neighbours cannot become one of %zu with %zu", n_old,
+                        old->k, pool->n, options->k);
+    if (n_old == pool->n)
+        return GLN_OK;
+    if ((st = gln_graph_create(&extended, pool->n, options->k)) != GLN_OK ||
+        (st = gln_pool_create(&threads, 0)) != GLN_OK)
+        goto cleanup;
+    gln_topk top = {.k = options->k, .index = extended->neighbour, .similarity = extended->similarity};
+    memcpy(extended->neighbour, old->neighbour, n_numbers * sizeof *old->neighbour);
+    memcpy(extended->similarity, old->similarity, n_numbers * sizeof *old->similarity);
+    extended->recall = old->recall;
+    extended->recall_sample = old->recall_sample;
+    gln_topk_reopen(&top, 0, n_old);
+    gln_topk_clear(&top, n_old, pool->n);
+    if (pool->n >= options->exact_below && centroid != NULL && options->recall_sample > 0)
+        st = gln_graph_lists_extend(extended, &top, &done, pool, n_old, centroid, n_centroids, options, threads, progress);
+    if (st == GLN_OK && !done && (st = gln_graph_exact_extend(&top, pool, n_old, threads, progress)) == GLN_OK)
+        gln_topk_finish(&top, 0, pool->n);
+
+cleanup:
+    gln_pool_free(threads);
+    if (st == GLN_OK) {
+        gln_graph_free(*graph);
+        *graph = extended;
+    } else {
+        gln_graph_free(extended);
+    }
     return st;
 }
 

@@ -1,15 +1,14 @@
 /*
- * Nearest neighbours by FAISS: the k-nearest-neighbour graph of a pool, and queries against it. Cosine similarity,
- * that is the inner product of L2-normalised rows. Exact below 50,000 rows (flat), inverted lists (IVF, float16 storage) above,
- * with recall measured against exact search on a sample. FAISS is included only in this folder (neighbours.c,
- * kmeans.c).
+ * Nearest neighbours: the k-nearest-neighbour graph of a pool, and queries against it. Cosine similarity,
+ * that is the inner product of L2-normalised rows. Exact below 50,000 rows, by inverted lists above,
+ * with recall measured against exact search on a sample. Single queries of a service go to FAISS (searcher.c).
  *
  *     gln_graph *graph = NULL;
  *     gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
  *     st = gln_graph_build(&graph, &pool, &options, progress);
  *     const uint32_t *near = graph->neighbour + i * graph->k;     // most similar first
  *
- * Threads: building uses all of FAISS's threads; a built graph is immutable and shared freely.
+ * Threads: building uses one thread a processor; a built graph is immutable and shared freely.
  */
 #ifndef GLN_INDEX_NEIGHBOURS_H
 #define GLN_INDEX_NEIGHBOURS_H
@@ -38,6 +37,18 @@ typedef struct gln_graph_options {
 gln_status gln_graph_build(gln_graph **out, const gln_embeddings *pool, const gln_graph_options *options,
                            gln_progress *progress);
 void gln_graph_free(gln_graph *graph);
+
+/*
+ * Adds the pool's rows beyond the graph's: *graph is of rows [0, n_old) as they still are. Only the new rows search; they enter the
+ * lists of old rows where they are nearer than what stands there. From options->exact_below rows on they look through the
+ * inverted lists of `centroid` [n_centroids, d] (any k-means of the pool; NULL: always through all rows), and recall is
+ * measured anew. On failure *graph is as it was. Errors: GLN_E_ARGUMENT (k differs, fewer rows), and as above.
+ */
+gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const float *centroid, size_t n_centroids,
+                            const gln_graph_options *options, gln_progress *progress);
+
+/* How many rows the graph in a file is of, without reading it; 0 when there is none to be read. */
+size_t gln_graph_file_rows(const char *path);
 
 /* A derived file, checksummed, that can be deleted at any time. `key` [32] ties it to the rows it was built from;
    loading with another key, or a damaged file, is GLN_E_NOT_FOUND or GLN_E_CORRUPT: rebuild. */

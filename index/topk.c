@@ -80,6 +80,25 @@ void gln_topk_finish(gln_topk *top, size_t begin, size_t end)
     }
 }
 
+/* Worst first is a heap. */
+void gln_topk_reopen(gln_topk *top, size_t begin, size_t end)
+{
+    for (size_t row = begin; row < end; row++) {
+        uint32_t *index = top->index + row * top->k;
+        float *similarity = top->similarity + row * top->k;
+        for (size_t i = 0, j = top->k; i + 1 < j--; i++) {
+            uint32_t item = index[i];
+            float item_similarity = similarity[i];
+            index[i] = index[j];
+            similarity[i] = similarity[j];
+            index[j] = item;
+            similarity[j] = item_similarity;
+        }
+        for (size_t i = 0; i < top->k && index[i] == GLN_NO_NEIGHBOUR; i++)
+            similarity[i] = -INFINITY;
+    }
+}
+
 void gln_topk_offer_one(gln_topk *top, size_t row, uint32_t candidate, float similarity)
 {
     offer(top->index + row * top->k, top->similarity + row * top->k, top->k, candidate, similarity);
@@ -107,25 +126,29 @@ typedef struct offer_job {
     bool skip_self;
 } offer_job;
 
-static gln_status offer_row_range(void *context, size_t begin, size_t end, size_t worker)
+void gln_topk_offer_range(gln_topk *top, const gln_topk_block *block, size_t begin, size_t end, bool skip_self)
 {
-    const offer_job *job = context;
-    const gln_topk_block *block = job->block;
-    size_t k = job->top->k;
-    (void)worker;
-    for (size_t i = begin; i < end; i++) {
+    size_t k = top->k;
+    for (size_t i = begin; i < end && k > 0; i++) {
         const float *g = block->g + i * block->n_columns;
-        uint32_t *index = job->top->index + block->row_id[i] * k;
-        float *similarity = job->top->similarity + block->row_id[i] * k;
+        uint32_t *index = top->index + block->row_id[i] * k;
+        float *similarity = top->similarity + block->row_id[i] * k;
         for (size_t j = 0; j < block->n_columns; j += STEP) {
             size_t end_j = j + STEP <= block->n_columns ? j + STEP : block->n_columns;
             if (end_j == j + STEP && !any_reaches_one(g + j, similarity[0]))
                 continue;
             for (size_t u = j; u < end_j; u++)
-                if (g[u] >= similarity[0] && !(job->skip_self && block->column_id[u] == block->row_id[i]))
+                if (g[u] >= similarity[0] && !(skip_self && block->column_id[u] == block->row_id[i]))
                     offer(index, similarity, k, block->column_id[u], g[u]);
         }
     }
+}
+
+static gln_status offer_row_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const offer_job *job = context;
+    (void)worker;
+    gln_topk_offer_range(job->top, job->block, begin, end, job->skip_self);
     return GLN_OK;
 }
 
@@ -155,7 +178,7 @@ static gln_status offer_column_range(void *context, size_t begin, size_t end, si
                 continue;
             for (size_t u = j; u < end_j; u++) {
                 uint32_t column = block->column_id[begin + u];
-                if (!(g[u] >= roots[u]) || column == id)
+                if (!(g[u] >= roots[u]) || (job->skip_self && column == id))
                     continue;
                 offer(job->top->index + column * k, job->top->similarity + column * k, k, id, g[u]);
                 roots[u] = job->top->similarity[column * k];
@@ -165,9 +188,9 @@ static gln_status offer_column_range(void *context, size_t begin, size_t end, si
     return GLN_OK;
 }
 
-gln_status gln_topk_offer_columns(gln_pool *pool, gln_topk *top, const gln_topk_block *block)
+gln_status gln_topk_offer_columns(gln_pool *pool, gln_topk *top, const gln_topk_block *block, bool skip_self)
 {
-    offer_job job = {.top = top, .block = block, .skip_self = true};
+    offer_job job = {.top = top, .block = block, .skip_self = skip_self};
     if (top->k == 0)
         return GLN_OK;
     return gln_pool_for(pool, block->n_columns, COLUMNS_A_TASK, offer_column_range, &job);

@@ -29,7 +29,7 @@ typedef struct gln_topk {
 
 /* Similarities g [n_rows, n_columns] between the rows and the columns with these ids. */
 typedef struct gln_topk_block {
-    const float *g;
+    float *g;
     const uint32_t *row_id, *column_id;
     size_t n_rows, n_columns;
 } gln_topk_block;
@@ -37,13 +37,19 @@ typedef struct gln_topk_block {
 void gln_topk_clear(gln_topk *top, size_t begin, size_t end);
 void gln_topk_finish(gln_topk *top, size_t begin, size_t end);
 
+/* The opposite of finishing: sorted rows take offers again. */
+void gln_topk_reopen(gln_topk *top, size_t begin, size_t end);
+
 void gln_topk_offer_one(gln_topk *top, size_t row, uint32_t candidate, float similarity);
 
 /* Offers every column to every row; with `skip_self` none to the row of the same id. Row ids are distinct. */
 gln_status gln_topk_offer_rows(gln_pool *pool, gln_topk *top, const gln_topk_block *block, bool skip_self);
 
-/* The other way round: every row to every column, never to itself. Column ids are distinct. */
-gln_status gln_topk_offer_columns(gln_pool *pool, gln_topk *top, const gln_topk_block *block);
+/* The same for rows [begin, end) of the block alone, on this thread. */
+void gln_topk_offer_range(gln_topk *top, const gln_topk_block *block, size_t begin, size_t end, bool skip_self);
+
+/* The other way round: every row to every column; with `skip_self` none to the column of the same id. Column ids are distinct. */
+gln_status gln_topk_offer_columns(gln_pool *pool, gln_topk *top, const gln_topk_block *block, bool skip_self);
 
 /* out [n, d] = the view's rows with these ids, on all threads. */
 gln_status gln_gather(gln_pool *pool, float *out, const gln_embeddings *view, const uint32_t *ids, size_t n);

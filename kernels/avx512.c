@@ -79,10 +79,76 @@ static void rbf(float *out, const float *l2_sq, size_t n, float gamma)
     }
 }
 
+/*
+ * Panel products in float32. A left panel is the rows; a right panel holds its rows in groups of 32, number j of all 32 beside
+ * each other, so that one load serves 16 outputs. Twelve left rows by 32 right ones are 24 accumulators; each number of a left row
+ * is broadcast from memory. Nothing of the left side is packed, which is what a BLAS spends its time on when there are few
+ * right rows.
+ */
+#define LEFT_ROWS ((size_t)12)
+#define GROUP ((size_t)32)
+
+static size_t panel_bytes(size_t n, size_t d)
+{
+    return (n + GROUP - 1) / GROUP * GROUP * d * sizeof(float);
+}
+
+static void pack_right(void *right, const float *y, size_t m, size_t d)
+{
+    float *out = right;
+    for (size_t group = 0; group < m; group += GROUP) {
+        for (size_t j = 0; j < d; j++)
+            for (size_t r = 0; r < GROUP; r++)
+                *out++ = group + r < m ? y[(group + r) * d + j] : 0.0f;
+    }
+}
+
+/* out [n_rows, n_columns] at stride m; n_rows is known to the compiler, n_columns at most 32. */
+static inline __attribute__((always_inline)) void multiply_group(float *out, size_t m, size_t n_columns, const float *x,
+                                                                 const float *y, size_t d, size_t n_rows)
+{
+    __m512 sum[LEFT_ROWS][2];
+#pragma GCC unroll 12
+    for (size_t i = 0; i < n_rows; i++)
+        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+    for (size_t j = 0; j < d; j++) {
+        __m512 y0 = _mm512_loadu_ps(y + j * GROUP), y1 = _mm512_loadu_ps(y + j * GROUP + WIDTH);
+#pragma GCC unroll 12
+        for (size_t i = 0; i < n_rows; i++) {
+            __m512 number = _mm512_set1_ps(x[i * d + j]);
+            sum[i][0] = _mm512_fmadd_ps(number, y0, sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(number, y1, sum[i][1]);
+        }
+    }
+    __mmask16 low = first(n_columns), high = first(n_columns > WIDTH ? n_columns - WIDTH : 0);
+#pragma GCC unroll 12
+    for (size_t i = 0; i < n_rows; i++) {
+        _mm512_mask_storeu_ps(out + i * m, low, sum[i][0]);
+        _mm512_mask_storeu_ps(out + i * m + WIDTH, high, sum[i][1]);
+    }
+}
+
+static void panel_gram(float *out, const void *left, size_t n, const void *right, size_t m, size_t d)
+{
+    const float *x = left, *y = right;
+    for (size_t group = 0; group < m; group += GROUP) {
+        size_t n_columns = m - group < GROUP ? m - group : GROUP, row = 0;
+        for (; row + LEFT_ROWS <= n; row += LEFT_ROWS)
+            multiply_group(out + row * m + group, m, n_columns, x + row * d, y + group * d, d, LEFT_ROWS);
+        for (; row + 4 <= n; row += 4)
+            multiply_group(out + row * m + group, m, n_columns, x + row * d, y + group * d, d, 4);
+        for (; row < n; row++)
+            multiply_group(out + row * m + group, m, n_columns, x + row * d, y + group * d, d, 1);
+    }
+}
+
 void gln_table_use_avx512(gln_kernel_table *table)
 {
     table->norm_sq = norm_sq;
     table->l2_normalise = l2_normalise;
     table->rbf = rbf;
     table->dot = dot;
+    table->panel_bytes = panel_bytes;
+    table->pack_right = pack_right;
+    table->panel_gram = panel_gram;
 }

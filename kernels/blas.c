@@ -1,4 +1,8 @@
-/* Matrix products through CBLAS (OpenBLAS): the only file that includes it. */
+/*
+ * Matrix products through CBLAS (OpenBLAS): the only file that includes it. It is told to use one thread: its own threads
+ * wait for the next product by spinning, which takes the processor from the threads that prepare that product. Who
+ * wants more than one multiplies blocks on a pool (gram.h).
+ */
 #include "kernels/tables.h"
 
 #include <cblas.h>
@@ -27,7 +31,7 @@ void gln_blas_gram_f32(float *out, const float *x, size_t n, const float *y, siz
     }
 }
 
-void gln_kernels_set_threads(size_t n_threads)
+void gln_blas_use_one_thread(void)
 {
-    openblas_set_num_threads(n_threads == 0 ? 1 : n_threads > 256 ? 256 : (int)n_threads);
+    openblas_set_num_threads(1);
 }

@@ -8,8 +8,8 @@
  *     k->gram_f32(g, x, n, y, m, d);
  *
  * All matrices are row-major; `[n, d]` is n rows of d. Memory is host memory, owned by the caller; outputs
- * never overlap inputs. Every function takes zero sizes. Threads: all are safe to call at the same time; gram_f32
- * uses the BLAS's own threads, the others run on the calling thread.
+ * never overlap inputs. Every function takes zero sizes. Threads: all run on the calling thread and are safe to call at
+ * the same time; gram.h divides a product among the threads of a pool.
  */
 #ifndef GLN_KERNELS_KERNELS_H
 #define GLN_KERNELS_KERNELS_H
@@ -19,8 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where a left panel may be cut. */
+#define GLN_PANEL_ROWS ((size_t)16)
+
 typedef struct gln_kernel_table {
-    const char *name; /* "reference", "portable", "avx2", "avx512" */
+    const char *name; /* "reference", "portable", "avx2", "avx512", "amx" */
 
     /* out [n] f32 = in [n] IEEE binary16; exact. */
     void (*f16_to_f32)(float *out, const uint16_t *in, size_t n);
@@ -40,6 +43,17 @@ typedef struct gln_kernel_table {
     /* out [n, m] = x [n, d] times the transpose of y [m, d]. */
     void (*gram_f32)(float *out, const float *x, size_t n, const float *y, size_t m, size_t d);
 
+    /*
+     * The same product for operands that are used again and again: each side is laid out once as a panel, in whatever
+     * way suits the processor. A panel of n rows takes panel_bytes(n, d), aligned to 64 bytes; rows [first, ...) of a left
+     * panel begin at panel_bytes(first, d) for every multiple of GLN_PANEL_ROWS. Meant for rows that were float16
+     * at rest and for means of such: each number counts with at least 16 bits, so the error is at most 2^-15 sum |x_i y_i|.
+     */
+    size_t (*panel_bytes)(size_t n, size_t d);
+    void (*pack_left)(void *left, const float *x, size_t n, size_t d);
+    void (*pack_right)(void *right, const float *y, size_t m, size_t d);
+    void (*panel_gram)(float *out, const void *left, size_t n, const void *right, size_t m, size_t d);
+
     /* g [n, m], in place: inner products become squared distances x_sq[i] + y_sq[j] - 2 g, at least 0. */
     void (*l2_sq_from_gram)(float *g, size_t n, size_t m, const float *x_sq, const float *y_sq);
 
@@ -56,7 +70,8 @@ typedef struct gln_kernel_table {
     void (*rgb_to_planes)(float *out, const uint8_t *rgb, size_t n, const float scale[3], const float offset[3]);
 } gln_kernel_table;
 
-/* The table for this machine; chosen once, the same pointer afterwards. Never NULL. */
+/* The table for this machine, or the one that the environment's GLN_KERNELS names if this machine can run it; chosen once,
+   the same pointer afterwards. Never NULL. */
 const gln_kernel_table *gln_kernels(void);
 
 /* The plain scalar table, always built: what the others are tested against. */
@@ -64,8 +79,5 @@ const gln_kernel_table *gln_kernels_reference(void);
 
 /* The i-th table that this machine can run, the reference first, the fastest last; NULL beyond. For tests and benchmarks. */
 const gln_kernel_table *gln_kernels_at(size_t i);
-
-/* Sets how many threads the BLAS behind gram_f32 uses (at least 1). Call before the maths starts. */
-void gln_kernels_set_threads(size_t n_threads);
 
 #endif

@@ -114,6 +114,21 @@ static void gram_f32(float *out, const float *x, size_t n, const float *y, size_
             out[i * m + j] = dot(x + i * d, y + j * d, d);
 }
 
+size_t gln_rows_panel_bytes(size_t n, size_t d)
+{
+    return n * d * sizeof(float);
+}
+
+void gln_rows_pack(void *panel, const float *x, size_t n, size_t d)
+{
+    if (n * d != 0) memcpy(panel, x, n * d * sizeof *x);
+}
+
+static void panel_gram(float *out, const void *left, size_t n, const void *right, size_t m, size_t d)
+{
+    gram_f32(out, left, n, right, m, d);
+}
+
 static void l2_sq_from_gram(float *g, size_t n, size_t m, const float *x_sq, const float *y_sq)
 {
     for (size_t i = 0; i < n; i++)
@@ -146,6 +161,10 @@ const gln_kernel_table *gln_kernels_reference(void)
         .l2_normalise = l2_normalise,
         .norm_sq = norm_sq,
         .gram_f32 = gram_f32,
+        .panel_bytes = gln_rows_panel_bytes,
+        .pack_left = gln_rows_pack,
+        .pack_right = gln_rows_pack,
+        .panel_gram = panel_gram,
         .l2_sq_from_gram = l2_sq_from_gram,
         .rbf = rbf,
         .dot = dot,

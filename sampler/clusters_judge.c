@@ -14,6 +14,7 @@
 #include "sampler/clusters.h"
 
 #include "common/memory.h"
+#include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -114,7 +115,7 @@ static gln_status simplified_silhouette(double *out, const gln_embeddings *pool,
         size_t m = n - s.first < BLOCK_ROWS ? n - s.first : BLOCK_ROWS;
         kernels->gather_f32(rows, pool, image + s.first, m);
         kernels->norm_sq(norm, rows, m, d);
-        kernels->gram_f32(s.g, rows, m, centroid, k, d);
+        if ((st = gln_gram_f32(threads, s.g, rows, m, centroid, k, d)) != GLN_OK) goto cleanup;
         kernels->l2_sq_from_gram(s.g, m, k, norm, centroid_norm);
         if ((st = gln_pool_for(threads, m, 32, silhouette_range, &s)) != GLN_OK) goto cleanup;
     }

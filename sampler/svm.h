@@ -83,6 +83,14 @@ const gln_svm_card *gln_svm_card_of(const gln_svm *svm);
 gln_status gln_svm_score(const gln_svm *svm, const gln_embeddings *pool, float *probability, gln_pool *threads,
                          gln_progress *progress);
 
+/*
+ * A derived file: everything that scoring and the card need, tied to `key` [32], the caller's hash of what it was trained on.
+ * Loading with another key is GLN_E_NOT_FOUND, a damaged file GLN_E_CORRUPT: train again. A loaded model scores bit for bit
+ * as the saved one.
+ */
+gln_status gln_svm_save(const gln_svm *svm, const char *path, const uint8_t key[32]);
+gln_status gln_svm_load(gln_svm **out, const char *path, const uint8_t key[32]);
+
 /* "linear", "rbf" */
 const char *gln_svm_kernel_name(gln_svm_kernel kernel);
 

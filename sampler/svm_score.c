@@ -12,6 +12,7 @@
 #include "sampler/svm_model.h"
 
 #include "common/memory.h"
+#include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -75,13 +76,15 @@ static gln_status decide_block(struct scoring *s, gln_pool *threads)
         size_t n_own = m->first[c + 1] - m->first[c];
         if (n_own == 0) continue;
         if (rbf) {
-            kernels->gram_f32(s->kernel, s->rows, s->n, svm->support_rows + m->first[c] * d, n_own, d);
+            st = gln_gram_f32(threads, s->kernel, s->rows, s->n, svm->support_rows + m->first[c] * d, n_own, d);
+            if (st != GLN_OK) return st;
             kernels->l2_sq_from_gram(s->kernel, s->n, n_own, s->row_sq, s->support_sq + m->first[c]);
             if ((st = gln_pool_for(threads, s->n * n_own, 1 << 16, rbf_range, s)) != GLN_OK) return st;
-            kernels->gram_f32(s->part, s->kernel, s->n, svm->coefficient + m->first[c] * n_others, n_others, n_own);
+            st = gln_gram_f32(threads, s->part, s->kernel, s->n, svm->coefficient + m->first[c] * n_others, n_others, n_own);
         } else {
-            kernels->gram_f32(s->part, s->rows, s->n, svm->weight + c * n_others * d, n_others, d);
+            st = gln_gram_f32(threads, s->part, s->rows, s->n, svm->weight + c * n_others * d, n_others, d);
         }
+        if (st != GLN_OK) return st;
         for (size_t i = 0; i < s->n; i++) {
             float *decision = s->decision + i * s->n_pairs;
             const float *part = s->part + i * n_others;

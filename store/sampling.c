@@ -13,7 +13,7 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
 {
     gln_statement s;
     gln_statement_open(&s, store,
-                       "INSERT INTO sampling (image_id, project_id, cluster_id, representative_id, predicted_class_id, p_predicted,"
+                       "INSERT OR REPLACE INTO sampling (image_id, project_id, cluster_id, representative_id, predicted_class_id, p_predicted,"
                        " runner_up_class_id, p_runner_up, probability) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                        "storing the sampling state");
     gln_bind_int(&s, row->image_id);

@@ -27,5 +27,6 @@ void gln_pool_fixture_reopen(gln_pool_fixture *f);
 const char *gln_photos_class(const char *path);
 
 TCase *gln_batches_tests(void);
+TCase *gln_resample_tests(void);
 
 #endif

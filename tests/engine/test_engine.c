@@ -403,5 +403,6 @@ int main(void)
     tcase_add_test(tests, similar__finds_the_same_kind);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, gln_batches_tests());
+    suite_add_tcase(suite, gln_resample_tests());
     return gln_test_main(suite);
 }

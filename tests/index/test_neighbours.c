@@ -1,5 +1,6 @@
 /* The neighbour graph against a scalar double-precision twin, by both ways of building it, and its file. */
 #include "common/memory.h"
+#include "index/kmeans.h"
 #include "index/neighbours.h"
 #include "kernels/kernels.h"
 #include "tests/index/pools.h"
@@ -151,6 +152,63 @@ START_TEST(graph__lists_that_do_not_help_give_way_to_exact_search)
     ck_assert_double_eq(graph->recall, 1);
     ck_assert_uint_eq(graph->recall_sample, 0);
     ck_assert_double_eq(recall(graph, &pool, 20), 1);
+    gln_graph_free(graph);
+    pool_free(&pool);
+}
+END_TEST
+
+/* The first rows of a pool, the rest of it, and a graph of the first that takes in the rest. */
+static gln_graph *extended(const gln_embeddings *pool, size_t n_old, size_t k, size_t exact_below)
+{
+    gln_embeddings before = *pool;
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    gln_kmeans_options clusters = GLN_KMEANS_OPTIONS_INIT;
+    gln_kmeans_result found = {0};
+    before.n = n_old;
+    options.k = k;
+    options.exact_below = exact_below;
+    clusters.k = 2 * gln_kmeans_default_k(n_old) + 1;
+    gln_graph *graph = build(&before, k, exact_below);
+    gln_ok(gln_kmeans(&found, &before, &clusters, NULL));
+    gln_ok(gln_graph_extend(&graph, pool, found.centroid, found.k, &options, NULL));
+    ck_assert_uint_eq(graph->n, pool->n);
+    gln_kmeans_dispose(&found);
+    return graph;
+}
+
+START_TEST(graph__extended_exactly_is_the_graph_built_at_once)
+{
+    static const struct { size_t n_old, n, d, k; } cases[] = {
+        {0, 1, 16, 4}, {1, 2, 16, 4}, {3, 40, 16, 8}, {999, 1000, 24, 8}, {1500, 3600, 24, 8}, {200, 5000, 17, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gln_embeddings pool = pool_mixture(cases[i].n, cases[i].d, 5, 0.5, i + 1);
+        gln_graph *at_once = build(&pool, cases[i].k, 50000);
+        gln_graph *graph = extended(&pool, cases[i].n_old, cases[i].k, 50000);
+        check_rows(graph, &pool, 1);
+        ck_assert_double_eq(recall(graph, &pool, cases[i].n > 1000 ? 7 : 1), 1);
+        ck_assert_double_eq(graph->recall, at_once->recall);
+        gln_graph_free(at_once);
+        gln_graph_free(graph);
+        pool_free(&pool);
+    }
+}
+END_TEST
+
+START_TEST(graph__extended_by_lists_keeps_its_recall)
+{
+    gln_embeddings pool = pool_mixture(6000, 64, 200, 0.5, 9);
+    gln_graph *graph = extended(&pool, 5900, 10, 1000);
+    check_rows(graph, &pool, 11);
+    double found = recall(graph, &pool, 13);
+    ck_assert_double_gt(found, 0.93);
+    ck_assert_double_eq_tol(found, graph->recall, 0.03);
+    size_t n_new = 0; /* new rows are in the lists of old ones, too */
+    for (size_t i = 0; i < 5900 * 10; i++)
+        n_new += graph->neighbour[i] >= 5900 && graph->neighbour[i] != GLN_NO_NEIGHBOUR;
+    ck_assert_uint_gt(n_new, 500);
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    options.k = 11;
+    gln_fails(gln_graph_extend(&graph, &pool, NULL, 0, &options, NULL), GLN_E_ARGUMENT);
     gln_graph_free(graph);
     pool_free(&pool);
 }
@@ -372,6 +430,8 @@ static Suite *neighbours_suite(void)
     tcase_add_test(tests, graph__ties_go_to_the_lower_index);
     tcase_add_test(tests, graph__rows_of_nan_have_no_neighbours_and_harm_nobody);
     tcase_add_test(tests, graph__stops_on_request);
+    tcase_add_test(tests, graph__extended_exactly_is_the_graph_built_at_once);
+    tcase_add_test(tests, graph__extended_by_lists_keeps_its_recall);
     tcase_add_test(tests, graph__comes_back_from_its_file);
     tcase_add_test(tests, graph__a_damaged_file_is_refused_whichever_byte_it_is);
     tcase_add_test(tests, nearest__is_the_exact_answer_for_any_number_of_queries);

@@ -283,6 +283,56 @@ START_TEST(svm__few_labels_and_bad_input_have_answers)
 }
 END_TEST
 
+static void score_all(const gln_svm *svm, const struct data *data, float out[N][N_CLASSES])
+{
+    gln_ok(gln_svm_score(svm, &data->embeddings, &out[0][0], NULL, NULL));
+}
+
+START_TEST(svm__comes_back_from_its_file)
+{
+    static struct data data;
+    static float before[N][N_CLASSES], after[N][N_CLASSES];
+    char folder[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    uint8_t key[32] = {1, 2, 3}, other[32] = {4};
+    make_blobs(&data, 0.9, 3);
+    gln_test_folder(folder);
+    gln_ok(gln_path_join(path, folder, "svm"));
+    for (int linear = 0; linear < 2; linear++) {
+        gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+        options.linear = linear;
+        options.rbf = !linear;
+        gln_svm *svm = search(&data, options), *back = NULL;
+        gln_ok(gln_svm_save(svm, path, key));
+        gln_fails(gln_svm_load(&back, path, other), GLN_E_NOT_FOUND);
+        gln_ok(gln_svm_load(&back, path, key));
+        score_all(svm, &data, before);
+        score_all(back, &data, after);
+        ck_assert_mem_eq(before, after, sizeof before);
+        const gln_svm_card *a = gln_svm_card_of(svm), *b = gln_svm_card_of(back);
+        ck_assert(a->n_grid == b->n_grid && a->n_folds == b->n_folds && a->n_labels == b->n_labels);
+        ck_assert_double_eq(a->chosen.score, b->chosen.score);
+        ck_assert_mem_eq(a->hit_rate, b->hit_rate, N_CLASSES * sizeof(double));
+        ck_assert_mem_eq(a->confusion, b->confusion, N_CLASSES * N_CLASSES * sizeof *a->confusion);
+        ck_assert_mem_eq(a->out_of_fold, b->out_of_fold, N * N_CLASSES * sizeof *a->out_of_fold);
+        gln_svm_free(svm);
+        gln_svm_free(back);
+    }
+    unsigned char *bytes = NULL;
+    size_t n = 0;
+    gln_svm *back = NULL;
+    gln_ok(gln_file_read(&bytes, &n, path, 1 << 26));
+    for (size_t i = 0; i < n; i += n / 50) {
+        bytes[i] ^= 4;
+        gln_ok(gln_file_write_derived(path, bytes, n));
+        gln_fails(gln_svm_load(&back, path, key), GLN_E_CORRUPT);
+        bytes[i] ^= 4;
+        gln_ok(gln_file_write_derived(path, bytes, i));
+        gln_fails(gln_svm_load(&back, path, key), GLN_E_CORRUPT);
+    }
+    gln_free(bytes);
+}
+END_TEST
+
 START_TEST(folds__keep_groups_whole_and_classes_spread)
 {
     enum { M = 200 };
@@ -349,6 +399,7 @@ int main(void)
     tcase_add_test(tests, svm__scoring_agrees_with_the_trained_machine);
     tcase_add_test(tests, svm__xor_needs_the_rbf_kernel);
     tcase_add_test(tests, svm__few_labels_and_bad_input_have_answers);
+    tcase_add_test(tests, svm__comes_back_from_its_file);
     tcase_add_test(tests, folds__keep_groups_whole_and_classes_spread);
     tcase_add_test(tests, probability__platt_and_coupling_behave);
     suite_add_tcase(suite, tests);
