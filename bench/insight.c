@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const gln_bench_pool *pool, int argc, char **argv);
-    } measurements[] = {{"labels", gln_bench_labels}};
+    } measurements[] = {{"labels", gln_bench_labels}, {"drift", gln_bench_drift}, {"forecast", gln_bench_forecast}};
     gln_bench_pool pool;
     if (argc < 4) {
         fprintf(stderr, "usage: bench_insight VECTORS.vec CLASSES labels|drift|forecast ...\n");

@@ -19,7 +19,7 @@ typedef struct gln_bench_pool {
 gln_status gln_bench_pool_open(gln_bench_pool *pool, const char *vectors, const char *classes);
 void gln_bench_pool_close(gln_bench_pool *pool);
 
-/* row [n] of the pool drawn without replacement from rows [n_from] (NULL: all of them). */
+/* row [n] drawn without replacement from the rows `from` [n_from], whose order changes. */
 void gln_bench_draw(uint32_t *row, size_t n, uint32_t *from, size_t n_from, gln_rng *rng);
 
 /* One file a measurement. Arguments are what follows the name of the measurement on the command line. */
