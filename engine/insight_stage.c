@@ -4,9 +4,6 @@
  * follows every night would take in a slow change as fast as it comes and never show it. The price: the nights' looks are not
  * independent of one another, and alpha is the rate of one look.
  *
- * Images that the classifier was trained on stand in the drift tests with their out-of-fold probabilities: with their own they would be
- * surer than any arrival can be.
- *
  * The stop set of the agreement between models (Bloodgood and Vijay-Shanker 2009): unlabelled images with the lowest hashes of their ids, so that
  * it stays the same from night to night but for those labelled meanwhile.
  */
@@ -218,26 +215,10 @@ cleanup:
 
 /* ---- drift ------------------------------------------------------------------------------------------------------------------------ */
 
-/* Puts the probabilities [n, n_classes] in `with` in the place of those of the labelled images, and those into `with`. */
-static void exchange(const gln_state *state, const struct labelled *l, float *with)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        float *row = state->probability + (size_t)l->image[i] * state->n_classes;
-        for (size_t c = 0; c < state->n_classes; c++) {
-            float kept = row[c];
-            row[c] = with[i * state->n_classes + c];
-            with[i * state->n_classes + c] = kept;
-        }
-    }
-}
-
-static gln_status test_drift(gln_insight *insight, const gln_insight_input *input, const struct labelled *l, gln_store *reader)
+static gln_status test_drift(gln_insight *insight, const gln_insight_input *input, gln_store *reader)
 {
     const gln_state *state = input->state;
-    const float *out_of_fold = input->svm != NULL ? gln_svm_card_of(input->svm)->out_of_fold : NULL;
     uint8_t *arrival = NULL;
-    float *held_out = NULL;
-    size_t row_bytes = 0;
     gln_status st = gln_store_drift_reference(reader, state->project_id, &insight->reference_id);
     if (st == GLN_OK) st = gln_alloc(&arrival, state->n, 1, "sides of drift");
     if (st != GLN_OK) goto cleanup;
@@ -248,23 +229,14 @@ static gln_status test_drift(gln_insight *insight, const gln_insight_input *inpu
     }
     for (size_t i = 0; i < state->n; i++) arrival[i] = state->image_id[i] > insight->reference_id;
     gln_drift_input drift = {.embeddings = &state->embeddings, .arrival = arrival, .group = state->representative, .graph = state->graph,
-                             .cluster = state->cluster, .n_clusters = input->n_clusters, .n_classes = state->n_classes};
+                             .cluster = state->cluster, .n_clusters = input->n_clusters, .probability = state->probability,
+                             .n_classes = state->n_classes, .label = input->label};
     gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
     options.seed = input->seed;
-    if (out_of_fold != NULL && state->probability != NULL) {
-        if (!gln_mul_size(&row_bytes, state->n_classes, sizeof *held_out)) st = gln_fail(GLN_E_LIMIT, "too many classes");
-        if (st == GLN_OK) st = gln_alloc_raw(&held_out, l->n, row_bytes, "out-of-fold probabilities");
-        if (st != GLN_OK) goto cleanup;
-        memcpy(held_out, out_of_fold, l->n * row_bytes);
-        drift.probability = state->probability;
-        exchange(state, l, held_out);
-    }
     st = words_of(gln_drift_test(&insight->drift, &drift, &options), insight->drift_words, sizeof insight->drift_words);
-    if (held_out != NULL) exchange(state, l, held_out);
 
 cleanup:
     gln_free(arrival);
-    gln_free(held_out);
     return st;
 }
 
@@ -282,7 +254,7 @@ gln_status gln_insight_compute(gln_insight *insight, const gln_insight_input *in
     if (st != GLN_OK) goto cleanup;
     if ((st = gln_store_begin_read(reader)) == GLN_OK) st = estimate_accuracy(insight, input, &l, reader);
     if (st == GLN_OK) st = compare_models(insight, input, reader);
-    if (st == GLN_OK) st = test_drift(insight, input, &l, reader);
+    if (st == GLN_OK) st = test_drift(insight, input, reader);
     gln_engine_reader_give(input->engine, reader);
 
 cleanup:

@@ -16,7 +16,7 @@
 /* What the stage looks at; borrowed. */
 typedef struct gln_insight_input {
     gln_engine *engine;
-    gln_state *state;               /* about to be published; probabilities are changed for a moment and put back */
+    const gln_state *state;         /* about to be published */
     const gln_classes *classes;
     const int32_t *label;           /* [n] class position or GLN_NO_CLASS */
     const int64_t *old_cluster_id;  /* [n] 0: not in the state before */

@@ -12,7 +12,9 @@
  *               something new best, since it needs no cluster of its own.
  *   clusters    chi-square on the occupancy of clusters; cells that expect fewer than 5 are put together.
  *   components  Kolmogorov-Smirnov on each of 32 principal components: shifts of everything, such as another camera.
- *   scores      Kolmogorov-Smirnov on the classifier's probability of each class: shifts of the mix.
+ *   scores      Kolmogorov-Smirnov on the classifier's probability of each class: shifts of the mix. Images that it was trained on are
+ *               left out: it is surer of them than it can be of an arrival. (Rejected: their out-of-fold probabilities. Those come of models with
+ *               fewer labels, and raised the rate of false alarms above alpha: bench/LOG.md.)
  *
  * Bonferroni over all of them: p times the number of tests. The tests are dependent, so that the true rate of false alarms is below alpha;
  * plain and always valid beats a little more power. Every look is a chance of a false alarm: alpha is that of one look.

@@ -17,6 +17,7 @@
 #include "common/status.h"
 #include "kernels/embeddings.h"
 #include "kernels/graph.h"
+#include "sampler/clusters.h" /* GLN_NO_CLASS */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +30,8 @@ typedef struct gln_drift_input {
     const gln_graph *graph;           /* [n, k] over both together */
     const uint32_t *cluster;          /* [n] in [0, n_clusters), of both together */
     size_t n_clusters;
-    const float *probability;         /* [n, n_classes] held-out ones for images that the classifier was trained on */
+    const float *probability;         /* [n, n_classes] */
+    const int32_t *label;             /* [n] GLN_NO_CLASS or a class: images that the classifier was trained on; NULL: none */
     size_t n_classes;
 } gln_drift_input;
 

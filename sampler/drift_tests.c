@@ -212,24 +212,26 @@ struct sample {
     size_t n_reference, n_arrivals;
 };
 
-static gln_status draw(struct sample *sample, const gln_drift_units *units, size_t max, uint64_t seed)
+/* At most `max` of each side at random, without those that have a label (NULL: all count). */
+static gln_status draw(struct sample *sample, const gln_drift_units *units, const int32_t *label, size_t max, uint64_t seed)
 {
     uint32_t *side = NULL;
     gln_rng rng;
     gln_status st;
-    *sample = (struct sample){.n_reference = units->n_reference < max ? units->n_reference : max,
-                              .n_arrivals = units->n_arrivals < max ? units->n_arrivals : max};
-    if ((st = gln_alloc_raw(&sample->image, sample->n_reference + sample->n_arrivals, sizeof *sample->image, "sample")) != GLN_OK ||
+    *sample = (struct sample){0};
+    if ((st = gln_alloc_raw(&sample->image, units->n, sizeof *sample->image, "sample")) != GLN_OK ||
         (st = gln_alloc_raw(&side, units->n, sizeof *side, "sample")) != GLN_OK)
         goto cleanup;
     gln_rng_seed(&rng, seed);
     for (uint8_t arrival = 0; arrival <= 1; arrival++) {
         size_t n = 0;
         for (size_t u = 0; u < units->n; u++)
-            if (units->arrival[u] == arrival) side[n++] = units->image[u];
+            if (units->arrival[u] == arrival && (label == NULL || label[units->image[u]] == GLN_NO_CLASS)) side[n++] = units->image[u];
         gln_rng_shuffle_u32(&rng, side, n);
-        memcpy(sample->image + (arrival ? sample->n_reference : 0), side,
-               (arrival ? sample->n_arrivals : sample->n_reference) * sizeof *side);
+        if (n > max) n = max;
+        memcpy(sample->image + sample->n_reference, side, n * sizeof *side);
+        if (arrival) sample->n_arrivals = n;
+        else sample->n_reference = n;
     }
 
 cleanup:
@@ -261,7 +263,7 @@ gln_status gln_drift_components(gln_drift_report *report, const gln_drift_input 
     uint32_t *mixed = NULL;
     float *along = NULL, *column = NULL;
     gln_rng rng;
-    gln_status st = draw(&sample, units, options->max_sample, gln_rng_mix(options->seed, 1));
+    gln_status st = draw(&sample, units, NULL, options->max_sample, gln_rng_mix(options->seed, 1));
     if (st != GLN_OK) goto cleanup;
     size_t n = sample.n_reference + sample.n_arrivals, n_fit = n < PCA_SAMPLE ? n : PCA_SAMPLE;
     if ((st = gln_alloc_raw(&mixed, n, sizeof *mixed, "sample")) != GLN_OK) goto cleanup;
@@ -312,9 +314,10 @@ gln_status gln_drift_scores(gln_drift_report *report, const gln_drift_input *inp
     float *column = NULL;
     size_t k = input->n_classes;
     if (input->probability == NULL || k < 2) return GLN_OK;
-    gln_status st = draw(&sample, units, options->max_sample, gln_rng_mix(options->seed, 4));
+    gln_status st = draw(&sample, units, input->label, options->max_sample, gln_rng_mix(options->seed, 4));
     if (st != GLN_OK) goto cleanup;
     size_t n = sample.n_reference + sample.n_arrivals;
+    if (sample.n_reference < options->min_images || sample.n_arrivals < options->min_images) goto cleanup;
     if ((st = gln_alloc(&score, k, sizeof *score, "class scores")) != GLN_OK ||
         (st = gln_alloc_raw(&column, n, sizeof *column, "class scores")) != GLN_OK)
         goto cleanup;

@@ -5,7 +5,7 @@
  *
  * Each measurement explains its arguments and what it prints at the head of its file.
  */
-#include "bench/insight.h"
+#include "bench/insight/pool.h"
 
 #include "common/files.h"
 #include "common/memory.h"

@@ -9,7 +9,7 @@
  * change, and a straight line through the last two points of the measured curve. Prints a line of JSON a step; WORTH is the gain that would
  * pay for a step.
  */
-#include "bench/insight.h"
+#include "bench/insight/pool.h"
 
 #include "common/memory.h"
 #include "index/kmeans.h"

@@ -15,7 +15,7 @@ typedef struct gln_bench_pool {
     size_t n, n_classes;
 } gln_bench_pool;
 
-/* VECTORS.vec beside CLASSES: int32 a row, made by bench/classes_of.py. */
+/* VECTORS.vec beside CLASSES: int32 a row, made by bench/insight/classes_of.py. */
 gln_status gln_bench_pool_open(gln_bench_pool *pool, const char *vectors, const char *classes);
 void gln_bench_pool_close(gln_bench_pool *pool);
 

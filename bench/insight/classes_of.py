@@ -1,6 +1,6 @@
 """The class of every row of a project's vectors file, from the folders its photos lie in, as int32; prints the classes.
 
-    python3 bench/classes_of.py DATA PROJECT OUT
+    python3 bench/insight/classes_of.py DATA PROJECT OUT
 """
 
 import array

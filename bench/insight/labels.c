@@ -8,7 +8,7 @@
  * one line of JSON. DUMP: writes what a peer needs to judge the same labels by the same probabilities: int32 n, d and classes, then given
  * and true labels (int32 [n]), out-of-fold probabilities (f32 [n, classes]), embeddings (f32 [n, d]) and our suspects as scores (f64 [n], NaN: not suspect).
  */
-#include "bench/insight.h"
+#include "bench/insight/pool.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

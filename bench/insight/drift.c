@@ -5,10 +5,10 @@
  *
  * Each draw takes N_REFERENCE + N_ARRIVALS rows at random. With SHARE 0 all are of all classes. With a larger SHARE one class (another one
  * each draw) is kept out of the reference and makes up that share of the arrivals. Clusters (k-means), the neighbour graph and a classifier on
- * 200 labels of the reference are made from the rows as in a resample; labelled rows have their out-of-fold probabilities. Prints, as one line of JSON, how often
+ * 200 labels of the reference, chosen as gleaner chooses a first batch, are made from the rows as in a resample. Prints, as one line of JSON, how often
  * drift was found at 1% and at 5%, and, with a SHARE, how often the cluster named first is mostly of the new class.
  */
-#include "bench/insight.h"
+#include "bench/insight/pool.h"
 
 #include "common/memory.h"
 #include "index/kmeans.h"
@@ -16,6 +16,7 @@
 #include "kernels/kernels.h"
 #include "sampler/drift.h"
 #include "sampler/duplicates.h"
+#include "sampler/select.h"
 #include "sampler/svm.h"
 
 #include <math.h>
@@ -55,27 +56,35 @@ cleanup:
     return st;
 }
 
-static gln_status score(float *probability, const gln_embeddings *view, const int32_t *truth, size_t n_classes, size_t n_reference,
-                        uint64_t seed, gln_pool *threads)
+/* Labels N_LABELS reference rows, trains on them and scores all rows. label [n] comes in as GLN_NO_CLASS. */
+static gln_status learn(float *probability, int32_t *label, const gln_select_pool *pool, const int32_t *truth, uint64_t seed, gln_pool *threads)
 {
-    float *x = NULL;
-    uint32_t labelled[N_LABELS];
-    int32_t y[N_LABELS];
-    gln_svm *svm = NULL;
     static const double c[] = {2.0, 8.0}, gamma[] = {1.0, 2.0};
+    float *x = NULL;
+    uint32_t *labelled = NULL;
+    int32_t *y = NULL;
+    gln_svm *svm = NULL;
     gln_svm_options options = {.n_folds = 5, .rbf = true, .c = c, .n_c = 2, .gamma = gamma, .n_gamma = 2, .seed = seed};
-    size_t n = n_reference < N_LABELS ? n_reference : N_LABELS;
-    gln_status st = gln_alloc(&x, N_LABELS, view->d * sizeof *x, "labels");
-    for (size_t i = 0; i < n; i++) { /* reference rows are in random order */
-        labelled[i] = (uint32_t)i;
-        y[i] = truth[i];
+    gln_select_request request = GLN_SELECT_REQUEST_INIT;
+    gln_selection selection = {0};
+    request.size = N_LABELS;
+    request.seed = seed;
+    gln_status st = gln_select(&selection, pool, &request, threads);
+    if (st == GLN_OK) st = gln_alloc(&x, selection.n, pool->embeddings->d * sizeof *x, "labels");
+    if (st == GLN_OK) st = gln_alloc(&labelled, selection.n, sizeof *labelled, "labels");
+    if (st == GLN_OK) st = gln_alloc(&y, selection.n, sizeof *y, "labels");
+    for (size_t i = 0; i < selection.n && st == GLN_OK; i++) {
+        labelled[i] = (uint32_t)selection.candidate[i].image;
+        label[labelled[i]] = y[i] = truth[labelled[i]];
     }
-    if (st == GLN_OK) gln_kernels()->gather_f32(x, view, labelled, n);
-    if (st == GLN_OK) st = gln_svm_search(&svm, x, y, NULL, n, view->d, n_classes, &options, threads, NULL);
-    if (st == GLN_OK) st = gln_svm_score(svm, view, probability, threads, NULL);
-    if (st == GLN_OK) memcpy(probability, gln_svm_card_of(svm)->out_of_fold, n * n_classes * sizeof *probability);
+    if (st == GLN_OK) gln_kernels()->gather_f32(x, pool->embeddings, labelled, selection.n);
+    if (st == GLN_OK) st = gln_svm_search(&svm, x, y, NULL, selection.n, pool->embeddings->d, pool->n_classes, &options, threads, NULL);
+    if (st == GLN_OK) st = gln_svm_score(svm, pool->embeddings, probability, threads, NULL);
     gln_svm_free(svm);
+    gln_selection_dispose(&selection);
     gln_free(x);
+    gln_free(labelled);
+    gln_free(y);
     return st;
 }
 
@@ -85,8 +94,9 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     size_t n = n_reference + n_arrivals, n_groups = 0;
     uint32_t *row = NULL, *group = NULL;
     uint8_t *arrival = NULL;
-    int32_t *truth = NULL;
+    int32_t *truth = NULL, *label = NULL;
     float *probability = NULL;
+    uint8_t *unavailable = NULL;
     gln_graph *graph = NULL;
     gln_kmeans_result clusters = {0};
     gln_drift_report report = {0};
@@ -96,6 +106,7 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     int32_t class = (int32_t)(seed % pool->n_classes);
     if ((st = gln_alloc(&row, n, sizeof *row, "rows")) != GLN_OK || (st = gln_alloc(&group, n, sizeof *group, "groups")) != GLN_OK ||
         (st = gln_alloc(&arrival, n, 1, "sides")) != GLN_OK || (st = gln_alloc(&truth, n, sizeof *truth, "classes")) != GLN_OK ||
+        (st = gln_alloc(&label, n, sizeof *label, "labels")) != GLN_OK || (st = gln_alloc(&unavailable, n, 1, "arrivals")) != GLN_OK ||
         (st = gln_alloc(&probability, n, pool->n_classes * sizeof *probability, "probabilities")) != GLN_OK ||
         (st = choose(row, pool, n_reference, n_arrivals, n_new, class, &rng)) != GLN_OK)
         goto cleanup;
@@ -105,6 +116,8 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     for (size_t i = 0; i < n; i++) {
         arrival[i] = i >= n_reference;
         truth[i] = pool->truth[row[i]];
+        label[i] = GLN_NO_CLASS;
+        unavailable[i] = arrival[i] ? GLN_FILTERED_OUT : 0;
     }
     gln_graph_options graph_options = GLN_GRAPH_OPTIONS_INIT;
     gln_kmeans_options kmeans_options = GLN_KMEANS_OPTIONS_INIT;
@@ -112,11 +125,14 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     kmeans_options.n_iterations = 10;
     kmeans_options.seed = seed;
     if ((st = gln_graph_build(&graph, &view, &graph_options, NULL)) != GLN_OK || (st = gln_kmeans(&clusters, &view, &kmeans_options, NULL)) != GLN_OK ||
-        (st = gln_duplicates_find(group, &n_groups, &view, graph, gln_duplicates_threshold(graph), 1000)) != GLN_OK ||
-        (st = score(probability, &view, truth, pool->n_classes, n_reference, seed, threads)) != GLN_OK)
+        (st = gln_duplicates_find(group, &n_groups, &view, graph, gln_duplicates_threshold(graph), 1000)) != GLN_OK)
         goto cleanup;
+    gln_select_pool select = {.n = n, .n_classes = pool->n_classes, .n_clusters = clusters.k, .embeddings = &view, .graph = graph,
+                              .cluster = clusters.cluster, .representative = group, .label = label, .unavailable = unavailable};
+    if ((st = learn(probability, label, &select, truth, seed, threads)) != GLN_OK) goto cleanup;
     gln_drift_input input = {.embeddings = &view, .arrival = arrival, .group = group, .graph = graph, .cluster = clusters.cluster,
-                             .n_clusters = clusters.k, .probability = probability, .n_classes = pool->n_classes};
+                             .n_clusters = clusters.k, .probability = probability, .n_classes = pool->n_classes,
+                             .label = label};
     gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
     options.seed = seed;
     if ((st = gln_drift_test(&report, &input, &options)) != GLN_OK) goto cleanup;
@@ -147,6 +163,8 @@ cleanup:
     gln_free(group);
     gln_free(arrival);
     gln_free(truth);
+    gln_free(label);
+    gln_free(unavailable);
     gln_free(probability);
     return st;
 }
