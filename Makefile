@@ -4,6 +4,7 @@
 #   make check                           every test
 #   make bench                           measurements, beside the same work done with other tools (see bench/README.md)
 #   make asan | tsan                     the tests under sanitizers
+#   make valgrind                        some of the tests under valgrind, leaks included
 #   make clean                           deletes build/ (set-up is kept outside, see tools/setup.sh)
 
 DEPS := $(or $(GLN_DEPS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gleaner/deps)
@@ -12,7 +13,7 @@ JOBS ?= $(shell nproc)
 PYTHON := $(DEPS)/python/bin/python3
 CONFIGURE = cmake --preset $(1) -DGLN_DEPS="$(DEPS)" $(if $(CI),-DGLN_WERROR=ON) $(2) > build/$(1).configure.log || { tail -n 30 build/$(1).configure.log; exit 1; }
 
-.PHONY: all run check bench asan tsan setup setup-check build clean
+.PHONY: all run check bench asan tsan valgrind setup setup-check build clean
 all: build
 
 setup:
@@ -40,6 +41,15 @@ asan tsan: setup-check
 	@$(call CONFIGURE,$@,-DGLN_PYTHON="$(PYTHON)")
 	@cmake --build --preset $@ -j $(JOBS)
 	@cd build/$@ && ctest --output-on-failure -LE 'web|peer'
+
+# What holds memory in unusual ways and runs without FAISS and oneDNN: their threads and generated code say nothing about ours.
+VALGRIND_TESTS := common/test_common index/test_vectors embed/test_onnx sampler/test_sampler_select store/test_store_rows
+valgrind: setup-check
+	@mkdir -p build
+	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
+	@cmake --build --preset release -j $(JOBS)
+	@for test in $(VALGRIND_TESTS); do \
+	    CK_FORK=no CK_DEFAULT_TIMEOUT=0 valgrind -q --error-exitcode=9 --leak-check=full build/release/tests/$$test || exit 1; done
 
 bench: setup-check build
 	@bench/run.sh build/release

@@ -195,7 +195,7 @@ static gln_status map_file(gln_vectors *v, size_t file_bytes)
             v->reserved_bytes = bytes;
             return GLN_OK;
         }
-        if (errno != ENOMEM || bytes / 2 < least)
+        if ((errno != ENOMEM && errno != EINVAL) || bytes / 2 < least)
             return gln_fail_errno(errno, "%s: cannot map %zu bytes of address space", v->path, bytes);
         bytes /= 2;
     }

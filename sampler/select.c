@@ -42,7 +42,9 @@ struct selecting {
     const gln_select_pool *pool;
     const gln_select_request *request;
     gln_selection *out;
-    size_t n_classes, size;
+    size_t n_classes;
+    size_t size;            /* at most so many images */
+    size_t planned;         /* what the arms share out: `size`, or as many as money and time are expected to pay for */
     bool classified;
     gln_candidates candidates;
     gln_herding herding;
@@ -133,14 +135,24 @@ static bool is_likely(const struct selecting *s, size_t i, int32_t first, int32_
     return second != GLN_NO_CLASS && probability_of(s, i)[second] >= least_ratio * probability_of(s, i)[first];
 }
 
-/* Expected over its class; without a classifier over the wanted shares. */
-static double expected_cost(const struct selecting *s, size_t i, const double *per_class)
+/* Of a label of the classes as they are wanted. */
+static double wanted_cost(const struct selecting *s, const double *per_class)
 {
     double sum = 0.0;
-    if (per_class == NULL) return 0.0;
-    for (size_t c = 0; c < s->n_classes; c++)
-        sum += per_class[c] * (s->classified ? (double)probability_of(s, i)[c] : s->share[c]);
+    for (size_t c = 0; per_class != NULL && c < s->n_classes; c++) sum += per_class[c] * s->share[c];
     return sum;
+}
+
+/* Expected over its class; without a classifier over the wanted shares. To the millionth: probabilities are float32. */
+static double expected_cost(const struct selecting *s, size_t i, const double *per_class)
+{
+    double sum = 0.0, p_sum = 0.0;
+    if (per_class == NULL || !s->classified) return wanted_cost(s, per_class);
+    for (size_t c = 0; c < s->n_classes; c++) {
+        sum += per_class[c] * (double)probability_of(s, i)[c];
+        p_sum += (double)probability_of(s, i)[c];
+    }
+    return p_sum > 0.0 ? round(1e6 * sum / p_sum) / 1e6 : wanted_cost(s, per_class);
 }
 
 /* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time. */
@@ -183,7 +195,7 @@ static void weigh(struct selecting *s)
 static void measure_deficits(struct selecting *s)
 {
     double most = 0.0;
-    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->size);
+    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
     for (size_t c = 0; c < s->n_classes; c++) most = fmax(most, s->wanted[c]);
     for (size_t c = 0; c < s->n_classes; c++) s->deficit[c] = most > 0.0 ? s->wanted[c] / most : 1.0;
 }
@@ -298,7 +310,7 @@ static gln_status share_out(struct selecting *s)
 {
     size_t n = s->n_classes;
     double *most = NULL, *images = NULL;
-    double total = (double)s->size, unseen = 0.0, picked = 0.0;
+    double total = (double)s->planned, unseen = 0.0, picked = 0.0;
     gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
     if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
     if (st != GLN_OK) goto cleanup;
@@ -333,6 +345,15 @@ static double least(const double *values, size_t n)
     return n == 0 ? 0.0 : smallest;
 }
 
+/* How many labels the limits are expected to pay for, at least one and at most s->size. */
+static size_t affordable(const struct selecting *s)
+{
+    double n = (double)s->size, price = wanted_cost(s, s->pool->price), seconds = wanted_cost(s, s->pool->seconds);
+    if (price > 0.0) n = fmin(n, s->request->max_price / price);
+    if (seconds > 0.0) n = fmin(n, s->request->max_seconds / seconds);
+    return n < 1.0 ? 1 : (size_t)llround(n);
+}
+
 static gln_status set_up(struct selecting *s, gln_pool *threads)
 {
     const gln_select_pool *pool = s->pool;
@@ -354,6 +375,7 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
         return st;
     for (size_t c = 0; c < s->n_classes; c++)
         s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
+    s->planned = affordable(s);
     if ((st = gln_herding_init(&s->herding, pool->graph, gln_herding_gamma(pool->graph, neighbour_kernel))) != GLN_OK ||
         (st = gln_herding_cover_all(&s->herding, s->candidates.in_set, threads)) != GLN_OK ||
         (st = gln_explore_init(&s->explore, pool)) != GLN_OK)
@@ -368,7 +390,7 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     weigh(s);
     measure_deficits(s);
     if ((st = value_clusters(s)) != GLN_OK) return st;
-    s->n_audit = (size_t)llround(s->request->audit_share * (double)s->size);
+    s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
     if ((st = fill_queues(s, threads)) != GLN_OK || (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK) return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
 }
@@ -465,7 +487,7 @@ static void deal(struct selecting *s)
         size_t next = SIZE_MAX;
         double largest = 0.0;
         for (size_t a = 0; a < n_arms; a++) {
-            double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->size - s->done[a];
+            double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->planned - s->done[a];
             if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
                 largest = arrears;
                 next = a;

@@ -292,7 +292,7 @@ START_TEST(vectors__a_full_disk_is_an_error_and_leaves_the_file_as_it_was)
     char folder[GLN_PATH_MAX];
     gln_test_folder(folder);
     if ((unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("tmpfs", folder, "tmpfs", 0, "size=128k") != 0) {
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount("tmpfs", folder, "tmpfs", 0, "size=128k") != 0) {
         gln_test_skip("a disk to fill: this user may not mount one");
         return;
     }

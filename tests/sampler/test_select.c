@@ -229,6 +229,10 @@ START_TEST(select__money_and_time_are_limits)
     for (size_t k = 0; k < s.n; k++) sum += s.candidate[k].price;
     ck_assert(sum <= 4.0 + 1e-6 && sum > 3.0);
     ck_assert_double_eq_tol(sum, s.price, 1e-9);
+    /* Quotas are of what the money pays for, not of the whole pool. */
+    size_t n_wanted = 0;
+    for (size_t c = 0; c < N_BLOBS; c++) n_wanted += s.feasibility[c].n_wanted;
+    ck_assert_uint_le(n_wanted, s.n + N_BLOBS);
     gln_selection_dispose(&s);
     request.max_price = INFINITY;
     request.max_seconds = 61.0;
