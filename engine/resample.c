@@ -1,7 +1,7 @@
 /*
  * Resample: from vectors and labels to the sampling state that batches are chosen from (see sampler/README.md for the
  * algorithms). Stages: neighbours, duplicates, clusters (twice, with two seeds, to see whether they can be trusted),
- * classifier, predictions, publish.
+ * classifier, predictions, insight (forecast, label checks, drift: insight_stage.c), publish.
  *
  * What the last resample kept is taken over where it is as good as new (resample_kept.h); `force` begins from scratch.
  *
@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/memory.h"
+#include "engine/insight_stage.h"
 #include "engine/internal.h"
 #include "engine/resample_kept.h"
 #include "engine/resample_summary.h"
@@ -45,6 +46,9 @@ struct resample {
     char published_classifier[65]; /* the published run's classifier_key */
     float *l2_sq;              /* to the centroid */
     size_t n, n_labelled;
+    gln_svm *svm;              /* NULL: too few labels */
+    gln_insight_input insight_input;
+    gln_insight insight;
     double stage_started_s;
 };
 
@@ -186,7 +190,6 @@ static gln_status train(struct resample *r, gln_svm **svm)
 /* The same labels as last time: the same classifier, and only new images are scored. */
 static gln_status classify(struct resample *r)
 {
-    gln_svm *svm = NULL;
     uint8_t key[32];
     size_t n_seen = 0, row_bytes = 0;
     for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
@@ -204,21 +207,31 @@ static gln_status classify(struct resample *r)
     gln_kept_classifier_key(key, &r->classes, r->state->image_id, r->label, r->n, r->pool.d, r->request->seed);
     gln_hex(r->facts.classifier_key, key, sizeof key);
     gln_status st = GLN_E_NOT_FOUND;
-    if (!r->request->force) st = gln_kept_classifier(&svm, r->engine, r->project.id, key);
-    if (st != GLN_OK && (st = train(r, &svm)) == GLN_OK) st = gln_kept_classifier_save(svm, r->engine, r->project.id, key);
+    if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, key);
+    if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, key);
     if (st != GLN_OK) goto cleanup;
-    if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(svm), &r->classes)) != GLN_OK) goto cleanup;
-    memcpy(r->state->hit_rate, gln_svm_card_of(svm)->hit_rate, r->classes.n * sizeof(double));
+    if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(r->svm), &r->classes)) != GLN_OK) goto cleanup;
+    memcpy(r->state->hit_rate, gln_svm_card_of(r->svm)->hit_rate, r->classes.n * sizeof(double));
 
     begin_stage(r, "predictions", r->n);
     if (!gln_mul_size(&row_bytes, r->classes.n, sizeof(float))) st = gln_fail(GLN_E_LIMIT, "too many classes");
     if (st == GLN_OK && r->state->probability == NULL)
         st = gln_alloc_raw(&r->state->probability, r->n, row_bytes, "probabilities");
     if (strcmp(r->facts.classifier_key, r->published_classifier) != 0) memset(r->scored, 0, r->n);
-    if (st == GLN_OK) st = gln_kept_score(svm, r->state, r->scored, r->engine->threads, r->run->progress);
+    if (st == GLN_OK) st = gln_kept_score(r->svm, r->state, r->scored, r->engine->threads, r->run->progress);
 cleanup:
-    gln_svm_free(svm);
     return st;
+}
+
+/* ---- what a lead needs to know ------------------------------------------------------------------------------------------------ */
+
+static gln_status look_around(struct resample *r, const gln_kmeans_result *clusters)
+{
+    begin_stage(r, "insight", 0);
+    r->insight_input = (gln_insight_input){.engine = r->engine, .state = r->state, .classes = &r->classes, .label = r->label,
+                                           .old_cluster_id = r->old_cluster_id, .n_labelled = r->n_labelled, .n_clusters = clusters->k,
+                                           .svm = r->svm, .seed = r->request->seed, .progress = r->run->progress};
+    return gln_insight_compute(&r->insight, &r->insight_input);
 }
 
 /* ---- publishing ---------------------------------------------------------------------------------------------------------------- */
@@ -392,6 +405,7 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
         st = carry_ids(r, store, clusters, new_id);
         if (st == GLN_OK) st = write_medoids(r, store, clusters, medoid, new_id);
         if (st == GLN_OK) st = write_sampling(r, store, new_id);
+        if (st == GLN_OK) st = gln_insight_write(&r->insight, &r->insight_input, store, r->run->id, new_id);
         if (st == GLN_OK) st = gln_store_run_snapshot(store, r->run->id, r->snapshot_id);
         if (st == GLN_OK) st = gln_store_project_publish(store, r->project.id, r->run->id);
         /* The summary holds what a later start needs to load this state: it counts with it or not at all. */
@@ -491,6 +505,7 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     if (st == GLN_OK) st = find_duplicates(&r);
     if (st == GLN_OK) st = find_clusters(&r, &clusters);
     if (st == GLN_OK) st = classify(&r);
+    if (st == GLN_OK) st = look_around(&r, &clusters);
     if (st == GLN_OK) {
         r.facts.n_images = r.n;
         r.facts.graph_recall = r.state->graph->recall;
@@ -503,6 +518,8 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     gln_free(text);
     gln_resample_facts_dispose(&r.facts);
     gln_kmeans_dispose(&clusters);
+    gln_insight_dispose(&r.insight);
+    gln_svm_free(r.svm);
     gln_classes_dispose(&r.classes);
     gln_state_free(r.state);
     gln_free(r.label);

@@ -53,4 +53,10 @@ gln_status gln_handle_run(gln_request *request, gln_reply *reply);
 gln_status gln_handle_run_cancel(gln_request *request, gln_reply *reply);
 gln_status gln_handle_images_register(gln_request *request, gln_reply *reply);
 
+/* handlers_insight.c */
+gln_status gln_handle_forecast(gln_request *request, gln_reply *reply);
+gln_status gln_handle_label_checks(gln_request *request, gln_reply *reply);
+gln_status gln_handle_drift(gln_request *request, gln_reply *reply);
+gln_status gln_handle_drift_accept(gln_request *request, gln_reply *reply);
+
 #endif

@@ -215,6 +215,42 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
 /* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
 
+/* ---- what a lead needs to know --------------------------------------------------------------------------------- */
+
+/* kind: "forecast", "label-checks", "drift". report: JSON; data: any bytes, NULL none. */
+typedef struct gln_insight_row {
+    int64_t project_id, run_id;
+    const char *kind, *report;
+    const void *data; /* of any alignment */
+    size_t n_bytes;
+} gln_insight_row;
+typedef gln_status (*gln_insight_fn)(void *context, const gln_insight_row *row);
+gln_status gln_store_insight_put(gln_store *store, const gln_insight_row *row); /* takes the place of the one before */
+/* fn is not called when there is none yet. */
+gln_status gln_store_insight_get(gln_store *store, int64_t project_id, const char *kind, gln_insight_fn fn, void *context);
+
+typedef struct gln_label_check_row {
+    int64_t image_id, project_id, rank, given_class_id, suggested_class_id, votes_given, votes_suggested, n_votes;
+    double p_given, p_suggested; /* NaN: none */
+    bool twin;
+    const char *words;
+    const char *path, *annotator; /* filled on reading */
+} gln_label_check_row;
+typedef gln_status (*gln_label_check_fn)(void *context, const gln_label_check_row *row);
+gln_status gln_store_label_checks_clear(gln_store *store, int64_t project_id);
+gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row *row);
+/* By rank, those whose label is still the one that was checked. */
+gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
+                                  void *context);
+
+/* Current labels of images that came through the audit arm. */
+typedef gln_status (*gln_audited_fn)(void *context, int64_t image_id, int64_t class_id, double inclusion_probability);
+gln_status gln_store_audited(gln_store *store, int64_t project_id, gln_audited_fn fn, void *context);
+
+/* The last image of the window that arrivals are compared with; 0: not set yet. */
+gln_status gln_store_drift_reference(gln_store *store, int64_t project_id, int64_t *out_image_id);
+gln_status gln_store_set_drift_reference(gln_store *store, int64_t project_id, int64_t image_id);
+
 /* ---- runs -------------------------------------------------------------------------------------------------- */
 
 typedef struct gln_run_row {

@@ -62,7 +62,8 @@ class Scratch(unittest.TestCase):
 class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
-        for command in ["init", "ingest", "embed", "label", "resample", "batch", "export", "serve", "doctor", "token", "version"]:
+        for command in ["init", "ingest", "embed", "label", "resample", "batch", "forecast", "check", "drift", "export", "serve", "doctor",
+                        "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
             self.assertIn(f"usage: gleaner {command}", text)
@@ -76,7 +77,7 @@ class Usage(Scratch):
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
 
     def test_absent_data_directory_says_what_to_do(self):
-        for command in (["resample"], ["doctor"], ["batch", "--size", "3"], ["export"]):
+        for command in (["resample"], ["doctor"], ["batch", "--size", "3"], ["export"], ["forecast"], ["check"], ["drift"]):
             done = gleaner(*command, data=self.data, check=1)
             self.assertIn("gleaner init", done.stderr + done.stdout)
 
@@ -139,6 +140,75 @@ class EndToEnd(Scratch):
         self.assertEqual(as_json("label", "--csv", out, data=self.data), {"taken": 0, "unchanged": 30, "rejected": 0})
         done = gleaner("doctor", "--thorough", data=self.data)
         self.assertNotIn("BAD", done.stdout)
+
+    def test_a_lead_learns_what_labels_bring_which_are_wrong_and_what_is_new(self):
+        folders = ["animals", "food", "household", "vehicles"]
+        root = self.photos(30, folders)
+        self.init("--classes", ",".join(FOLDERS), "--price", "0.1")
+        gleaner("ingest", root, data=self.data)
+        for command in ("forecast", "check", "drift"):
+            self.assertIn("Nothing was resampled", gleaner(command, data=self.data).stdout)
+        gleaner("resample", data=self.data)
+        self.assertIn("No labels yet", gleaner("check", data=self.data).stdout)
+        self.assertIn("Not enough labels to say: 0", gleaner("forecast", data=self.data).stdout)
+
+        # 25 labels of each of four classes, five of them wrong on purpose: animals that are called vehicles
+        wrong, lines = set(), ["path,class"]
+        for folder in folders:
+            for i, name in enumerate(sorted(os.listdir(os.path.join(root, folder)))[:25]):
+                path = os.path.join(root, folder, name)
+                if folder == "animals" and i % 5 == 0:
+                    wrong.add(path)
+                lines.append(f"{path},{'vehicles' if path in wrong else folder}")
+        table = os.path.join(self.folder, "labels.csv")
+        with open(table, "w", encoding="utf-8") as f:
+            f.write("\n".join(lines) + "\n")
+        gleaner("label", "--csv", table, data=self.data)
+        gleaner("resample", data=self.data)
+        check = as_json("check", "--limit", 10, data=self.data)
+        self.assertEqual((check["labels"], check["checked"]), (100, 100))
+        found = {item["path"] for item in check["items"]}
+        self.assertGreaterEqual(len(found & wrong), 3, check)
+        for item in check["items"]:
+            if item["path"] in wrong:
+                self.assertEqual((item["given"], item["suggested"]), ("vehicles", "animals"))
+        # a label that is mended is no longer listed, without another resample
+        mended = next(item for item in check["items"] if item["path"] in wrong)
+        with open(table, "w", encoding="utf-8") as f:
+            f.write(f"path,class\n{mended['path']},animals\n")
+        gleaner("label", "--csv", table, data=self.data)
+        self.assertNotIn(mended["path"], gleaner("check", "--limit", 1000, data=self.data).stdout)
+
+        forecast = as_json("forecast", "--labels", 100, "--point-value", 5, data=self.data)
+        self.assertIn(forecast["verdict"], ("worth-it", "not-worth-it"))
+        self.assertEqual((forecast["labels_now"], forecast["labels_more"]), (100, 100))
+        self.assertAlmostEqual(forecast["price"], 10.0)
+        self.assertTrue(0.0 <= forecast["p_worth"] <= 1.0)
+        self.assertTrue(forecast["low"] <= forecast["gain"] <= forecast["high"])
+        self.assertEqual({c["class"] for c in forecast["classes"] if c["gain"] is not None}, set(folders))
+        self.assertGreaterEqual(len(forecast["curve"]), 3)
+        cheap = as_json("forecast", "--labels", 100, "--point-value", 1000000, "--price", 0.01, data=self.data)
+        dear = as_json("forecast", "--labels", 100, "--point-value", 0.01, "--price", 1000000, data=self.data)
+        self.assertGreater(cheap["p_worth"], dear["p_worth"])
+        self.assertEqual((dear["verdict"], dear["p_worth"]), ("not-worth-it", 0.0))
+        self.assertIn("worth it if a point is worth more", gleaner("forecast", "--labels", 100, data=self.data).stdout
+                      + "worth it if a point is worth more" * (forecast["gain"] <= 0.0005))
+        gleaner("forecast", "--labels", 0, data=self.data, check=1)
+
+        # photos of another kind arrive
+        self.assertEqual(as_json("drift", data=self.data)["verdict"], "unknown")
+        gleaner("ingest", os.path.join(STAMPS, "plants"), data=self.data)
+        gleaner("resample", data=self.data)
+        drift = as_json("drift", data=self.data)
+        self.assertEqual(drift["verdict"], "found", drift["words"])
+        self.assertEqual(drift["reference"], 120)
+        self.assertGreaterEqual(len(drift["clusters"]), 1)
+        self.assertIn("The pool has changed", gleaner("drift", data=self.data).stdout)
+        self.assertEqual(len(as_json("forecast", data=self.data)["agreements"]), 1, "two models on unlabelled images")
+        self.assertTrue(as_json("drift", "--accept", data=self.data)["accepted"])
+        gleaner("resample", "--force", data=self.data)
+        drift = as_json("drift", data=self.data)
+        self.assertEqual((drift["verdict"], drift["arrivals"], drift["accepted"]), ("unknown", 0, False))
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])

@@ -13,6 +13,7 @@ NEEDED = {
     ("PATCH", "/v1/projects/{p}/clusters/{c}"): "lead",
     ("POST", "/v1/projects/{p}/batches"): "lead",
     ("DELETE", "/v1/projects/{p}/batches/{b}"): "lead",
+    ("POST", "/v1/projects/{p}/drift/accept"): "lead",
     ("POST", "/v1/projects/{p}/runs"): "lead",
     ("DELETE", "/v1/projects/{p}/runs/{r}"): "lead",
     ("POST", "/v1/projects/{p}/labels"): "annotator",

@@ -259,6 +259,147 @@ START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
 }
 END_TEST
 
+/* ---- what a lead needs to know ---- */
+
+typedef struct insight_copy {
+    size_t n;
+    int64_t run_id, image[8];
+    char report[64], words[8][32];
+    float data[2];
+    size_t n_bytes;
+} insight_copy;
+
+static gln_status copy_insight(void *context, const gln_insight_row *row)
+{
+    insight_copy *copy = context;
+    copy->n++;
+    copy->run_id = row->run_id;
+    snprintf(copy->report, sizeof copy->report, "%s", row->report);
+    copy->n_bytes = row->n_bytes;
+    if (row->n_bytes == sizeof copy->data) memcpy(copy->data, row->data, sizeof copy->data);
+    return GLN_OK;
+}
+
+static gln_status copy_check(void *context, const gln_label_check_row *row)
+{
+    insight_copy *copy = context;
+    ck_assert_uint_lt(copy->n, 8);
+    copy->image[copy->n] = row->image_id;
+    snprintf(copy->words[copy->n++], 32, "%s", row->words);
+    return GLN_OK;
+}
+
+static gln_status add_inclusion(void *context, int64_t image_id, int64_t class_id, double inclusion)
+{
+    *(double *)context += (double)(image_id * 1000 + class_id) + inclusion;
+    return GLN_OK;
+}
+
+START_TEST(insight__a_report_takes_the_place_of_the_one_before)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p");
+    insight_copy copy = { 0 };
+    const float curves[2] = { 0.5f, -1.0f };
+    gln_ok(gln_store_insight_get(store, project, "forecast", copy_insight, &copy));
+    ck_assert_uint_eq(copy.n, 0);
+    gln_insight_row row = { .project_id = project, .run_id = 1, .kind = "forecast", .report = "{}" };
+    gln_ok(gln_store_insight_put(store, &row));
+    row.run_id = 2;
+    row.report = "{\"labels\":3}";
+    row.data = curves;
+    row.n_bytes = sizeof curves;
+    gln_ok(gln_store_insight_put(store, &row));
+    gln_ok(gln_store_insight_get(store, project, "forecast", copy_insight, &copy));
+    ck_assert_uint_eq(copy.n, 1);
+    ck_assert_int_eq(copy.run_id, 2);
+    ck_assert_str_eq(copy.report, "{\"labels\":3}");
+    ck_assert_uint_eq(copy.n_bytes, sizeof curves);
+    ck_assert_mem_eq(copy.data, curves, sizeof curves);
+    gln_ok(gln_store_insight_get(store, project, "drift", copy_insight, &copy));
+    ck_assert_uint_eq(copy.n, 1);
+    row.kind = "horoscope";
+    gln_fails(gln_store_insight_put(store, &row), GLN_E_ARGUMENT);
+    gln_store_close(store);
+}
+END_TEST
+
+START_TEST(label_checks__come_by_rank_while_the_label_is_the_one_checked)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p"), owl = fixture_class(store, project, "owl"), fox = fixture_class(store, project, "fox");
+    int64_t image[4];
+    insight_copy copy = { 0 };
+    for (int64_t i = 0; i < 4; i++) {
+        image[i] = fixture_image(store, project, i);
+        fixture_label(store, project, image[i], owl, 100);
+        gln_label_check_row row = { .image_id = image[i], .project_id = project, .rank = 4 - i, .given_class_id = owl,
+                                    .suggested_class_id = fox, .p_given = NAN, .p_suggested = NAN, .words = "w" };
+        gln_ok(gln_store_label_check_put(store, &row));
+    }
+    fixture_label(store, project, image[1], fox, 200);          /* mended */
+    fixture_label(store, project, image[2], owl, 200);          /* looked at again: it stays suspect */
+    gln_ok(gln_store_label_retract(store, image[3], 200));
+    gln_ok(gln_store_label_checks(store, project, 0, 10, copy_check, &copy));
+    ck_assert_uint_eq(copy.n, 2);
+    ck_assert_int_eq(copy.image[0], image[2]);
+    ck_assert_int_eq(copy.image[1], image[0]);
+    copy.n = 0;
+    gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
+    ck_assert_uint_eq(copy.n, 1);
+    ck_assert_int_eq(copy.image[0], image[0]);
+    gln_ok(gln_store_image_delete(store, image[0]));
+    copy.n = 0;
+    gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
+    ck_assert_uint_eq(copy.n, 0);
+    gln_label_check_row gone = { .image_id = image[0], .project_id = project, .rank = 9, .given_class_id = owl, .suggested_class_id = fox,
+                                 .words = "" };
+    gln_fails(gln_store_label_check_put(store, &gone), GLN_E_NOT_FOUND);
+    gln_ok(gln_store_label_checks_clear(store, project));
+    gln_ok(gln_store_label_checks(store, project, 0, 10, copy_check, &copy));
+    ck_assert_uint_eq(copy.n, 0);
+    gln_store_close(store);
+}
+END_TEST
+
+START_TEST(audited__are_the_labelled_images_of_the_audit_arm)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p"), owl = fixture_class(store, project, "owl");
+    int64_t batch = fixture_batch(store, project, NULL, 1000);
+    static const char *const arms[] = { "audit", "quota", "audit" };
+    double sum = 0.0;
+    int64_t image[3];
+    for (int64_t i = 0; i < 3; i++) {
+        image[i] = fixture_image(store, project, i);
+        gln_batch_item_row item = fixture_item(batch, i, image[i]);
+        item.arm = arms[i];
+        item.inclusion_probability = 0.25;
+        gln_ok(gln_store_batch_item_add(store, &item));
+        if (i < 2) fixture_label(store, project, image[i], owl, 100);
+    }
+    gln_ok(gln_store_audited(store, project, add_inclusion, &sum));
+    ck_assert_double_eq(sum, 0.0); /* labelled by someone else while the batch still has them */
+    for (int64_t i = 0; i < 2; i++) gln_ok(gln_store_batch_item_set(store, batch, i, "labelled"));
+    gln_ok(gln_store_audited(store, project, add_inclusion, &sum));
+    ck_assert_double_eq(sum, (double)(image[0] * 1000 + owl) + 0.25);
+    gln_store_close(store);
+}
+END_TEST
+
+START_TEST(drift_reference__is_none_until_it_is_set)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p"), reference = 7;
+    gln_ok(gln_store_drift_reference(store, project, &reference));
+    ck_assert_int_eq(reference, 0);
+    gln_ok(gln_store_set_drift_reference(store, project, 41));
+    gln_ok(gln_store_drift_reference(store, project, &reference));
+    ck_assert_int_eq(reference, 41);
+    gln_store_close(store);
+}
+END_TEST
+
 /* ---- snapshots ---- */
 
 typedef struct snapshots_copy {
@@ -374,6 +515,10 @@ static Suite *suite(void)
     tcase_add_test(c, cluster__medoids_are_replaced_whole_and_keep_their_order);
     tcase_add_test(c, sampling__each_image_counts_once_by_label_else_by_prediction);
     tcase_add_test(c, sampling__needs_an_image_and_a_cluster_that_exist);
+    tcase_add_test(c, insight__a_report_takes_the_place_of_the_one_before);
+    tcase_add_test(c, label_checks__come_by_rank_while_the_label_is_the_one_checked);
+    tcase_add_test(c, audited__are_the_labelled_images_of_the_audit_arm);
+    tcase_add_test(c, drift_reference__is_none_until_it_is_set);
     tcase_add_test(c, snapshot__the_same_labels_give_the_same_one);
     tcase_add_test(c, snapshot__its_manifest_survives_renamed_classes_and_deleted_images);
     tcase_add_test(c, snapshot__of_no_labels_is_one_too);

@@ -75,6 +75,23 @@ static gln_status ignore_project(void *context, const gln_project_row *row)
     return ignore(context, row);
 }
 
+static gln_status ignore_check(void *context, const gln_label_check_row *row)
+{
+    return ignore(context, row);
+}
+
+static gln_status ignore_insight(void *context, const gln_insight_row *row)
+{
+    return ignore(context, row);
+}
+
+static gln_status ignore_audited(void *context, int64_t image_id, int64_t class_id, double inclusion)
+{
+    (void)image_id;
+    (void)class_id;
+    return ignore(context, &inclusion);
+}
+
 static gln_status ignore_count(void *context, int64_t class_id, int64_t n_labelled, int64_t n_predicted)
 {
     (void)context;
@@ -230,7 +247,11 @@ START_TEST(plan__other_lists_scan_nothing)
     gln_store_image_get(store, 1, ignore_image, NULL);
     gln_store_cluster_get(store, 1, ignore_cluster, NULL);
     gln_store_project_get(store, 1, ignore_project, NULL);
-    ck_assert_uint_eq(look_at_plans(store, false), 17);
+    gln_ok(gln_store_label_checks(store, 1, 0, 10, ignore_check, NULL));
+    gln_ok(gln_store_insight_get(store, 1, "drift", ignore_insight, NULL));
+    gln_ok(gln_store_audited(store, 1, ignore_audited, NULL));
+    gln_ok(gln_store_drift_reference(store, 1, &n));
+    ck_assert_uint_eq(look_at_plans(store, false), 21);
     /* These group or put in order what is small: classes, clusters, the labels of a project. */
     gln_ok(gln_store_classes(store, 1, ignore_class, NULL));
     gln_ok(gln_store_clusters(store, 1, ignore_cluster, NULL));

@@ -1,0 +1,47 @@
+"""Forecast, label checks and drift over HTTP: what the resampled pool says, what an empty one says, what makes no sense."""
+from support import HttpTest, main
+
+ZOO, EMPTY = "/v1/projects/zoo", "/v1/projects/empty"
+
+
+class Insight(HttpTest):
+    def test_forecast_of_few_labels_says_so(self):
+        got = self.pool.viewer.get(f"{ZOO}/forecast?labels=50&point_value=20").json
+        self.assertEqual(got["verdict"], "unknown")
+        self.assertIn("Not enough labels to say", got["words"])
+        self.assertEqual(got["labels_more"], 50)
+        self.assertAlmostEqual(got["price"], 5.0)  # 50 labels at 0.10
+        self.assertEqual((got["gain"], got["p_worth"], got["classes"], got["curve"]), (None, None, [], []))
+
+    def test_before_the_first_resample_there_are_answers_too(self):
+        for name in ("forecast", "label-checks", "drift"):
+            got = self.pool.viewer.get(f"{EMPTY}/{name}").json
+            self.assertIsNone(got["run"])
+            self.assertIn("resample", got["words"])
+        self.assertProblem(self.pool.lead.post(f"{EMPTY}/drift/accept"), 409, "conflict")
+
+    def test_label_checks_count_every_label(self):
+        got = self.pool.viewer.get(f"{ZOO}/label-checks").json
+        self.assertEqual(got["labels"], 16)
+        self.assertEqual(sum(c["labels"] for c in got["classes"]), 16)
+        self.assertEqual(len(got["items"]), got["suspects"])
+
+    def test_drift_has_no_arrivals_yet_and_can_be_accepted(self):
+        got = self.pool.viewer.get(f"{ZOO}/drift").json
+        self.assertEqual((got["verdict"], got["arrivals"], got["accepted"]), ("unknown", 0, False))
+        images = self.pool.viewer.get(f"{ZOO}").json["images"]
+        self.assertEqual(got["reference"], images)
+        self.assertEqual(self.pool.lead.post(f"{ZOO}/drift/accept").json["reference_image"], got["reference_image"])
+
+    def test_parameters_that_make_no_sense_are_named(self):
+        for query in ("labels=0", "labels=-1", "labels=x", "labels=1000001", "point_value=0", "point_value=-3", "point_value=nan",
+                      "point_value=1e3", "point_value=", "point_value=1.2.3", "price=x", "price=-1", "price=9999999999999"):
+            got = self.pool.viewer.get(f"{ZOO}/forecast?{query}")
+            self.assertProblem(got, 400, "argument")
+            self.assertEqual(got.json["parameter"], query.partition("=")[0])
+        self.assertProblem(self.pool.viewer.get(f"{ZOO}/drift?alpha=1"), 400, "argument")
+        self.assertProblem(self.pool.viewer.get(f"{ZOO}/label-checks?limit=0"), 400, "argument")
+
+
+if __name__ == "__main__":
+    main()
