@@ -8,7 +8,7 @@ CIFAR-10 embeddings (pools.py), 2 kernels x 8 C x 8 gamma, five stratified folds
     gleaner            as it comes: the grid on at most 1,536 rows, the final model on all
     gleaner, all rows  the grid on all rows as well
 
-Both programs also train the winner; gleaner fits its probabilities besides, on the same clock. gleaner runs before every part of
+Only gleaner also trains the winner and fits its probabilities, on the same clock. It runs before every part of
 scikit-learn's, in turn; its figure is the median. A run ends after --limit-s and the next one goes on with the parts that are left
 (kept in the cache); --forget starts afresh. The point that gleaner chose is looked up in scikit-learn's own cross-validation, so that
 one scale judges both.
