@@ -334,7 +334,7 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
     gln_status st = gln_dense_form(c, node->inputs[0], &src);
     if (st != GLN_OK) return st;
     dnnl_data_type_t type = src.desc.data_type;
-    dnnl_memory_desc_t dst_any = same ? gln_any_desc(pooled, type) : gln_typed_desc(pooled, type);
+    dnnl_memory_desc_t dst_any = gln_any_desc(pooled, type), plain = gln_typed_desc(pooled, type);
     st = gln_onednn_check(c,
                           dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, &dst_any, stride,
                                                             kernel, dilation, low, high),
@@ -347,12 +347,20 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
     if (st != GLN_OK) return st;
     dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
     dnnl_memory_desc_t own = same ? dst_desc : gln_typed_desc(shape_of(c, node->output), type);
-    if ((st = gln_place_result(c, node, &own, &dst)) != GLN_OK) {
+    /* Under another shape only plain order is the same items; pooling itself is quick only in the order of its input. */
+    bool detour = !same && !dnnl_memory_desc_equal(&dst_desc, &plain);
+    gln_form pooled_form = {.desc = dst_desc};
+    st = detour ? gln_add_buffer(c, &pooled_form.at, dnnl_memory_desc_get_size(&dst_desc)) : gln_place_result(c, node, &own, &dst);
+    if (st != GLN_OK) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
-    return gln_add_primitive(c, pd, arguments, 2);
+    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, dst_desc, detour ? pooled_form.at : dst.at}};
+    st = gln_add_primitive(c, pd, arguments, 2);
+    if (st != GLN_OK || !detour) return st;
+    if ((st = gln_place_result(c, node, &own, &dst)) != GLN_OK) return st;
+    dst.desc = plain;
+    return gln_add_copy(c, &pooled_form, &dst);
 }
 
 static gln_status compile_pool(gln_compiler *c, const gln_node *node)
@@ -492,6 +500,7 @@ gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
     return gln_add_form(c, node->output, &desc, src.at, &dst);
 }
 
+/* Sources are dense: oneDNN 2.6 lost the second of two images' part of a view with gaps (CSPResNet-50's first stage). */
 static gln_status compile_concat(gln_compiler *c, const gln_node *node)
 {
     const gln_shape *y = shape_of(c, node->output);
@@ -508,7 +517,7 @@ static gln_status compile_concat(gln_compiler *c, const gln_node *node)
     if (st == GLN_OK) st = gln_alloc(&descs, node->n_inputs, sizeof *descs, "plan");
     if (st == GLN_OK) st = gln_alloc(&arguments, node->n_inputs + 1, sizeof *arguments, "plan");
     for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
-        st = gln_first_form(c, node->inputs[i], &form);
+        st = gln_dense_form(c, node->inputs[i], &form);
         if (st == GLN_OK && form.desc.data_type != c->backend->type) st = gln_work_form(c, node->inputs[i], &form);
         descs[i] = form.desc;
         arguments[i] = (gln_argument){DNNL_ARG_MULTIPLE_SRC + (int)i, form.desc, form.at};

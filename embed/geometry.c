@@ -11,6 +11,8 @@
 
 /* Padding, strides and dilations beyond this have no meaning for photos, and keep sums far from overflow. */
 #define MAX_STEP ((int64_t)1 << 20)
+/* Outputs of a Split: each is a node of its own that looks at the sizes of all. */
+#define MAX_PARTS 4096
 
 static gln_status bad(const gln_node *node, const char *why)
 {
@@ -166,6 +168,7 @@ static gln_status split_of(gln_slice *out, const gln_net *graph, const gln_node 
     if (st == GLN_OK) st = gln_node_int(&n_parts, node, "num_outputs", (int64_t)node->n_outputs);
     if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, x->rank);
     if (st != GLN_OK) return st;
+    if (node->n_outputs > MAX_PARTS) return bad(node, "more parts than make sense");
     if ((st = gln_alloc(&sizes, node->n_outputs, sizeof *sizes, "split")) != GLN_OK) return st;
     if ((st = gln_node_ints(sizes, &n_sizes, node->n_outputs, graph, node, "split", 1)) != GLN_OK) goto cleanup;
     int64_t dim = (int64_t)x->dims[axis], part = n_parts < 1 ? 0 : (dim + n_parts - 1) / n_parts;

@@ -330,6 +330,26 @@ START_TEST(net__views_of_views_and_of_blocked_layouts)
 }
 END_TEST
 
+/* Halves of a convolution's channels go different ways and are joined again. */
+START_TEST(net__cross_stage_block)
+{
+    for (int i = 0; i < 4; i++) {
+        onnx_builder *b = net_begin(16, 24, 24);
+        net_add_pointwise(b, 16, 256, "input", "x");
+        onnx_int_attribute(b, onnx_node(b, "Split", "split", "x", "left,right"), "axis", 1);
+        if (i == 0) onnx_node(b, "Relu", "relu", "right", "s");
+        if (i == 1) net_add_pointwise(b, 128, 128, "right", "s");
+        if (i >= 2) {
+            net_add_pointwise(b, 128, 128, "right", "c");
+            onnx_node(b, "Add", "sum", "c,right", "s");
+        }
+        onnx_int_attribute(b, onnx_node(b, "Concat", "cat", i == 3 ? "s,left" : "left,s", "k"), "axis", 1);
+        net_add_pointwise(b, 256, 128, "k", "output");
+        net_agrees(b, "cross-stage block");
+    }
+}
+END_TEST
+
 START_TEST(net__einsum_as_products_and_as_plain_loops)
 {
     static const char *const equations[] = {"nhwc,nhkc->nhwk", "nhwc,nkwc->nwhk", "nhwc,mkic->hmwnki", "nhwc,nhwc->nhw",
@@ -566,6 +586,7 @@ int main(void)
     tcase_add_test(cases, net__gemm_in_all_variants);
     tcase_add_test(cases, net__integers_computed_from_the_image);
     tcase_add_test(cases, net__slopes_norms_and_pools);
+    tcase_add_test(cases, net__cross_stage_block);
     tcase_add_test(cases, net__einsum_as_products_and_as_plain_loops);
     tcase_add_test(cases, net__views_of_views_and_of_blocked_layouts);
     tcase_add_test(cases, net__attention_through_split_and_slice);
