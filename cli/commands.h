@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+int gln_command_backbone(int argc, char **argv);
 int gln_command_init(int argc, char **argv);
 int gln_command_ingest(int argc, char **argv);
 int gln_command_embed(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
     {"init", gln_command_init, "make a data directory and a project"},
     {"ingest", gln_command_ingest, "embed the photos below folders"},
     {"embed", gln_command_embed, "write photos as vectors to a file, without a project"},
+    {"backbone", gln_command_backbone, "add, list, show, verify, compare and remove networks"},
     {"label", gln_command_label, "take labels from a CSV, JSON lines, or folder names"},
     {"resample", gln_command_resample, "clusters, classifier and predictions, for the next batches"},
     {"batch", gln_command_batch, "take a batch of images worth labelling, show it, give it back"},

@@ -50,7 +50,7 @@ static void report(gln_progress *progress, bool stage_ended)
     if (r.elapsed_s > 0.0) r.rate = (double)r.done / r.elapsed_s;
     if (r.total >= r.done && r.rate > 0.0 && r.total != 0) r.left_s = (double)(r.total - r.done) / r.rate;
     progress->reported_s = now_s;
-    progress->sink(progress->context, &r);
+    if (progress->sink != NULL) progress->sink(progress->context, &r);
 }
 
 void gln_progress_stage(gln_progress *progress, const char *stage, size_t total)

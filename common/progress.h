@@ -31,6 +31,7 @@ typedef struct gln_progress_report {
 
 typedef void (*gln_progress_sink)(void *context, const gln_progress_report *report);
 
+/* `sink` NULL: told to nobody, for work that shall only be cancellable. */
 gln_status gln_progress_create(gln_progress **out, unsigned interval_ms, gln_progress_sink sink, void *context);
 /* Ends the current stage, then frees. */
 void gln_progress_free(gln_progress *progress);

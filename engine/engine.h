@@ -40,7 +40,7 @@ typedef struct gln_engine_options {
 /*
  * Makes a data directory: folders, database, and a copy of the backbone (manifest and model, hash verified) so that the directory needs
  * nothing outside it but the photos. Doing it again is fine; a further backbone is added. out_backbone receives its
- * name. GLN_E_CONFLICT: a folder with something else in it.
+ * name. GLN_E_CONFLICT: a folder with something else in it; a backbone or model of that name with other content.
  */
 gln_status gln_engine_init(const char *data, const char *backbone_manifest, char *out_backbone, size_t capacity);
 
@@ -53,6 +53,13 @@ const char *gln_engine_data(const gln_engine *engine);
 /* A read connection for the calling thread, from a small set; give it back. At most 64 at a time (GLN_E_BUSY). */
 gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out);
 void gln_engine_reader_give(gln_engine *engine, gln_store *reader);
+
+/* Each backbone in the data directory, in the order of the names: its manifest's path and how many projects use it. Any status but
+   GLN_OK ends the walk with it. */
+typedef gln_status (*gln_backbone_fn)(void *context, const char *name, const char *manifest_path, size_t n_projects);
+gln_status gln_engine_backbones(gln_engine *engine, gln_backbone_fn found, void *context);
+/* Errors: GLN_E_NOT_FOUND, GLN_E_CONFLICT while a project uses it. */
+gln_status gln_engine_backbone_remove(gln_engine *engine, const char *name);
 
 /* ---- projects ------------------------------------------------------------------------------------------------ */
 

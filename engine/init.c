@@ -45,6 +45,38 @@ static gln_status manifest_text(const gln_json *manifest, const char *field, con
     return GLN_OK;
 }
 
+gln_status gln_engine_manifest_model(const char *manifest_path, char *out, size_t capacity)
+{
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    gln_json *manifest = NULL;
+    const char *model = NULL;
+    gln_status st = gln_file_read(&bytes, &n_bytes, manifest_path, MAX_MANIFEST_BYTES);
+    if (st == GLN_OK) st = gln_json_parse(&manifest, (const char *)bytes, n_bytes, manifest_path);
+    if (st == GLN_OK) st = manifest_text(manifest, "model", manifest_path, &model);
+    if (st == GLN_OK) snprintf(out, capacity, "%s", model);
+    gln_json_free(manifest);
+    gln_free(bytes);
+    return st;
+}
+
+/* Whether a manifest in the data directory, other than that of `name`, names this model file. */
+static bool model_is_named(const char *data, const char *model, const char *name)
+{
+    char path[GLN_PATH_MAX], file[GLN_PATH_MAX], there[256];
+    bool named = false;
+    if (gln_path_join(path, data, "backbones") != GLN_OK) return true;
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (dot == NULL || strcmp(dot, ".json") != 0 || gln_path_join(file, path, entry->d_name) != GLN_OK) continue;
+        if ((size_t)(dot - entry->d_name) == strlen(name) && strncmp(entry->d_name, name, strlen(name)) == 0) continue;
+        if (gln_engine_manifest_model(file, there, sizeof there) == GLN_OK && strcmp(there, model) == 0) named = true;
+    }
+    if (folder != NULL) closedir(folder);
+    return named;
+}
+
 typedef struct data_copy {
     const char *data, *folder; /* of gleaner, and of the model */
 } data_copy;
@@ -102,6 +134,22 @@ static gln_status copy_backbone(const char *data, const char *manifest_path, cha
     }
     snprintf(out_name, capacity, "%s", name);
 
+    /* What projects were embedded with must stay as it is. */
+    char there[256];
+    if ((st = gln_engine_manifest_path(data, name, target)) != GLN_OK) goto cleanup;
+    if (gln_file_exists(target) && gln_engine_manifest_model(target, there, sizeof there) == GLN_OK) {
+        unsigned char *bytes = NULL;
+        size_t n_bytes = 0;
+        if ((st = gln_file_read(&bytes, &n_bytes, target, MAX_MANIFEST_BYTES)) != GLN_OK) goto cleanup;
+        bool same = n_bytes == n_manifest && memcmp(bytes, manifest_bytes, n_bytes) == 0;
+        gln_free(bytes);
+        if (!same) {
+            st = gln_fail(GLN_E_CONFLICT, "%s: a backbone called %s with another manifest is there already; give this one another "
+                          "name, or remove that one", data, name);
+            goto cleanup;
+        }
+    }
+
     /* Nothing to do when the same pair is there already. */
     snprintf(relative, sizeof relative, "backbones/%s", model);
     if ((st = gln_path_join(target, data, relative)) != GLN_OK) goto cleanup;
@@ -112,6 +160,11 @@ static gln_status copy_backbone(const char *data, const char *manifest_path, cha
         goto cleanup;
     }
 
+    if (gln_file_exists(target) && gln_sha256_file(hash, target) == GLN_OK && model_is_named(data, model, name)) {
+        st = gln_fail(GLN_E_CONFLICT, "%s: a model file %s with other content is there already, and another backbone uses it; rename "
+                      "this one, in its manifest too", data, model);
+        goto cleanup;
+    }
     const char *slash = strrchr(manifest_path, '/');
     char folder[GLN_PATH_MAX];
     snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - manifest_path),

@@ -78,6 +78,9 @@ gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, c
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
+/* The name of the model file in a manifest. */
+gln_status gln_engine_manifest_model(const char *manifest_path, char *out, size_t capacity);
+
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
 
 /* A project's name, backbone and settings, copied. */

@@ -62,8 +62,8 @@ class Scratch(unittest.TestCase):
 class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
-        for command in ["init", "ingest", "embed", "label", "resample", "batch", "forecast", "check", "drift", "export", "serve", "doctor",
-                        "token", "version"]:
+        for command in ["init", "ingest", "embed", "backbone", "label", "resample", "batch", "forecast", "check", "drift", "export",
+                        "serve", "doctor", "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
             self.assertIn(f"usage: gleaner {command}", text)
@@ -71,7 +71,8 @@ class Usage(Scratch):
 
     def test_wrong_usage_is_2(self):
         for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
-                          ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"],
+                          ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"], ["backbone"], ["backbone", "show"],
+                          ["backbone", "compare", "x", "-b", "y"], ["ingest", "x", "--precision", "f16"],
                           ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
             done = gleaner(*arguments, check=2)
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
@@ -380,7 +381,8 @@ class Embed(Scratch):
 
         # The other format, the other order, one thread, hashes: the same rows.
         raw, lines = os.path.join(self.folder, "out.f32"), os.path.join(self.folder, "rows.jsonl")
-        done = self.embed(*reversed(good), "-o", raw, "--format", "raw", "--names", lines, "--threads", 1, "--strict")
+        done = self.embed(*reversed(good), "-o", raw, "--format", "raw", "--names", lines, "--threads", 1, "--strict", "--quiet")
+        self.assertEqual(done.stderr, "")
         self.assertIn("6 vectors of 1280", done.stdout)
         with open(raw, "rb") as f:
             self.assertEqual(list(struct.iter_unpack("<1280f", f.read())), rows[::-1])
@@ -412,6 +414,67 @@ class Embed(Scratch):
         self.assertIn(out, limited.stderr)
         with open(out, "rb") as f:
             self.assertEqual(f.read(), b"precious")
+
+
+class Backbones(Scratch):
+    def test_add_list_show_verify_remove(self):
+        self.init()
+        self.assertEqual([(b["name"], b["projects"]) for b in as_json("backbone", "list", data=self.data)], [("efficientnet-lite0", 1)])
+        self.assertIn("of 1 projects, p among them", gleaner("backbone", "remove", "efficientnet-lite0", data=self.data, check=1).stderr)
+        gleaner("backbone", "remove", "../x", data=self.data, check=1)
+        self.assertIn("backbone list", gleaner("backbone", "show", "absent", data=self.data, check=1).stderr)
+
+        # A second one: the same model under another name and pooled elsewhere. Then one that would overwrite it.
+        copy = os.path.join(self.folder, "other")
+        os.makedirs(copy)
+        with open(BACKBONE, encoding="utf-8") as f:
+            manifest = json.load(f)
+        shutil.copyfile(BACKBONE.replace(".json", ".onnx"), os.path.join(copy, manifest["model"]))
+        path = os.path.join(copy, "other.json")
+
+        def write(**changes):
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump({**manifest, "name": "other", **changes}, f)
+
+        write(dimension=7)
+        self.assertIn("dimension 7", gleaner("backbone", "add", path, data=self.data, check=1).stderr)
+        write()
+        gleaner("backbone", "add", path, data=self.data)
+        gleaner("backbone", "add", path, data=self.data)
+        write(licence="another")
+        self.assertIn("another manifest", gleaner("backbone", "add", path, data=self.data, check=1).stderr)
+        self.assertEqual(len(as_json("backbone", "list", data=self.data)), 2)
+        exact = as_json("backbone", "show", "other", "--precision", "f32", data=self.data)
+        self.assertEqual((exact["dimension"], exact["precision"]), (1280, "f32"))
+        verified = as_json("backbone", "verify", "other", data=self.data)
+        self.assertEqual(verified["f32"]["identity"], exact["identity"])
+        if "bf16" in verified:
+            self.assertNotEqual(verified["bf16"]["identity"], exact["identity"])
+            self.assertGreater(verified["agreement"], 0.999)
+        gleaner("backbone", "remove", "other", data=self.data)
+        self.assertIn("fine", gleaner("backbone", "verify", "efficientnet-lite0", data=self.data).stdout)  # its model is still there
+
+    def test_compare_finds_the_better_one(self):
+        root = self.photos(14)
+        worse = os.path.join(self.folder, "worse")
+        os.makedirs(worse)
+        with open(BACKBONE, encoding="utf-8") as f:
+            manifest = json.load(f)
+        shutil.copyfile(BACKBONE.replace(".json", ".onnx"), os.path.join(worse, manifest["model"]))
+        manifest["name"] = "nearly blind"
+        manifest["input"]["mean"] = [60, 60, 60]  # every photo is the same darkness to it
+        with open(os.path.join(worse, "blind.json"), "w", encoding="utf-8") as f:
+            json.dump(manifest, f)
+        found = as_json("backbone", "compare", root, "--backbone", os.path.join(worse, "blind.json"), "--backbone", BACKBONE,
+                        "--precision", "f32", "--quiet")
+        self.assertEqual((found["use"], found["classes"]), ("efficientnet-lite0", 6))
+        blind, good = found["backbones"]
+        self.assertEqual(good["photos"], 84)
+        for measure in ("nearest_accuracy", "svm_accuracy"):
+            self.assertGreater(good[measure], 0.5)
+            self.assertGreater(good[measure], blind[measure] + 0.1)
+        done = gleaner("backbone", "compare", os.path.join(root, "food"), "-b", BACKBONE, "-b", BACKBONE, check=1)
+        self.assertIn("one a class", done.stderr)
 
 
 class Balance(Scratch):

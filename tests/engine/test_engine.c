@@ -242,6 +242,38 @@ START_TEST(ingest__killed_at_any_moment_goes_on_where_it_stopped)
 }
 END_TEST
 
+/* Vectors of two precisions are of two kinds: a project goes on in the one it has, or refuses. */
+START_TEST(ingest__vectors_of_two_precisions_never_mix)
+{
+    gln_pool_fixture f;
+    gln_ingest_summary s;
+    if (!gln_pool_fixture_make(&f, 2)) return;
+    gln_pool_fixture_ingest(&f, &s); /* in f32, the fixture's */
+    ck_assert_uint_eq(s.n_added, 6);
+    gln_photos_make(f.photos, 3, 2);
+    static const gln_precision precisions[] = {GLN_PRECISION_BF16, GLN_PRECISION_AUTO};
+    for (size_t i = 0; i < 2; i++) {
+        gln_engine_close(f.engine);
+        f.engine = NULL;
+        gln_engine_options options = {.data = f.data, .n_threads = 2, .precision = precisions[i]};
+        gln_ok(gln_engine_open(&f.engine, &options));
+        const char *roots[] = {f.photos};
+        gln_ingest_request request = {.project_id = f.project_id, .roots = roots, .n_roots = 1};
+        gln_status st = gln_engine_ingest(f.engine, &request, NULL, &s);
+        if (precisions[i] == GLN_PRECISION_AUTO) {
+            gln_ok(st);
+            ck_assert_uint_gt(s.n_added, 0);
+        } else { /* a processor without bf16 says so */
+            ck_assert(st == GLN_E_CONFLICT || st == GLN_E_UNSUPPORTED);
+            ck_assert_uint_eq(s.n_added, 0);
+            if (st == GLN_E_CONFLICT) gln_message_has("bf16");
+        }
+    }
+    gln_ok(gln_engine_doctor(f.engine, true, note_finding, NULL, NULL));
+    gln_engine_close(f.engine);
+}
+END_TEST
+
 static void vectors_path(const gln_pool_fixture *f, char out[GLN_PATH_MAX])
 {
     char name[64];
@@ -397,6 +429,7 @@ int main(void)
     tcase_add_test(tests, project__bad_values_are_named);
     tcase_add_test(tests, ingest__takes_good_files_refuses_bad_ones_and_passes_over_known_ones);
     tcase_add_test(tests, ingest__killed_at_any_moment_goes_on_where_it_stopped);
+    tcase_add_test(tests, ingest__vectors_of_two_precisions_never_mix);
     tcase_add_test(tests, open__damaged_or_missing_files_are_said_and_nothing_is_written);
     tcase_add_test(tests, thumbnail__is_made_again_when_it_is_gone);
     tcase_add_test(tests, label__rejects_by_item_and_keeps_history);

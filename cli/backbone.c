@@ -1,0 +1,261 @@
+/* gleaner backbone: the networks that a data directory carries, what they are, whether they work, and which is best. */
+#include "cli/backbone.h"
+#include "common/hash.h"
+#include "common/memory.h"
+#include "embed/selftest.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const gln_usage usage = {
+    "backbone", "add FILE|list|show WHICH|verify WHICH|compare FOLDER|remove NAME",
+    "Networks that make embeddings. WHICH is the name of one in the data directory, or a manifest's path.\n"
+    "add      takes a manifest and its model into the data directory\n"
+    "show     what it is: dimension, size, precision, identity\n"
+    "verify   runs it: finite, repeatable, alone as in a batch, bf16 against f32\n"
+    "compare  embeds labelled photos (FOLDER holds a folder for each class) with two or more, and says which to use\n"
+    "remove   deletes one that no project uses",
+    "  gleaner backbone add resnet50.json\n"
+    "  gleaner backbone compare ~/labelled --backbone efficientnet-lite0 --backbone resnet50.json\n",
+};
+
+struct backbone_command {
+    gln_common_options common;
+    gln_texts backbones;
+    const char *precision, *pooling;
+    size_t per_class, threads;
+    bool quiet;
+};
+
+/* The manifest of a name in the data directory, or of a path. */
+static gln_status manifest_of(const struct backbone_command *o, const char *which, char out[GLN_PATH_MAX])
+{
+    char relative[GLN_PATH_MAX];
+    size_t length = strlen(which);
+    if (strchr(which, '/') != NULL || (length > 5 && strcmp(which + length - 5, ".json") == 0)) {
+        if (length >= GLN_PATH_MAX) return gln_fail(GLN_E_LIMIT, "a path of %zu bytes", length);
+        snprintf(out, GLN_PATH_MAX, "%s", which);
+        return GLN_OK;
+    }
+    const char *data = gln_data_directory(&o->common);
+    int n = snprintf(relative, sizeof relative, "backbones/%s.json", which);
+    if (n < 0 || (size_t)n >= sizeof relative) return gln_fail(GLN_E_LIMIT, "a name of %zu bytes", length);
+    gln_status st = gln_path_join(out, data, relative);
+    if (st == GLN_OK && !gln_file_exists(out))
+        st = gln_fail(GLN_E_NOT_FOUND, "there is no backbone %s in %s; `gleaner backbone list` shows those there are, and the path of "
+                      "a manifest ends in .json", which, data);
+    return st;
+}
+
+/* ---- list, add, remove ---------------------------------------------------------------------------------------- */
+
+static gln_status print_backbone(void *context, const char *name, const char *manifest_path, size_t n_projects)
+{
+    gln_json *list = context;
+    if (list == NULL) {
+        printf("%-32s %zu project%s\n", name, n_projects, n_projects == 1 ? "" : "s");
+        return GLN_OK;
+    }
+    gln_json *item = gln_json_push(list, gln_json_object());
+    gln_json_set_string(item, "name", name);
+    gln_json_set_string(item, "manifest", manifest_path);
+    gln_json_set_number(item, "projects", (double)n_projects);
+    return GLN_OK;
+}
+
+static gln_status list(const struct backbone_command *o)
+{
+    gln_session session;
+    gln_json *items = o->common.json ? gln_json_array() : NULL;
+    gln_status st = gln_session_open(&session, &o->common, false);
+    if (st == GLN_OK) {
+        st = gln_engine_backbones(session.engine, print_backbone, items);
+        gln_session_close(&session);
+    }
+    if (st == GLN_OK && items != NULL) gln_print_json(items);
+    else gln_json_free(items);
+    return st;
+}
+
+static gln_status add(const struct backbone_command *o, const char *manifest)
+{
+    gln_backbone *backbone = NULL;
+    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    char name[128] = "";
+    /* Loaded first: what cannot run is better refused now than at the first ingest. */
+    gln_status st = gln_backbone_load(&backbone, manifest, &options);
+    gln_backbone_free(backbone);
+    if (st == GLN_OK) st = gln_engine_init(gln_data_directory(&o->common), manifest, name, sizeof name);
+    if (st != GLN_OK) return st;
+    if (o->common.json) {
+        gln_json *json = gln_json_object();
+        gln_json_set_string(json, "name", name);
+        gln_print_json(json);
+    } else {
+        printf("backbone %s is in %s\n", name, gln_data_directory(&o->common));
+    }
+    return GLN_OK;
+}
+
+static gln_status remove_backbone(const struct backbone_command *o, const char *name)
+{
+    gln_session session;
+    gln_status st = gln_session_open(&session, &o->common, false);
+    if (st != GLN_OK) return st;
+    st = gln_engine_backbone_remove(session.engine, name);
+    gln_session_close(&session);
+    if (st == GLN_OK && !o->common.json) printf("backbone %s is removed\n", name);
+    return st;
+}
+
+/* ---- show, verify ---------------------------------------------------------------------------------------------- */
+
+static gln_status load(gln_backbone **out, const struct backbone_command *o, const char *manifest, gln_precision precision)
+{
+    gln_pooling pooling;
+    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    options.max_batch = 2;
+    options.n_threads = o->threads;
+    options.precision = precision;
+    if (o->pooling != NULL) {
+        gln_status st = gln_pooling_parse(&pooling, o->pooling);
+        if (st != GLN_OK) return st;
+        options.pooling = &pooling;
+    }
+    return gln_backbone_load(out, manifest, &options);
+}
+
+static gln_json *describe(const gln_backbone_info *info)
+{
+    char identity[GLN_SHA256_HEX];
+    gln_json *json = gln_json_object();
+    gln_hex(identity, info->identity, sizeof info->identity);
+    gln_json_set_string(json, "name", info->name);
+    gln_json_set_string(json, "licence", info->licence);
+    gln_json_set_number(json, "dimension", (double)info->d);
+    gln_json_set_number(json, "side", (double)info->preprocess.side);
+    gln_json_set_number(json, "parameters", (double)info->n_parameters);
+    gln_json_set_number(json, "multiply_adds", info->multiply_adds);
+    gln_json_set_number(json, "weights_bytes", (double)info->weights_bytes);
+    gln_json_set_number(json, "activations_bytes", (double)info->activations_bytes);
+    gln_json_set_string(json, "precision", gln_precision_name(info->precision));
+    gln_json_set_number(json, "agreement", info->agreement);
+    gln_json_set_number(json, "speed_up", info->speed_up);
+    gln_json_set_string(json, "identity", identity);
+    return json;
+}
+
+static gln_status show(const struct backbone_command *o, const char *manifest)
+{
+    gln_backbone *backbone = NULL;
+    gln_status st = load(&backbone, o, manifest, o->common.precision);
+    if (st != GLN_OK) return st;
+    const gln_backbone_info *info = gln_backbone_info_of(backbone);
+    if (o->common.json) {
+        gln_print_json(describe(info));
+    } else {
+        char identity[GLN_SHA256_HEX];
+        gln_hex(identity, info->identity, sizeof info->identity);
+        printf("%s: %zu numbers an image of %zu x %zu, %.1f million parameters, %.0f million multiply-adds; %s\n", info->name, info->d,
+               info->preprocess.side, info->preprocess.side, (double)info->n_parameters * 1e-6, info->multiply_adds * 1e-6,
+               info->licence);
+        printf("precision %s, %.1f MB of weights, identity %s\n", gln_precision_name(info->precision),
+               (double)info->weights_bytes * 1e-6, identity);
+        if (!isnan(info->speed_up))
+            printf("bf16 against f32 here: %.2f times as fast, smallest cosine %.6f\n", info->speed_up, info->agreement);
+    }
+    gln_backbone_free(backbone);
+    return GLN_OK;
+}
+
+static gln_status verify(const struct backbone_command *o, const char *manifest)
+{
+    gln_backbone *exact = NULL, *fast = NULL;
+    gln_self_test test[2];
+    double cosine = NAN;
+    gln_status st = load(&exact, o, manifest, GLN_PRECISION_F32);
+    if (st == GLN_OK) st = gln_backbone_self_test(exact, &test[0]);
+    if (st != GLN_OK) goto cleanup;
+    st = load(&fast, o, manifest, GLN_PRECISION_BF16);
+    bool has_bf16 = st != GLN_E_UNSUPPORTED; /* this processor, or this network */
+    if (!has_bf16) st = GLN_OK;
+    else if (st == GLN_OK) st = gln_backbone_self_test(fast, &test[1]);
+    if (st == GLN_OK && has_bf16) st = gln_backbone_agreement(exact, fast, &cosine);
+    if (st != GLN_OK) goto cleanup;
+    if (o->common.json) {
+        gln_json *json = gln_json_object();
+        gln_json_set(json, "f32", describe(gln_backbone_info_of(exact)));
+        if (has_bf16) gln_json_set(json, "bf16", describe(gln_backbone_info_of(fast)));
+        gln_json_set_number(json, "agreement", cosine);
+        gln_print_json(json);
+    } else {
+        printf("%s: model hash, finite numbers, repeatable, the same alone and in a batch: fine\n", gln_backbone_info_of(exact)->name);
+        printf("f32: about %.0f images a second two at a time\n", test[0].images_per_second);
+        if (has_bf16)
+            printf("bf16: about %.0f images a second, smallest cosine to f32 %.6f%s\n", test[1].images_per_second, cosine,
+                   cosine < 0.999 ? " (below 0.999: stay with f32)" : "");
+        else printf("bf16: not on this processor\n");
+    }
+
+cleanup:
+    gln_backbone_free(exact);
+    gln_backbone_free(fast);
+    return st;
+}
+
+/* ---- compare --------------------------------------------------------------------------------------------------- */
+
+static gln_status compare(const struct backbone_command *o, const char *root)
+{
+    static char paths[GLN_TEXTS_MAX][GLN_PATH_MAX];
+    const char *manifests[GLN_TEXTS_MAX];
+    gln_status st = GLN_OK;
+    for (size_t i = 0; i < o->backbones.n && st == GLN_OK; i++) {
+        st = manifest_of(o, o->backbones.text[i], paths[i]);
+        manifests[i] = paths[i];
+    }
+    gln_comparison_request request = {
+        .root = root, .manifests = manifests, .n = o->backbones.n, .per_class = o->per_class, .n_threads = o->threads,
+        .precision = o->common.precision, .pooling = o->pooling, .quiet = o->quiet, .json = o->common.json,
+    };
+    return st == GLN_OK ? gln_backbones_compare(&request) : st;
+}
+
+int gln_command_backbone(int argc, char **argv)
+{
+    struct backbone_command o = {.per_class = 100};
+    const gln_option options[] = {
+        GLN_DATA_OPTION(o.common),
+        {"backbone", 'b', GLN_OPTION_TEXTS, &o.backbones, "WHICH", "compare: a name or a manifest; twice or more often"},
+        {"per-class", 0, GLN_OPTION_SIZE, &o.per_class, "N", "compare: photos of a class at most (default: 100)"},
+        {"pooling", 0, GLN_OPTION_TEXT, &o.pooling, "P", "instead of the manifest's: none, average, cls, gem or gem:P"},
+        GLN_PRECISION_OPTION(o.precision),
+        {"threads", 't', GLN_OPTION_SIZE, &o.threads, "N", "threads (default: one a processor)"},
+        {"quiet", 'q', GLN_OPTION_FLAG, &o.quiet, NULL, "no progress"},
+        GLN_JSON_OPTION(o.common),
+        {0}};
+    size_t n_rest = 0;
+    char **rest = NULL, manifest[GLN_PATH_MAX];
+    int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
+    if (code >= 0) return code;
+    const char *action = n_rest == 0 ? "" : rest[0];
+    bool is_list = strcmp(action, "list") == 0, is_compare = strcmp(action, "compare") == 0, is_add = strcmp(action, "add") == 0;
+    bool is_show = strcmp(action, "show") == 0, is_verify = strcmp(action, "verify") == 0, is_remove = strcmp(action, "remove") == 0;
+    if (!(is_list || is_compare || is_add || is_show || is_verify || is_remove) || n_rest != (is_list ? 1u : 2u))
+        return gln_usage_error(&usage, "say add FILE, list, show WHICH, verify WHICH, compare FOLDER, or remove NAME");
+    if (is_compare && o.backbones.n < 2) return gln_usage_error(&usage, "name two backbones or more with --backbone");
+    if (is_compare && o.per_class < 2) return gln_usage_error(&usage, "--per-class %zu: at least 2", o.per_class);
+    if (!gln_take_precision(&o.common.precision, o.precision)) return gln_usage_error(&usage, "%s", gln_message());
+
+    gln_status st = GLN_OK;
+    if (is_show || is_verify) st = manifest_of(&o, rest[1], manifest);
+    if (st != GLN_OK) return gln_failed("backbone", st);
+    if (is_list) st = list(&o);
+    else if (is_add) st = add(&o, rest[1]);
+    else if (is_remove) st = remove_backbone(&o, rest[1]);
+    else if (is_show) st = show(&o, manifest);
+    else if (is_verify) st = verify(&o, manifest);
+    else st = compare(&o, rest[1]);
+    return st == GLN_OK ? GLN_EXIT_OK : gln_failed("backbone", st);
+}
