@@ -13,7 +13,6 @@
 #include "engine/resample_summary.h"
 #include "index/kmeans.h"
 #include "index/neighbours.h"
-#include "kernels/kernels.h"
 #include "sampler/clusters.h"
 #include "sampler/duplicates.h"
 #include "sampler/svm.h"
@@ -23,7 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { N_MEDOIDS = 8, MAX_DUPLICATE_GROUP = 1000 };
+enum { N_MEDOIDS = 8 };
 
 struct resample {
     gln_engine *engine;
@@ -139,7 +138,7 @@ static gln_status find_duplicates(struct resample *r)
     if (isnan(threshold)) threshold = gln_duplicates_threshold(r->state->graph);
     r->facts.duplicate_threshold = threshold;
     gln_status st = gln_duplicates_find(r->state->representative, &r->facts.n_duplicate_groups, &r->pool,
-                                        r->state->graph, threshold, MAX_DUPLICATE_GROUP);
+                                        r->state->graph, threshold, GLN_DUPLICATES_MAX_GROUP);
     if (st != GLN_OK) return st;
     r->facts.n_duplicates = r->n - r->facts.n_duplicate_groups;
     return gln_progress_add(r->run->progress, r->n);
@@ -172,11 +171,8 @@ static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
 
 static gln_status train(struct resample *r)
 {
-    float *x = NULL;
-    int32_t *y = NULL;
-    uint32_t *labelled = NULL, *group = NULL;
     gln_svm *svm = NULL;
-    size_t d = r->pool.d, n = 0, n_seen = 0, row_bytes = 0;
+    size_t n_seen = 0, row_bytes = 0;
     for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
     r->facts.n_labels = r->n_labelled;
     r->facts.n_classes_labelled = n_seen;
@@ -187,23 +183,10 @@ static gln_status train(struct resample *r)
         return GLN_OK;
     }
     begin_stage(r, "classifier", 0);
-    gln_status st = GLN_OK;
-    if (!gln_mul_size(&row_bytes, d, sizeof *x)) st = gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", d);
-    if (st == GLN_OK) st = gln_alloc_raw(&x, r->n_labelled, row_bytes, "labelled embeddings");
-    if (st == GLN_OK) st = gln_alloc(&y, r->n_labelled, sizeof *y, "labels");
-    if (st == GLN_OK) st = gln_alloc(&labelled, r->n_labelled, sizeof *labelled, "labelled images");
-    if (st == GLN_OK) st = gln_alloc(&group, r->n_labelled, sizeof *group, "duplicate groups");
-    if (st != GLN_OK) goto cleanup;
-    for (size_t i = 0; i < r->n; i++) {
-        if (r->label[i] == GLN_NO_CLASS) continue;
-        labelled[n] = (uint32_t)i;
-        group[n] = r->state->representative[i];
-        y[n++] = r->label[i];
-    }
-    gln_kernels()->gather_f32(x, &r->pool, labelled, n);
     gln_svm_options options = GLN_SVM_OPTIONS_INIT;
     options.seed = r->request->seed;
-    st = gln_svm_search(&svm, x, y, group, n, d, r->classes.n, &options, r->engine->threads, r->run->progress);
+    gln_status st = gln_svm_search_pool(&svm, &r->pool, r->label, r->state->representative, r->classes.n, &options,
+                                        r->engine->threads, r->run->progress);
     if (st != GLN_OK) goto cleanup;
     if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(svm), &r->classes)) != GLN_OK) goto cleanup;
     memcpy(r->state->hit_rate, gln_svm_card_of(svm)->hit_rate, r->classes.n * sizeof(double));
@@ -215,10 +198,6 @@ static gln_status train(struct resample *r)
         st = gln_svm_score(svm, &r->pool, r->state->probability, r->engine->threads, r->run->progress);
 cleanup:
     gln_svm_free(svm);
-    gln_free(x);
-    gln_free(y);
-    gln_free(labelled);
-    gln_free(group);
     return st;
 }
 

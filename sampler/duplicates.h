@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The usual limit for a group's members. */
+#define GLN_DUPLICATES_MAX_GROUP ((size_t)1000)
+
 /* A threshold from the distribution of nearest-neighbour similarities: see the essay in duplicates.c. In [0.9, 0.9999]. */
 float gln_duplicates_threshold(const gln_graph *graph);
 

@@ -37,6 +37,7 @@ typedef struct gln_svm_options {
     const double *gamma;    /* [n_gamma] on squared distances of normalised rows; NULL: 2^-5 ... 2^5, step 4 */
     size_t n_gamma;
     bool refine;            /* then a finer grid around the best point */
+    size_t search_rows;     /* the grid is tried on at most so many rows, classes as equal as can be; 0: 1,536 */
     uint64_t seed;
 } gln_svm_options;
 
@@ -68,6 +69,12 @@ typedef struct gln_svm_card {
  */
 gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const uint32_t *group, size_t n, size_t d,
                           size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress);
+/*
+ * The same on the labelled rows of a pool: label [pool->n], GLN_NO_CLASS (clusters.h) for unlabelled; representative [pool->n] of
+ * the near-duplicate group, by view index (NULL: none). What a resample does, and what measurements of it do.
+ */
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
+                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress);
 void gln_svm_free(gln_svm *svm);
 const gln_svm_card *gln_svm_card_of(const gln_svm *svm);
 

@@ -9,15 +9,16 @@
  * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to the usual one
  * (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
  *
- * Sizes. The grid is searched on at most SEARCH_MAX rows and the model trained on at most TRAIN_MAX, both picked at random
- * with the classes as equal as they can be: parameters move slowly with n, and libsvm's nodes take 16 bytes an entry, 600 MB at
- * TRAIN_MAX. Rows beyond it are held out by nature; their predictions count with the out-of-fold ones.
+ * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise) and the model trained on at most
+ * TRAIN_MAX, both picked at random with the classes as equal as they can be: parameters move slowly with n, and libsvm's nodes
+ * take 16 bytes an entry, 600 MB at TRAIN_MAX. Rows beyond it are held out by nature; their predictions count with the out-of-fold ones.
  */
 #include "sampler/svm_search.h"
 
 #include "common/memory.h"
 #include "common/rng.h"
 #include "kernels/kernels.h"
+#include "sampler/clusters.h"
 
 #include <math.h>
 
@@ -42,7 +43,10 @@ void gln_svm_problem_dispose(gln_svm_problem *p)
     *p = (gln_svm_problem){0};
 }
 
-/* row [*n_picked] ascending: all rows when they fit, else `max` at random with the classes as equal as they can be. */
+/*
+ * row [*n_picked] by class, ascending within one: all rows when they fit, else `max` at random with the classes as equal as they can be.
+ * libsvm trains pairs of classes: their entries then lie side by side in every row of the kernel matrix.
+ */
 static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, size_t n, size_t n_active, size_t max,
                             uint64_t seed)
 {
@@ -77,9 +81,18 @@ static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, s
         quota[y[order[i]]]--;
         picked[order[i]] = true;
     }
+    /* count becomes where each class begins. */
     *n_picked = 0;
+    for (size_t c = 0; c < n_active; c++) count[c] = 0;
     for (size_t i = 0; i < n; i++)
-        if (picked[i]) row[(*n_picked)++] = (uint32_t)i;
+        if (picked[i]) count[y[i]]++;
+    for (size_t c = 0; c < n_active; c++) {
+        size_t of_class = count[c];
+        count[c] = *n_picked;
+        *n_picked += of_class;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (picked[i]) row[count[y[i]]++] = (uint32_t)i;
 
 cleanup:
     gln_free(picked);
@@ -342,7 +355,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
                             .gamma = options->rbf ? USUAL_GAMMA : 0.0,
                             .score = NAN,
                             .spread = NAN};
-    size_t search_max = n < SEARCH_MAX ? n : SEARCH_MAX, train_max = n < TRAIN_MAX ? n : TRAIN_MAX;
+    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX, train_max = n < TRAIN_MAX ? n : TRAIN_MAX;
+    if (search_max > train_max) search_max = train_max;
     gln_status st;
     *out = NULL;
     if ((st = check_input(x, y, n, d, n_classes, options)) != GLN_OK) return st;
@@ -368,5 +382,38 @@ cleanup:
     gln_svm_problem_dispose(&problem);
     gln_free(active);
     gln_svm_free(svm);
+    return st;
+}
+
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
+                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
+{
+    float *x = NULL;
+    int32_t *y = NULL;
+    uint32_t *row = NULL, *group = NULL;
+    size_t n_labelled = 0, n = 0, row_bytes = 0;
+    gln_status st;
+    *out = NULL;
+    for (size_t i = 0; i < pool->n; i++) n_labelled += label[i] != GLN_NO_CLASS;
+    if (!gln_mul_size(&row_bytes, pool->d, sizeof *x)) return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", pool->d);
+    if ((st = gln_alloc_raw(&x, n_labelled, row_bytes, "labelled embeddings")) != GLN_OK ||
+        (st = gln_alloc_raw(&y, n_labelled, sizeof *y, "labels")) != GLN_OK ||
+        (st = gln_alloc_raw(&row, n_labelled, sizeof *row, "labelled images")) != GLN_OK ||
+        (st = gln_alloc_raw(&group, n_labelled, sizeof *group, "duplicate groups")) != GLN_OK)
+        goto cleanup;
+    for (size_t i = 0; i < pool->n; i++) {
+        if (label[i] == GLN_NO_CLASS) continue;
+        row[n] = (uint32_t)i;
+        group[n] = representative != NULL ? representative[i] : (uint32_t)i;
+        y[n++] = label[i];
+    }
+    gln_kernels()->gather_f32(x, pool, row, n);
+    st = gln_svm_search(out, x, y, group, n, pool->d, n_classes, options, threads, progress);
+
+cleanup:
+    gln_free(x);
+    gln_free(y);
+    gln_free(row);
+    gln_free(group);
     return st;
 }

@@ -10,7 +10,7 @@
 typedef struct gln_svm_problem {
     size_t n, d, n_active;
     size_t n_folds;          /* 0: too few labels to validate */
-    uint32_t *row;           /* [n] of the caller's rows, ascending */
+    uint32_t *row;           /* [n] of the caller's rows, by class */
     int32_t *y;              /* [n] active class */
     uint32_t *group, *fold;  /* [n] */
     float *x;                /* [n, d] */

@@ -188,7 +188,7 @@ cleanup:
 
 /* ---- the model ---------------------------------------------------------------------------------------------------------- */
 
-/* Copies what scoring needs out of the problem. */
+/* Copies what scoring needs out of the problem; from then on the machine's support vectors are the caller's rows. */
 static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
 {
     const gln_svm_machine *m = &svm->machine;
@@ -206,6 +206,7 @@ static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
             for (size_t s = 0; s < n_own; s++)
                 to[other * n_own + s] = (float)m->coefficient[other * m->n_support + m->first[c] + s];
     }
+    for (size_t s = 0; s < m->n_support; s++) svm->machine.support[s] = p->row[m->support[s]];
     svm->card.n_support = m->n_support;
     if (svm->card.chosen.kernel != GLN_SVM_LINEAR) return GLN_OK;
     if ((st = gln_alloc(&svm->weight, svm->n_active * n_others, d * sizeof(float), "linear weights")) != GLN_OK) return st;
@@ -224,18 +225,17 @@ static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
 /* Rows that were too many to train on are held out by nature. */
 static gln_status score_the_rest(gln_svm *svm, const gln_svm_problem *p, const float *x, size_t n, gln_pool *threads)
 {
-    size_t next = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (next < p->n && p->row[next] == i) {
-            next++;
-            continue;
-        }
-        size_t end = next < p->n ? p->row[next] : n;
-        gln_status st = gln_svm_score_rows(svm, x + i * svm->d, end - i, svm->out_of_fold + i * svm->n_classes, threads);
-        if (st != GLN_OK) return st;
-        i = end - 1;
+    bool *trained = NULL;
+    gln_status st = gln_alloc(&trained, n, sizeof *trained, "trained labels");
+    for (size_t i = 0; st == GLN_OK && i < p->n; i++) trained[p->row[i]] = true;
+    for (size_t i = 0, end; st == GLN_OK && i < n; i = end) {
+        end = i + 1;
+        while (end < n && trained[end] == trained[i]) end++;
+        if (trained[i]) continue;
+        st = gln_svm_score_rows(svm, x + i * svm->d, end - i, svm->out_of_fold + i * svm->n_classes, threads);
     }
-    return GLN_OK;
+    gln_free(trained);
+    return st;
 }
 
 /* Confusion and hit rates from the out-of-fold probabilities. */
