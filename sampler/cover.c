@@ -15,11 +15,13 @@
  * its head, and an outlier is worth one image and no more.
  *
  * Scale. sum_u 1 / sum_v k(u, v) is the number of distinct kinds that the pool shows at a bandwidth: 1 when everything looks
- * alike, n when nothing does. gamma is the one at which it is n_modes, a few times as many as there will be labels. So the
- * bandwidth follows pool, backbone and budget, and narrows as labels come in, without a constant of distance.
+ * alike, n when nothing does. gamma is the one at which it is n_modes, about twice as many as there will be labels. So the
+ * bandwidth follows pool, backbone and budget, and narrows as labels come in, without a constant of distance. Within a large
+ * batch it narrows in steps (gln_cover_rescale): the first images are chosen as those of a small batch would be. Squared
+ * distances are what is kept; kernel values are an exp away.
  *
- * Targets are a sample of the pool when it is large: the coverage of a sample is an unbiased estimate, and the kernel
- * is one dense [candidates, targets] matrix. Rejected: sums over a sparse neighbour graph, which see no further than its
+ * Targets are a sample of the pool when it is large: the coverage of a sample is an unbiased estimate, and distances
+ * are one dense [candidates, targets] matrix. Rejected: sums over a sparse neighbour graph, which see no further than its
  * 32 neighbours, so that in a pool of 50,000 the first thousand images chosen know nothing of each other.
  */
 #include "sampler/cover.h"
@@ -28,6 +30,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define BLOCK_ROWS ((size_t)512)
 /* Targets whose density is looked at to find the bandwidth. */
@@ -39,34 +42,13 @@
 /* At most this share of the targets can be kinds of their own: beyond it the sample has nothing more to say. */
 #define MODES_MAX_SHARE 0.5
 
-/* l2_sq [n, n_targets] from rows [n, d] to the targets. */
-static void distances(float *l2_sq, const gln_cover *c, const float *rows, size_t n, const float *row_sq,
-                      const float *target_sq)
+/* Further away than anything is: the kernel of it is 0. */
+static const float nowhere = 1e30f;
+
+/* l2_sq [n, n_targets] from images of the pool to the targets, in blocks. */
+static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
 {
     const gln_kernel_table *kernels = gln_kernels();
-    kernels->gram_f32(l2_sq, rows, n, c->target, c->n_targets, c->d);
-    kernels->l2_sq_from_gram(l2_sq, n, c->n_targets, row_sq, target_sq);
-}
-
-struct kernelling {
-    float *matrix;
-    size_t width;
-    float gamma;
-};
-
-static gln_status kernel_range(void *context, size_t begin, size_t end, size_t worker)
-{
-    const struct kernelling *k = context;
-    (void)worker;
-    for (size_t i = begin; i < end; i++)
-        gln_kernels()->rbf(k->matrix + i * k->width, k->matrix + i * k->width, k->width, k->gamma);
-    return GLN_OK;
-}
-
-/* kernel [n, n_targets] of images of the pool, in blocks. */
-static gln_status kernel_rows(float *kernel, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n,
-                              gln_pool *threads)
-{
     size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
     float *rows = NULL, *row_sq = NULL, *target_sq = NULL;
     gln_status st;
@@ -74,14 +56,14 @@ static gln_status kernel_rows(float *kernel, const gln_cover *c, const gln_embed
         (st = gln_alloc_raw(&row_sq, block, sizeof *row_sq, "norms")) != GLN_OK ||
         (st = gln_alloc_raw(&target_sq, c->n_targets, sizeof *target_sq, "norms")) != GLN_OK)
         goto cleanup;
-    gln_kernels()->norm_sq(target_sq, c->target, c->n_targets, c->d);
-    for (size_t first = 0; first < n && st == GLN_OK; first += block) {
+    kernels->norm_sq(target_sq, c->target, c->n_targets, c->d);
+    for (size_t first = 0; first < n; first += block) {
         size_t rest = n - first < block ? n - first : block;
-        struct kernelling k = {.matrix = kernel + first * c->n_targets, .width = c->n_targets, .gamma = (float)c->gamma};
-        gln_kernels()->gather_f32(rows, pool, images + first, rest);
-        gln_kernels()->norm_sq(row_sq, rows, rest, c->d);
-        distances(k.matrix, c, rows, rest, row_sq, target_sq);
-        st = gln_pool_for(threads, rest, 16, kernel_range, &k);
+        float *out = l2_sq + first * c->n_targets;
+        kernels->gather_f32(rows, pool, images + first, rest);
+        kernels->norm_sq(row_sq, rows, rest, c->d);
+        kernels->gram_f32(out, rows, rest, c->target, c->n_targets, c->d);
+        kernels->l2_sq_from_gram(out, rest, c->n_targets, row_sq, target_sq);
     }
 cleanup:
     gln_free(rows);
@@ -90,158 +72,161 @@ cleanup:
     return st;
 }
 
+gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
+                          const uint32_t *candidates, size_t n_candidates)
+{
+    size_t row_bytes = 0, kernel_bytes = 0;
+    gln_status st;
+    *c = (gln_cover){.n_targets = n_targets, .n_candidates = n_candidates, .d = pool->d, .flatness = 1.0};
+    if (!gln_mul_size(&row_bytes, pool->d, sizeof(float)) || !gln_mul_size(&kernel_bytes, n_targets, sizeof(float)))
+        return gln_fail(GLN_E_LIMIT, "coverage of %zu images of %zu numbers: too many", n_targets, pool->d);
+    if ((st = gln_alloc_raw(&c->target, n_targets, row_bytes, "targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->importance, n_targets, sizeof *c->importance, "target weights")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->weight, n_targets, sizeof *c->weight, "target weights")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->nearest, n_targets, sizeof *c->nearest, "coverage")) != GLN_OK ||
+        (st = gln_alloc(&c->covered, n_targets, sizeof *c->covered, "coverage")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->between, n_targets, kernel_bytes, "distances of the targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->l2_sq, n_candidates, kernel_bytes, "distances of the candidates")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->kernel, n_candidates, kernel_bytes, "kernel of the candidates")) != GLN_OK)
+        return st;
+    gln_kernels()->gather_f32(c->target, pool, targets, n_targets);
+    for (size_t i = 0; i < n_targets; i++) {
+        c->importance[i] = 1.0f;
+        c->nearest[i] = nowhere;
+    }
+    if ((st = distances(c->between, c, pool, targets, n_targets)) != GLN_OK) return st;
+    return distances(c->l2_sq, c, pool, candidates, n_candidates);
+}
+
+void gln_cover_dispose(gln_cover *c)
+{
+    gln_free(c->target);
+    gln_free(c->importance);
+    gln_free(c->weight);
+    gln_free(c->nearest);
+    gln_free(c->covered);
+    gln_free(c->between);
+    gln_free(c->l2_sq);
+    gln_free(c->kernel);
+    *c = (gln_cover){0};
+}
+
+/* ---- scale ------------------------------------------------------------------------------------------------------------ */
+
 struct densities {
-    const float *l2_sq; /* [n, width] */
-    float *scratch;     /* [workers, width] */
-    double *density;    /* [n] kernel sums */
-    size_t width;
+    const gln_cover *cover;
+    float *scratch;  /* [workers, n_targets] */
+    double *density; /* [n] kernel sums around every step-th target */
+    size_t step;
     float gamma;
 };
 
 static gln_status density_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const struct densities *d = context;
-    float *row = d->scratch + worker * d->width;
+    size_t n_targets = d->cover->n_targets;
+    float *row = d->scratch + worker * n_targets;
     for (size_t i = begin; i < end; i++) {
         double sum = 0.0;
-        gln_kernels()->rbf(row, d->l2_sq + i * d->width, d->width, d->gamma);
-        for (size_t j = 0; j < d->width; j++) sum += (double)row[j];
+        gln_kernels()->rbf(row, d->cover->between + i * d->step * n_targets, n_targets, d->gamma);
+        for (size_t j = 0; j < n_targets; j++) sum += (double)row[j];
         d->density[i] = sum > 1.0 ? sum : 1.0; /* itself, whatever rounding did */
     }
     return GLN_OK;
 }
 
-/* How many kinds n rows stand for, all of the targets being `width`. */
-static gln_status count_modes(double *out, struct densities *d, size_t n, double gamma, gln_pool *threads)
+/* gamma at which the targets look like n_modes kinds, by halving in powers, on a sample of them. */
+static gln_status find_gamma(gln_cover *c, struct densities *d, double n_modes, gln_pool *threads)
 {
-    d->gamma = (float)gamma;
-    gln_status st = gln_pool_for(threads, n, 16, density_range, d);
-    *out = 0.0;
-    for (size_t i = 0; i < n; i++) *out += 1.0 / d->density[i];
-    *out *= (double)d->width / (double)n;
-    return st;
-}
-
-/* gamma for n_modes by halving in powers, then the density of all targets at it. */
-static gln_status measure_scale(gln_cover *c, double n_modes, gln_pool *threads)
-{
-    size_t n = c->n_targets, n_sample = n < SCALE_SAMPLE ? n : SCALE_SAMPLE;
-    float *l2_sq = NULL, *target_sq = NULL, *picked = NULL, *picked_sq = NULL;
-    struct densities d = {.width = n};
-    gln_status st;
-    if ((st = gln_alloc_raw(&l2_sq, BLOCK_ROWS > n_sample ? BLOCK_ROWS : n_sample, n * sizeof *l2_sq, "target distances")) !=
-            GLN_OK ||
-        (st = gln_alloc_raw(&target_sq, n, sizeof *target_sq, "norms")) != GLN_OK ||
-        (st = gln_alloc_raw(&picked, n_sample, c->d * sizeof *picked, "sampled targets")) != GLN_OK ||
-        (st = gln_alloc_raw(&picked_sq, n_sample, sizeof *picked_sq, "norms")) != GLN_OK ||
-        (st = gln_alloc_raw(&d.scratch, gln_pool_size(threads), n * sizeof *d.scratch, "kernel rows")) != GLN_OK ||
-        (st = gln_alloc(&d.density, n, sizeof *d.density, "densities")) != GLN_OK)
-        goto cleanup;
-    gln_kernels()->norm_sq(target_sq, c->target, n, c->d);
-    d.l2_sq = l2_sq;
-    for (size_t s = 0; s < n_sample; s++) {
-        size_t i = s * n / n_sample;
-        for (size_t j = 0; j < c->d; j++) picked[s * c->d + j] = c->target[i * c->d + j];
-        picked_sq[s] = target_sq[i];
-    }
-    distances(l2_sq, c, picked, n_sample, picked_sq, target_sq);
-    double low = log(GAMMA_MIN), high = log(GAMMA_MAX), wanted = fmax(1.0, fmin(n_modes, MODES_MAX_SHARE * (double)n));
-    for (int i = 0; i < HALVINGS; i++) {
-        double middle = 0.5 * (low + high), found;
-        if ((st = count_modes(&found, &d, n_sample, exp(middle), threads)) != GLN_OK) goto cleanup;
-        if (found < wanted) low = middle;
+    double low = log(GAMMA_MIN), high = log(GAMMA_MAX);
+    double wanted = fmax(1.0, fmin(n_modes, MODES_MAX_SHARE * (double)c->n_targets));
+    d->step = (c->n_targets + SCALE_SAMPLE - 1) / SCALE_SAMPLE;
+    size_t n = c->n_targets / d->step;
+    for (int k = 0; k < HALVINGS; k++) {
+        double middle = 0.5 * (low + high), found = 0.0;
+        d->gamma = (float)exp(middle);
+        gln_status st = gln_pool_for(threads, n, 16, density_range, d);
+        if (st != GLN_OK) return st;
+        for (size_t i = 0; i < n; i++) found += 1.0 / d->density[i];
+        if (found * (double)c->n_targets / (double)n < wanted) low = middle;
         else high = middle;
     }
     c->gamma = exp(0.5 * (low + high));
+    return GLN_OK;
+}
 
+struct kernelling {
+    gln_cover *cover;
+    float gamma;
+};
+
+static gln_status kernel_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct kernelling *k = context;
+    size_t n = k->cover->n_targets;
+    (void)worker;
+    for (size_t j = begin; j < end; j++) gln_kernels()->rbf(k->cover->kernel + j * n, k->cover->l2_sq + j * n, n, k->gamma);
+    return GLN_OK;
+}
+
+gln_status gln_cover_rescale(gln_cover *c, double n_modes, gln_pool *threads)
+{
+    struct densities d = {.cover = c};
     double sum = 0.0;
-    for (size_t first = 0; first < n; first += BLOCK_ROWS) {
-        size_t rest = n - first < BLOCK_ROWS ? n - first : BLOCK_ROWS;
-        struct densities block = d;
-        block.density += first;
-        block.gamma = (float)c->gamma;
-        distances(l2_sq, c, c->target + first * c->d, rest, target_sq + first, target_sq);
-        if ((st = gln_pool_for(threads, rest, 16, density_range, &block)) != GLN_OK) goto cleanup;
+    gln_status st;
+    if ((st = gln_alloc_raw(&d.scratch, gln_pool_size(threads), c->n_targets * sizeof *d.scratch, "kernel rows")) != GLN_OK ||
+        (st = gln_alloc(&d.density, c->n_targets, sizeof *d.density, "densities")) != GLN_OK ||
+        (st = find_gamma(c, &d, n_modes, threads)) != GLN_OK)
+        goto cleanup;
+    d.step = 1;
+    d.gamma = (float)c->gamma;
+    if ((st = gln_pool_for(threads, c->n_targets, 16, density_range, &d)) != GLN_OK) goto cleanup;
+    for (size_t i = 0; i < c->n_targets; i++) {
+        d.density[i] = (double)c->importance[i] / pow(d.density[i], c->flatness); /* from here on the weight */
+        sum += d.density[i];
     }
-    for (size_t i = 0; i < n; i++) sum += 1.0 / d.density[i];
-    for (size_t i = 0; i < n; i++) c->rarity[i] = (float)(1.0 / (d.density[i] * sum));
+    for (size_t i = 0; i < c->n_targets; i++)
+        c->weight[i] = sum > 0.0 ? (float)(d.density[i] / sum) : 1.0f / (float)c->n_targets;
+    struct kernelling k = {.cover = c, .gamma = (float)c->gamma};
+    gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, k.gamma);
+    st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
 cleanup:
-    gln_free(l2_sq);
-    gln_free(target_sq);
-    gln_free(picked);
-    gln_free(picked_sq);
     gln_free(d.scratch);
     gln_free(d.density);
     return st;
 }
 
-gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
-                          const uint32_t *candidates, size_t n_candidates, double n_modes, gln_pool *threads)
-{
-    size_t row_bytes = 0, kernel_bytes = 0;
-    gln_status st;
-    *c = (gln_cover){.n_targets = n_targets, .n_candidates = n_candidates, .d = pool->d};
-    if (!gln_mul_size(&row_bytes, pool->d, sizeof(float)) || !gln_mul_size(&kernel_bytes, n_targets, sizeof(float)))
-        return gln_fail(GLN_E_LIMIT, "coverage of %zu images of %zu numbers: too many", n_targets, pool->d);
-    if ((st = gln_alloc_raw(&c->target, n_targets, row_bytes, "targets")) != GLN_OK ||
-        (st = gln_alloc_raw(&c->rarity, n_targets, sizeof *c->rarity, "target weights")) != GLN_OK ||
-        (st = gln_alloc_raw(&c->weight, n_targets, sizeof *c->weight, "target weights")) != GLN_OK ||
-        (st = gln_alloc(&c->covered, n_targets, sizeof *c->covered, "coverage")) != GLN_OK ||
-        (st = gln_alloc_raw(&c->kernel, n_candidates, kernel_bytes, "kernel of the candidates")) != GLN_OK)
-        return st;
-    gln_kernels()->gather_f32(c->target, pool, targets, n_targets);
-    if ((st = measure_scale(c, n_modes, threads)) != GLN_OK) return st;
-    gln_cover_weigh(c, NULL);
-    return kernel_rows(c->kernel, c, pool, candidates, n_candidates, threads);
-}
+/* ---- the set ------------------------------------------------------------------------------------------------------------ */
 
-void gln_cover_dispose(gln_cover *c)
+static void come_nearer(gln_cover *c, const float *l2_sq)
 {
-    gln_free(c->target);
-    gln_free(c->kernel);
-    gln_free(c->rarity);
-    gln_free(c->weight);
-    gln_free(c->covered);
-    *c = (gln_cover){0};
-}
-
-void gln_cover_weigh(gln_cover *c, const float *importance)
-{
-    double sum = 0.0;
-    for (size_t i = 0; importance != NULL && i < c->n_targets; i++) sum += (double)(c->rarity[i] * importance[i]);
     for (size_t i = 0; i < c->n_targets; i++)
-        c->weight[i] = sum > 0.0 ? (float)((double)(c->rarity[i] * importance[i]) / sum) : c->rarity[i];
+        if (l2_sq[i] < c->nearest[i]) c->nearest[i] = l2_sq[i];
 }
 
-/* Raises `covered` to a row of kernel values; returns the weighted increase. */
-static double cover(gln_cover *c, const float *kernel)
-{
-    double increase = (double)gln_kernels()->coverage_gain(kernel, c->covered, c->weight, c->n_targets);
-    for (size_t i = 0; i < c->n_targets; i++)
-        if (kernel[i] > c->covered[i]) c->covered[i] = kernel[i];
-    return increase;
-}
-
-gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n, double *increase,
-                         gln_pool *threads)
+gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
 {
     size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
-    float *kernel = NULL;
-    double sum = 0.0;
-    gln_status st = gln_alloc_raw(&kernel, block, c->n_targets * sizeof *kernel, "kernel of the set");
+    float *l2_sq = NULL;
+    gln_status st = gln_alloc_raw(&l2_sq, block, c->n_targets * sizeof *l2_sq, "distances of the set");
     for (size_t first = 0; first < n && st == GLN_OK; first += block) {
         size_t rest = n - first < block ? n - first : block;
-        st = kernel_rows(kernel, c, pool, images + first, rest, threads);
-        for (size_t i = 0; i < rest && st == GLN_OK; i++) sum += cover(c, kernel + i * c->n_targets);
+        st = distances(l2_sq, c, pool, images + first, rest);
+        for (size_t i = 0; i < rest && st == GLN_OK; i++) come_nearer(c, l2_sq + i * c->n_targets);
     }
-    gln_free(kernel);
-    if (increase != NULL) *increase = sum;
+    if (st == GLN_OK) gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
+    gln_free(l2_sq);
     return st;
 }
 
 double gln_cover_take(gln_cover *c, size_t j)
 {
-    return cover(c, c->kernel + j * c->n_targets);
+    const float *kernel = c->kernel + j * c->n_targets;
+    double increase = gln_cover_gain(c, j);
+    come_nearer(c, c->l2_sq + j * c->n_targets);
+    for (size_t i = 0; i < c->n_targets; i++)
+        if (kernel[i] > c->covered[i]) c->covered[i] = kernel[i];
+    return increase;
 }
 
 double gln_cover_gain(const gln_cover *c, size_t j)
@@ -266,6 +251,13 @@ gln_status gln_cover_gains(const gln_cover *c, float *gain, gln_pool *threads)
 {
     struct gains g = {.cover = c, .gain = gain};
     return gln_pool_for(threads, c->n_candidates, 64, gain_range, &g);
+}
+
+double gln_cover_weighted(const gln_cover *c)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < c->n_targets; i++) sum += (double)(c->weight[i] * c->covered[i]);
+    return sum;
 }
 
 double gln_cover_mean(const gln_cover *c)

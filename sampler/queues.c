@@ -53,10 +53,13 @@ static void sink(gln_entry *heap, size_t n, size_t i)
     heap[i] = moving;
 }
 
-void gln_queues_heapify(gln_queues *queues)
+void gln_queues_heapify(gln_queues *queues, const float *gain)
 {
-    for (size_t q = 0; q < queues->n_queues; q++)
-        for (size_t i = queues->n[q] / 2; i-- > 0;) sink(queues->entry + queues->first[q], queues->n[q], i);
+    for (size_t q = 0; q < queues->n_queues; q++) {
+        gln_entry *heap = queues->entry + queues->first[q];
+        for (size_t i = 0; i < queues->n[q]; i++) heap[i].score = gain[heap[i].candidate] * heap[i].factor;
+        for (size_t i = queues->n[q] / 2; i-- > 0;) sink(heap, queues->n[q], i);
+    }
 }
 
 static void remove_top(gln_entry *heap, size_t *n)

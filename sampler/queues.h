@@ -1,7 +1,7 @@
 /*
  * Inside sampler/ only: queues of candidates by how much they would add to the coverage, looked at lazily.
  *
- *     gln_queues_create(&q, n_queues, capacity); ... gln_queues_push(&q, queue, entry); gln_queues_heapify(&q);
+ *     gln_queues_create(&q, n_queues, capacity); ... gln_queues_push(&q, queue, entry); gln_queues_heapify(&q, gain);
  *     while (gln_queues_pop(&entry, &q, queue, &cover, usable)) { gln_cover_take(&cover, entry.candidate); ... }
  */
 #ifndef GLN_SAMPLER_QUEUES_H
@@ -28,7 +28,8 @@ typedef struct gln_queues {
 gln_status gln_queues_create(gln_queues *queues, size_t n_queues, const size_t *capacity);
 void gln_queues_dispose(gln_queues *queues);
 void gln_queues_push(gln_queues *queues, size_t queue, gln_entry entry); /* in any order, before heapify */
-void gln_queues_heapify(gln_queues *queues);
+/* Orders the heaps, by gain [cover->n_candidates] anew. */
+void gln_queues_heapify(gln_queues *queues, const float *gain);
 
 /* The entry with the highest gain * factor now whose candidate is usable [cover->n_candidates] (not 0), removed; false when there is none. */
 bool gln_queues_pop(gln_entry *out, gln_queues *queues, size_t queue, const gln_cover *cover, const uint8_t *usable);

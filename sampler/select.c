@@ -13,9 +13,10 @@
  * half of the time fills half of the batch. So a batch looks for unseen classes as long as there are any, and turns to quotas as fast as they
  * prove themselves. What is labelled, leased or already chosen is covered and adds nothing.
  *
- * What is worth covering moves the same way: targets count by rarity times 1 - margin of their calibrated probabilities. A
- * classifier that knows nothing has the same margin everywhere, and rarity decides; one that knows much leaves
- * the boundaries between classes.
+ * What is worth covering moves the same way. Targets count by (1 - margin)^2 of their calibrated probabilities: a classifier that
+ * knows nothing has the same margin everywhere, one that knows much leaves the boundaries between classes. And in a cold
+ * start they count by rarity (cover.c), so that no kind of image drowns another; where predictions can be trusted that is the classes'
+ * business, and targets count by how much their class is wanted against how often it is predicted.
  *
  * The arms take turns by the largest arrears, so that any prefix of the batch is a good smaller batch. With a limit in money or
  * time gains are taken per unit of expected cost, and an image that no longer fits is passed over.
@@ -37,7 +38,11 @@
 #include <string.h>
 
 /* Distinct kinds that the pool is to look like, a label of the set after the batch: see cover.c. */
-static const double modes_a_label = 4.0;
+static const double modes_a_label = 2.0;
+/* From reliability to trust: quotas follow the one, weights the other; unseen classes have no weight in predictions. */
+static const double trust_power = 3.0;
+/* Images that the first scale of a cold start is for. */
+static const size_t first_scale = 16;
 /* Quotas never get all: exploration keeps at least this share. */
 static const double explore_least = 0.15;
 static const double sum_tolerance = 1e-6;
@@ -53,13 +58,14 @@ struct selecting {
     gln_candidates candidates;
     gln_shortlist shortlist;
     gln_cover cover;
+    size_t n_set;           /* labelled and leased */
+    size_t scaled_until;    /* size of the set until which the scale holds */
     gln_queues queues;      /* one a class, then exploration's; entries are candidates of the shortlist */
     uint8_t *usable;        /* [shortlist.n_candidates] still to be had */
     uint32_t *audit;        /* [n_audit] images drawn */
     size_t n_audit, n_audited;
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
-    double *deficit;        /* [n_classes] wanted, as a share of the most wanted */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
     double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
     double *done;           /* [n_classes + 2] */
@@ -183,64 +189,83 @@ static bool fits(struct selecting *s, size_t i)
 
 /* ---- setting up -------------------------------------------------------------------------------------------------------------- */
 
+/* Of the classes as they are wanted, how many predictions come true; a class without a label can't be predicted. */
+static double reliability(const struct selecting *s)
+{
+    double sum = 0.0;
+    for (size_t c = 0; c < s->n_classes; c++)
+        if (s->have[c] > 0.0) sum += s->share[c] * (s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0);
+    return sum;
+}
+
+/*
+ * What is worth covering: (1 - margin)^2 of the calibrated probabilities, times the weight of the classes as they are wanted in the measure
+ * in which predictions are trusted; density is taken out in the measure in which they are not.
+ */
+static gln_status weigh_targets(struct selecting *s)
+{
+    double *predicted = NULL, trust = pow(reliability(s), trust_power);
+    gln_status st = gln_alloc(&predicted, s->n_classes, sizeof *predicted, "predicted shares");
+    if (st != GLN_OK) return st;
+    for (size_t k = 0; k < s->shortlist.n_targets; k++)
+        for (size_t c = 0; c < s->n_classes; c++)
+            predicted[c] += (double)probability_of(s, s->shortlist.target[k])[c] / (double)s->shortlist.n_targets;
+    for (size_t k = 0; k < s->shortlist.n_targets; k++) {
+        int32_t first, second;
+        const float *p = probability_of(s, s->shortlist.target[k]);
+        double balance = 0.0;
+        top_two(s, s->shortlist.target[k], &first, &second);
+        if (second == GLN_NO_CLASS) continue;
+        for (size_t c = 0; c < s->n_classes; c++)
+            if (p[c] > 0.0f) balance += (double)p[c] * s->share[c] / predicted[c];
+        s->cover.importance[k] = (float)(pow(1.0 - (double)(p[first] - p[second]), 2.0) * pow(balance, trust));
+    }
+    s->cover.flatness = 1.0 - trust;
+    gln_free(predicted);
+    return GLN_OK;
+}
+
 /* What is covered already, and what is worth covering. */
-static gln_status set_up_cover(struct selecting *s, gln_pool *threads)
+static gln_status set_up_cover(struct selecting *s)
 {
     const gln_select_pool *pool = s->pool;
     uint32_t *set = NULL;
-    float *importance = NULL;
-    size_t n_set = 0;
     gln_status st = gln_alloc_raw(&set, s->candidates.n_labelled + s->candidates.n_leased, sizeof *set, "known images");
-    if (st == GLN_OK) st = gln_alloc_raw(&importance, s->shortlist.n_targets, sizeof *importance, "target weights");
-    if (st != GLN_OK) goto cleanup;
-    for (size_t i = 0; i < pool->n; i++)
-        if (s->candidates.in_set[i]) set[n_set++] = (uint32_t)i;
-    st = gln_cover_init(&s->cover, pool->embeddings, s->shortlist.target, s->shortlist.n_targets, s->shortlist.candidate,
-                        s->shortlist.n_candidates, modes_a_label * (double)(n_set + s->planned), threads);
-    if (st != GLN_OK) goto cleanup;
-    for (size_t k = 0; k < s->shortlist.n_targets && s->classified; k++) {
-        int32_t first, second;
-        uint32_t i = s->shortlist.target[k];
-        top_two(s, i, &first, &second);
-        importance[k] = second == GLN_NO_CLASS ? 1.0f : 1.0f - (probability_of(s, i)[first] - probability_of(s, i)[second]);
+    if (st == GLN_OK)
+        st = gln_cover_init(&s->cover, pool->embeddings, s->shortlist.target, s->shortlist.n_targets, s->shortlist.candidate,
+                            s->shortlist.n_candidates);
+    if (st == GLN_OK && s->classified) st = weigh_targets(s);
+    if (st == GLN_OK) {
+        for (size_t i = 0; i < pool->n; i++)
+            if (s->candidates.in_set[i]) set[s->n_set++] = (uint32_t)i;
+        st = gln_cover_add(&s->cover, pool->embeddings, set, s->n_set);
     }
-    gln_cover_weigh(&s->cover, s->classified ? importance : NULL);
-    st = gln_cover_add(&s->cover, pool->embeddings, set, n_set, NULL, threads);
-cleanup:
     gln_free(set);
-    gln_free(importance);
     return st;
 }
 
-/* How much labels of each class are wanted, relative to the class that is wanted most: 0 for one that has its share. */
-static void measure_deficits(struct selecting *s)
+/* The scale for the images that come next: until the set has doubled, or the batch is full. */
+static gln_status rescale(struct selecting *s, gln_pool *threads)
 {
-    double most = 0.0;
-    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
-    for (size_t c = 0; c < s->n_classes; c++) most = fmax(most, s->wanted[c]);
-    for (size_t c = 0; c < s->n_classes; c++) s->deficit[c] = most > 0.0 ? s->wanted[c] / most : 1.0;
-}
-
-/* Expected deficit of an image's class, by its probabilities; 1 without a classifier. */
-static float expected_deficit(const struct selecting *s, size_t i)
-{
-    static const double least = 0.05; /* so that what is surely of a class with plenty still has an order */
-    double sum = least;
-    if (!s->classified) return 1.0f;
-    for (size_t c = 0; c < s->n_classes; c++) sum += (double)probability_of(s, i)[c] * s->deficit[c];
-    return (float)sum;
+    float *gain = NULL;
+    size_t now = s->n_set + s->out->n, full = s->n_set + s->planned;
+    s->scaled_until = now < first_scale / 2 ? first_scale : 2 * now;
+    if (s->scaled_until > full) s->scaled_until = full;
+    gln_status st = gln_alloc_raw(&gain, s->shortlist.n_candidates, sizeof *gain, "gains");
+    if (st == GLN_OK) st = gln_cover_rescale(&s->cover, modes_a_label * (double)s->scaled_until, threads);
+    if (st == GLN_OK) st = gln_cover_gains(&s->cover, gain, threads);
+    if (st == GLN_OK) gln_queues_heapify(&s->queues, gain);
+    gln_free(gain);
+    return st;
 }
 
 /* A queue for each class (its predictions and its likely runners-up), and one with everything for exploration. */
-static gln_status fill_queues(struct selecting *s, gln_pool *threads)
+static gln_status fill_queues(struct selecting *s)
 {
     size_t n_queues = s->n_classes + 1, n = s->shortlist.n_candidates;
     size_t *capacity = NULL;
-    float *gain = NULL;
     gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
-    if (st == GLN_OK) st = gln_alloc_raw(&gain, n, sizeof *gain, "gains");
     if (st == GLN_OK) st = gln_alloc(&s->usable, n, 1, "candidates");
-    if (st == GLN_OK) st = gln_cover_gains(&s->cover, gain, threads);
     for (size_t k = 0; st == GLN_OK && k < n; k++) {
         int32_t first, second;
         size_t i = s->shortlist.candidate[k];
@@ -254,20 +279,16 @@ static gln_status fill_queues(struct selecting *s, gln_pool *threads)
     for (size_t k = 0; st == GLN_OK && k < n; k++) {
         int32_t top[2];
         size_t i = s->shortlist.candidate[k];
-        float per_cost = (float)(1.0 / cost_factor(s, i)), explored = per_cost * expected_deficit(s, i);
+        float per_cost = (float)(1.0 / cost_factor(s, i));
         top_two(s, i, &top[0], &top[1]);
-        gln_queues_push(&s->queues, s->n_classes,
-                        (gln_entry){.score = gain[k] * explored, .factor = explored, .candidate = (uint32_t)k});
+        gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = per_cost, .candidate = (uint32_t)k});
         for (int t = 0; t < 2; t++) {
             if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
-            float factor = probability_of(s, i)[top[t]] * per_cost;
             gln_queues_push(&s->queues, (size_t)top[t],
-                            (gln_entry){.score = gain[k] * factor, .factor = factor, .candidate = (uint32_t)k});
+                            (gln_entry){.factor = probability_of(s, i)[top[t]] * per_cost, .candidate = (uint32_t)k});
         }
     }
-    if (st == GLN_OK) gln_queues_heapify(&s->queues);
     gln_free(capacity);
-    gln_free(gain);
     return st;
 }
 
@@ -299,15 +320,6 @@ static gln_status draw_audit(struct selecting *s)
     gln_free(available);
     gln_free(drawn_group);
     return st;
-}
-
-/* Of the classes as they are wanted, how many predictions come true; a class without a label can't be predicted. */
-static double reliability(const struct selecting *s)
-{
-    double sum = 0.0;
-    for (size_t c = 0; c < s->n_classes; c++)
-        if (s->have[c] > 0.0) sum += s->share[c] * (s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0);
-    return sum;
 }
 
 /* Labels wanted of each class, and from that how many images each arm is to choose. */
@@ -358,7 +370,7 @@ static size_t affordable(const struct selecting *s)
     return n < 1.0 ? 1 : (size_t)llround(n);
 }
 
-static gln_status set_up(struct selecting *s, gln_pool *threads)
+static gln_status set_up(struct selecting *s)
 {
     const gln_select_pool *pool = s->pool;
     gln_status st = GLN_OK;
@@ -371,7 +383,6 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
-        (st = gln_alloc(&s->deficit, s->n_classes, sizeof *s->deficit, "deficits")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
         (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
         (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK)
@@ -385,10 +396,10 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
         top_two(s, i, &first, &second);
         if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
     }
-    measure_deficits(s);
+    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
     s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
     if ((st = gln_shortlist_make(&s->shortlist, pool, &s->candidates, s->planned, s->request->seed)) != GLN_OK ||
-        (st = set_up_cover(s, threads)) != GLN_OK || (st = fill_queues(s, threads)) != GLN_OK ||
+        (st = set_up_cover(s)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
         (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK)
         return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
@@ -442,11 +453,11 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
     *out_took = false;
     while (s->n_audited < s->n_audit) {
         uint32_t image = s->audit[s->n_audited++];
-        double gain;
+        double before = gln_cover_weighted(&s->cover);
         if (!fits(s, image)) continue;
-        gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1, &gain, NULL);
+        gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1);
         if (st != GLN_OK) return st;
-        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gain);
+        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
         *out_took = true;
         break;
     }
@@ -469,7 +480,7 @@ static void take_leftovers(struct selecting *s)
 }
 
 /* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
-static gln_status deal(struct selecting *s)
+static gln_status deal(struct selecting *s, gln_pool *threads)
 {
     size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
     gln_status st = GLN_OK;
@@ -477,6 +488,7 @@ static gln_status deal(struct selecting *s)
     while (s->out->n < s->size && !s->out_of_budget) {
         size_t next = SIZE_MAX;
         double largest = 0.0;
+        if (s->n_set + s->out->n >= s->scaled_until && s->out->n < s->planned && (st = rescale(s, threads)) != GLN_OK) return st;
         for (size_t a = 0; a < n_arms; a++) {
             double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->planned - s->done[a];
             if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
@@ -600,8 +612,8 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
                           .classified = pool->probability != NULL && pool->n_classes != 0};
     *selection = (gln_selection){0};
     gln_status st = check_request(pool, request);
-    if (st == GLN_OK) st = set_up(&s, threads);
-    if (st == GLN_OK && (st = deal(&s)) == GLN_OK) {
+    if (st == GLN_OK) st = set_up(&s);
+    if (st == GLN_OK && (st = deal(&s, threads)) == GLN_OK) {
         if (selection->n == 0)
             st = gln_fail(GLN_E_CONFLICT, "the limit does not pay for a single label");
         else if ((st = find_nearest_labelled(&s)) == GLN_OK)
@@ -616,7 +628,6 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
     gln_free(s.share);
     gln_free(s.have);
     gln_free(s.wanted);
-    gln_free(s.deficit);
     gln_free(s.n_predicted);
     gln_free(s.due);
     gln_free(s.done);

@@ -69,7 +69,8 @@ typedef struct gln_candidate {
     uint32_t nearest_labelled;         /* view index of the most similar labelled image, GLN_NO_NEIGHBOUR for none */
     float nearest_similarity;          /* its cosine; -1 for none */
     uint32_t represents;               /* available members of its near-duplicate group, itself included */
-    double gain;                       /* share of the pool, weighted by what is worth covering, that it newly covered when chosen */
+    double gain;                       /* share of the pool, weighted by what is worth covering, that it newly covered when chosen,
+                                          at the scale of then */
     double price, seconds;             /* expected, over its class probabilities */
     double inclusion_probability;      /* of the audit arm; NaN otherwise */
 } gln_candidate;

