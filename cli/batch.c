@@ -175,7 +175,7 @@ int gln_command_batch(int argc, char **argv)
         {"max-minutes", 0, GLN_OPTION_NUMBER, &max_minutes, "X", "of annotation"},
         {"target", 't', GLN_OPTION_TEXTS, &target_texts, "CLASS=X", "wanted share, 0.3 or 30%; may be repeated"},
         {"cluster", 0, GLN_OPTION_SIZE, &cluster, "ID", "only from this cluster"},
-        {"explore-share", 0, GLN_OPTION_NUMBER, &explore, "X", "of the batch, for what no one has labelled (default: 0.15)"},
+        {"explore-share", 0, GLN_OPTION_NUMBER, &explore, "X", "of the batch, for what labels do not cover (default: by how reliable predictions are)"},
         {"audit-share", 0, GLN_OPTION_NUMBER, &audit, "X", "of the batch, at random (default: 0.05)"},
         {"seed", 's', GLN_OPTION_SIZE, &seed, "N", "the same seed and state give the same batch (default: picked)"},
         {"lease-hours", 0, GLN_OPTION_NUMBER, &lease_hours, "X", "how long it is reserved (default: 24)"},

@@ -203,7 +203,6 @@ static gln_status choose(struct taking *t)
         .n_classes = t->classes.n,
         .n_clusters = state->n_clusters,
         .embeddings = &state->embeddings,
-        .graph = state->graph,
         .cluster = state->cluster,
         .representative = state->representative,
         .label = t->label,
@@ -217,7 +216,7 @@ static gln_status choose(struct taking *t)
     select.size = request->size != 0 ? request->size : MAX_SIZE;
     if (!isnan(request->max_price)) select.max_price = request->max_price;
     if (!isnan(request->max_minutes)) select.max_seconds = 60.0 * request->max_minutes;
-    if (!isnan(request->explore_share)) select.explore_share = request->explore_share;
+    select.explore_share = request->explore_share;
     if (!isnan(request->audit_share)) select.audit_share = request->audit_share;
     select.target_share = t->classes.n != 0 ? t->share : NULL;
     select.seed = request->seed;

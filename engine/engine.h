@@ -164,7 +164,7 @@ typedef struct gln_batch_request {
     const gln_target *targets; /* [n_targets] wanted shares; classes not named share the rest equally. None: the project's */
     size_t n_targets;
     int64_t cluster_id;       /* only from this cluster; 0: any */
-    double explore_share, audit_share; /* NaN: the default */
+    double explore_share, audit_share; /* NaN: by how reliable the classifier is; the default of sampler/select.h */
     uint64_t seed;            /* 0: picked, and stored with the batch */
     int64_t lease_ms;         /* 0: 24 hours; at most 30 days */
     const char *holder;       /* who takes it; NULL: nobody in particular */

@@ -73,6 +73,28 @@ static float dot(const float *x, const float *y, size_t d)
     return total;
 }
 
+static __m256 gain8(const float *kernel, const float *covered, const float *weight, __m256 sum)
+{
+    __m256 more = _mm256_sub_ps(_mm256_loadu_ps(kernel), _mm256_loadu_ps(covered));
+    return _mm256_fmadd_ps(_mm256_loadu_ps(weight), _mm256_max_ps(more, _mm256_setzero_ps()), sum);
+}
+
+static float coverage_gain(const float *kernel, const float *covered, const float *weight, size_t n)
+{
+    __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    size_t i = 0;
+    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
+        for (size_t s = 0; s < 4; s++)
+            sum[s] = gain8(kernel + i + s * WIDTH, covered + i + s * WIDTH, weight + i + s * WIDTH, sum[s]);
+    for (; i + WIDTH <= n; i += WIDTH)
+        sum[0] = gain8(kernel + i, covered + i, weight + i, sum[0]);
+    float total = sum_of_lanes(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
+    for (; i < n; i++)
+        if (kernel[i] > covered[i])
+            total += weight[i] * (kernel[i] - covered[i]);
+    return total;
+}
+
 static void norm_sq(float *out, const float *x, size_t n, size_t d)
 {
     for (size_t i = 0; i < n; i++)
@@ -187,5 +209,6 @@ void gln_table_use_avx2(gln_kernel_table *table)
     table->l2_sq_from_gram = l2_sq_from_gram;
     table->rbf = rbf;
     table->dot = dot;
+    table->coverage_gain = coverage_gain;
     table->rgb_to_planes = rgb_to_planes;
 }

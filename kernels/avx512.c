@@ -29,6 +29,28 @@ static float dot(const float *x, const float *y, size_t d)
     return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
 }
 
+static __m512 gain16(__m512 kernel, __m512 covered, __m512 weight, __m512 sum)
+{
+    return _mm512_fmadd_ps(weight, _mm512_max_ps(_mm512_sub_ps(kernel, covered), _mm512_setzero_ps()), sum);
+}
+
+static float coverage_gain(const float *kernel, const float *covered, const float *weight, size_t n)
+{
+    __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    size_t i = 0;
+    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
+        for (size_t s = 0; s < 4; s++) {
+            size_t at = i + s * WIDTH;
+            sum[s] = gain16(_mm512_loadu_ps(kernel + at), _mm512_loadu_ps(covered + at), _mm512_loadu_ps(weight + at), sum[s]);
+        }
+    for (; i < n; i += WIDTH) {
+        __mmask16 mask = first(n - i);
+        sum[0] = gain16(_mm512_maskz_loadu_ps(mask, kernel + i), _mm512_maskz_loadu_ps(mask, covered + i),
+                        _mm512_maskz_loadu_ps(mask, weight + i), sum[0]);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
+}
+
 static void norm_sq(float *out, const float *x, size_t n, size_t d)
 {
     for (size_t i = 0; i < n; i++)
@@ -151,4 +173,5 @@ void gln_table_use_avx512(gln_kernel_table *table)
     table->panel_bytes = panel_bytes;
     table->pack_right = pack_right;
     table->panel_gram = panel_gram;
+    table->coverage_gain = coverage_gain;
 }

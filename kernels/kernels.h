@@ -63,6 +63,10 @@ typedef struct gln_kernel_table {
     /* Inner product of two vectors of d; f32 in several accumulators. */
     float (*dot)(const float *x, const float *y, size_t d);
 
+    /* Sum over i of weight[i] * max(0, kernel[i] - covered[i]): what one more image adds to a kernel coverage. Values of
+       kernel and covered within [0, 1], weights not negative; f32 in several accumulators. */
+    float (*coverage_gain)(const float *kernel, const float *covered, const float *weight, size_t n);
+
     /*
      * out [3, n] f32 planes from n interleaved RGB bytes: (byte * scale[c] + offset[c]) for channel c.
      * The preprocessing of a backbone: scale = 1 / (255 std), offset = -mean / std.

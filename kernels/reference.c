@@ -107,6 +107,15 @@ static float dot(const float *x, const float *y, size_t d)
     return (float)sum;
 }
 
+static float coverage_gain(const float *kernel, const float *covered, const float *weight, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        if (kernel[i] > covered[i])
+            sum += (double)weight[i] * ((double)kernel[i] - (double)covered[i]);
+    return (float)sum;
+}
+
 static void gram_f32(float *out, const float *x, size_t n, const float *y, size_t m, size_t d)
 {
     for (size_t i = 0; i < n; i++)
@@ -168,6 +177,7 @@ const gln_kernel_table *gln_kernels_reference(void)
         .l2_sq_from_gram = l2_sq_from_gram,
         .rbf = rbf,
         .dot = dot,
+        .coverage_gain = coverage_gain,
         .rgb_to_planes = rgb_to_planes,
     };
     return &table;

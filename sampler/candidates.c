@@ -14,8 +14,6 @@ static gln_status check_indices(const gln_select_pool *pool)
     size_t n = pool->n;
     if (pool->embeddings == NULL || pool->embeddings->n != n)
         return gln_fail(GLN_E_ARGUMENT, "selection from %zu images: the embeddings are of another number", n);
-    if (pool->graph == NULL || pool->graph->n != n)
-        return gln_fail(GLN_E_ARGUMENT, "selection from %zu images: the neighbour graph is of another number", n);
     if (n >= UINT32_MAX) return gln_fail(GLN_E_LIMIT, "%zu images: at most %u", n, UINT32_MAX - 1);
     for (size_t i = 0; i < n; i++) {
         if (pool->cluster[i] >= pool->n_clusters)

@@ -1,9 +1,9 @@
 /*
  * Lazy queues: binary heaps of upper bounds (Minoux 1978). The top is looked at again; if it still beats the bound below
- * it, it is the best there is, else it sinks to where it now belongs. Equal scores go to the lower image, so that a
+ * it, it is the best there is, else it sinks to where it now belongs. Equal scores go to the lower candidate, so that a
  * selection does not depend on the order of insertion.
  */
-#include "sampler/herding.h"
+#include "sampler/queues.h"
 
 #include "common/memory.h"
 
@@ -36,7 +36,7 @@ void gln_queues_push(gln_queues *queues, size_t queue, gln_entry entry)
 
 static bool before(const gln_entry *a, const gln_entry *b)
 {
-    return a->score != b->score ? a->score > b->score : a->image < b->image;
+    return a->score != b->score ? a->score > b->score : a->candidate < b->candidate;
 }
 
 static void sink(gln_entry *heap, size_t n, size_t i)
@@ -53,10 +53,13 @@ static void sink(gln_entry *heap, size_t n, size_t i)
     heap[i] = moving;
 }
 
-void gln_queues_heapify(gln_queues *queues)
+void gln_queues_heapify(gln_queues *queues, const float *gain)
 {
-    for (size_t q = 0; q < queues->n_queues; q++)
-        for (size_t i = queues->n[q] / 2; i-- > 0;) sink(queues->entry + queues->first[q], queues->n[q], i);
+    for (size_t q = 0; q < queues->n_queues; q++) {
+        gln_entry *heap = queues->entry + queues->first[q];
+        for (size_t i = 0; i < queues->n[q]; i++) heap[i].score = gain[heap[i].candidate] * heap[i].factor;
+        for (size_t i = queues->n[q] / 2; i-- > 0;) sink(heap, queues->n[q], i);
+    }
 }
 
 static void remove_top(gln_entry *heap, size_t *n)
@@ -65,34 +68,23 @@ static void remove_top(gln_entry *heap, size_t *n)
     if (*n > 0) sink(heap, *n, 0);
 }
 
-bool gln_queues_pop(gln_entry *out, gln_queues *queues, size_t queue, const gln_herding *h, const uint8_t *usable)
+bool gln_queues_pop(gln_entry *out, gln_queues *queues, size_t queue, const gln_cover *cover, const uint8_t *usable)
 {
     gln_entry *heap = queues->entry + queues->first[queue];
     size_t *n = &queues->n[queue];
     while (*n > 0) {
-        if (!usable[heap[0].image]) {
+        if (!usable[heap[0].candidate]) {
             remove_top(heap, n);
             continue;
         }
-        heap[0].score = (float)gln_herding_gain(h, heap[0].image) * heap[0].factor;
+        heap[0].score = (float)gln_cover_gain(cover, heap[0].candidate) * heap[0].factor;
         gln_entry looked_at = heap[0];
         sink(heap, *n, 0);
-        if (heap[0].image == looked_at.image) {
+        if (heap[0].candidate == looked_at.candidate) {
             *out = looked_at;
             remove_top(heap, n);
             return true;
         }
     }
     return false;
-}
-
-void gln_queues_return(gln_queues *queues, size_t queue, gln_entry entry)
-{
-    gln_entry *heap = queues->entry + queues->first[queue];
-    size_t i = queues->n[queue]++;
-    while (i > 0 && before(&entry, &heap[(i - 1) / 2])) {
-        heap[i] = heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    heap[i] = entry;
 }

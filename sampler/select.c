@@ -1,18 +1,22 @@
 /*
- * A batch: arms with quotas, dealt out in turn, each choosing the image that adds most to the coverage of the pool.
+ * A batch: arms with quotas, dealt out in turn, each choosing the image that adds most to the coverage of the pool (cover.c).
  *
  *   audit     a share drawn uniformly from everything available, first of all, so that its inclusion probability is known
  *             exactly and prevalence and accuracy stay estimable whatever the other arms prefer.
  *   quota     one for each class that the classifier knows. Wanted labels are water-filled (quota.c), divided by the hit
  *             rate of past predictions; inside a quota the gain in coverage is multiplied by the probability of the class,
  *             so a rare class reaches for images that are its likely runner-up, once the sure ones are used up.
- *   explore   clusters, from coarse to fine (explore.c): all of a cold start, and later a share that grows with the wanted
- *             labels of classes no one has seen yet. A cluster is worth what its labels so far promise (value_clusters), and
- *             inside a cluster herding picks the densest image, weighted by the expected deficit of its class.
+ *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with.
  *
- * Coverage (herding.c) counts what is labelled, leased or already chosen. Its weights move from plain (every image counts the same:
- * MaxHerding) to uncertain (images whose two best classes are close count more: UHerding) with the coverage that is
- * reached, that is by evidence and not by a number of labels: while most of the pool is far from every label its margins mean little.
+ * How much the quotas get follows evidence, not the number of labels: it is the classifier's reliability, the mean hit rate of its
+ * past predictions over the classes as they are wanted, a class that no one has labelled yet counting zero. A classifier that is right
+ * half of the time fills half of the batch. So a batch looks for unseen classes as long as there are any, and turns to quotas as fast as they
+ * prove themselves. What is labelled, leased or already chosen is covered and adds nothing.
+ *
+ * What is worth covering moves the same way. Targets count by (1 - margin)^2 of their calibrated probabilities: a classifier that
+ * knows nothing has the same margin everywhere, one that knows much leaves the boundaries between classes. And in a cold
+ * start they count by rarity (cover.c), so that no kind of image drowns another; where predictions can be trusted that is the classes'
+ * business, and targets count by how much their class is wanted against how often it is predicted.
  *
  * The arms take turns by the largest arrears, so that any prefix of the batch is a good smaller batch. With a limit in money or
  * time gains are taken per unit of expected cost, and an image that no longer fits is passed over.
@@ -23,19 +27,24 @@
 #include "common/rng.h"
 #include "kernels/kernels.h"
 #include "sampler/candidates.h"
-#include "sampler/explore.h"
-#include "sampler/herding.h"
+#include "sampler/cover.h"
+#include "sampler/queues.h"
 #include "sampler/quota.h"
+#include "sampler/shortlist.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The kernel between typical neighbours: an image half covers the images next to it. */
-static const double neighbour_kernel = 0.5;
-/* At most this part of the quotas' share goes to classes that only exploration can find. */
-static const double most_for_unseen = 0.5;
+/* Distinct kinds that the pool is to look like, a label of the set after the batch: see cover.c. */
+static const double modes_a_label = 2.0;
+/* From reliability to trust: quotas follow the one, weights the other; unseen classes have no weight in predictions. */
+static const double trust_power = 3.0;
+/* Images that the first scale of a cold start is for. */
+static const size_t first_scale = 16;
+/* Quotas never get all: exploration keeps at least this share. */
+static const double explore_least = 0.15;
 static const double sum_tolerance = 1e-6;
 
 struct selecting {
@@ -47,15 +56,16 @@ struct selecting {
     size_t planned;         /* what the arms share out: `size`, or as many as money and time are expected to pay for */
     bool classified;
     gln_candidates candidates;
-    gln_herding herding;
-    gln_explore explore;
-    gln_queues queues;      /* one a class, then one a cluster */
-    uint8_t *open;          /* [n_clusters] with candidates left */
+    gln_shortlist shortlist;
+    gln_cover cover;
+    size_t n_set;           /* labelled and leased */
+    size_t scaled_until;    /* size of the set until which the scale holds */
+    gln_queues queues;      /* one a class, then exploration's; entries are candidates of the shortlist */
+    uint8_t *usable;        /* [shortlist.n_candidates] still to be had */
     uint32_t *audit;        /* [n_audit] images drawn */
     size_t n_audit, n_audited;
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
-    double *deficit;        /* [n_classes] wanted, as a share of the most wanted */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
     double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
     double *done;           /* [n_classes + 2] */
@@ -80,13 +90,14 @@ static gln_status check_request(const gln_select_pool *pool, const gln_select_re
     if (request->size == 0) return gln_fail(GLN_E_ARGUMENT, "size: 0 images are no batch");
     if (!(request->max_price >= 0.0)) return gln_fail(GLN_E_ARGUMENT, "max_price: %g is no amount", request->max_price);
     if (!(request->max_seconds >= 0.0)) return gln_fail(GLN_E_ARGUMENT, "max_seconds: %g is no time", request->max_seconds);
-    if (!(request->explore_share >= 0.0 && request->explore_share <= 1.0))
-        return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", request->explore_share);
+    double explore = isnan(request->explore_share) ? 0.0 : request->explore_share;
+    if (!(explore >= 0.0 && explore <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", explore);
     if (!(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
-    if (request->explore_share + request->audit_share > 1.0 + sum_tolerance)
+    if (explore + request->audit_share > 1.0 + sum_tolerance)
         return gln_fail(GLN_E_ARGUMENT, "explore_share and audit_share: together %g, at most 1",
-                        request->explore_share + request->audit_share);
+                        explore + request->audit_share);
     if (request->target_share == NULL || pool->n_classes == 0) return GLN_OK;
     double sum = 0.0;
     for (size_t c = 0; c < pool->n_classes; c++) {
@@ -178,130 +189,136 @@ static bool fits(struct selecting *s, size_t i)
 
 /* ---- setting up -------------------------------------------------------------------------------------------------------------- */
 
-/* The weights of coverage: plain while little is covered, uncertainty as coverage grows. */
-static void weigh(struct selecting *s)
+/* Of the classes as they are wanted, how many predictions come true; a class without a label can't be predicted. */
+static double reliability(const struct selecting *s)
 {
-    double blend = s->classified ? gln_herding_coverage(&s->herding) : 0.0;
-    for (size_t i = 0; i < s->pool->n && blend > 0.0; i++) {
-        int32_t first, second;
-        top_two(s, i, &first, &second);
-        if (second == GLN_NO_CLASS) continue;
-        float margin = probability_of(s, i)[first] - probability_of(s, i)[second];
-        s->herding.image[i].weight = (float)((1.0 - blend) + blend * (1.0 - (double)margin));
-    }
-}
-
-/* How much labels of each class are wanted, relative to the class that is wanted most: 0 for one that has its share. */
-static void measure_deficits(struct selecting *s)
-{
-    double most = 0.0;
-    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
-    for (size_t c = 0; c < s->n_classes; c++) most = fmax(most, s->wanted[c]);
-    for (size_t c = 0; c < s->n_classes; c++) s->deficit[c] = most > 0.0 ? s->wanted[c] / most : 1.0;
+    double sum = 0.0;
+    for (size_t c = 0; c < s->n_classes; c++)
+        if (s->have[c] > 0.0) sum += s->share[c] * (s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0);
+    return sum;
 }
 
 /*
- * What exploration may find in each cluster, from the labels that came back from there: the mean deficit of their classes, with one
- * made-up label of full deficit, so that a cluster no one looked into is worth most, and one that gave twenty labels of a class that
- * has plenty is worth little.
+ * What is worth covering: (1 - margin)^2 of the calibrated probabilities, times the weight of the classes as they are wanted in the measure
+ * in which predictions are trusted; density is taken out in the measure in which they are not.
  */
-static gln_status value_clusters(struct selecting *s)
+static gln_status weigh_targets(struct selecting *s)
+{
+    double *predicted = NULL, trust = pow(reliability(s), trust_power);
+    gln_status st = gln_alloc(&predicted, s->n_classes, sizeof *predicted, "predicted shares");
+    if (st != GLN_OK) return st;
+    for (size_t k = 0; k < s->shortlist.n_targets; k++)
+        for (size_t c = 0; c < s->n_classes; c++)
+            predicted[c] += (double)probability_of(s, s->shortlist.target[k])[c] / (double)s->shortlist.n_targets;
+    for (size_t k = 0; k < s->shortlist.n_targets; k++) {
+        int32_t first, second;
+        const float *p = probability_of(s, s->shortlist.target[k]);
+        double balance = 0.0;
+        top_two(s, s->shortlist.target[k], &first, &second);
+        if (second == GLN_NO_CLASS) continue;
+        for (size_t c = 0; c < s->n_classes; c++)
+            if (p[c] > 0.0f) balance += (double)p[c] * s->share[c] / predicted[c];
+        s->cover.importance[k] = (float)(pow(1.0 - (double)(p[first] - p[second]), 2.0) * pow(balance, trust));
+    }
+    s->cover.flatness = 1.0 - trust;
+    gln_free(predicted);
+    return GLN_OK;
+}
+
+/* What is covered already, and what is worth covering. */
+static gln_status set_up_cover(struct selecting *s)
 {
     const gln_select_pool *pool = s->pool;
-    double *sum = NULL, *n = NULL;
-    gln_status st = gln_alloc(&sum, pool->n_clusters, sizeof *sum, "cluster values");
-    if (st == GLN_OK) st = gln_alloc(&n, pool->n_clusters, sizeof *n, "cluster values");
+    uint32_t *set = NULL;
+    gln_status st = gln_alloc_raw(&set, s->candidates.n_labelled + s->candidates.n_leased, sizeof *set, "known images");
+    if (st == GLN_OK)
+        st = gln_cover_init(&s->cover, pool->embeddings, s->shortlist.target, s->shortlist.n_targets, s->shortlist.candidate,
+                            s->shortlist.n_candidates);
+    if (st == GLN_OK && s->classified) st = weigh_targets(s);
     if (st == GLN_OK) {
-        for (size_t i = 0; i < pool->n; i++) {
-            if (pool->label[i] == GLN_NO_CLASS) continue;
-            sum[pool->cluster[i]] += s->deficit[pool->label[i]];
-            n[pool->cluster[i]] += 1.0;
-        }
-        for (size_t k = 0; k < pool->n_clusters; k++) s->explore.value[k] = (sum[k] + 1.0) / (n[k] + 1.0);
+        for (size_t i = 0; i < pool->n; i++)
+            if (s->candidates.in_set[i]) set[s->n_set++] = (uint32_t)i;
+        st = gln_cover_add(&s->cover, pool->embeddings, set, s->n_set);
     }
-    gln_free(sum);
-    gln_free(n);
+    gln_free(set);
     return st;
 }
 
-/* Expected deficit of an image's class, by its probabilities; 1 without a classifier. */
-static float expected_deficit(const struct selecting *s, size_t i)
+/* The scale for the images that come next: until the set has doubled, or the batch is full. */
+static gln_status rescale(struct selecting *s, gln_pool *threads)
 {
-    static const double least = 0.05; /* so that what is surely of a class with plenty still has an order */
-    double sum = least;
-    if (!s->classified) return 1.0f;
-    for (size_t c = 0; c < s->n_classes; c++) sum += (double)probability_of(s, i)[c] * s->deficit[c];
-    return (float)sum;
+    float *gain = NULL;
+    size_t now = s->n_set + s->out->n, full = s->n_set + s->planned;
+    s->scaled_until = now < first_scale / 2 ? first_scale : 2 * now;
+    if (s->scaled_until > full) s->scaled_until = full;
+    gln_status st = gln_alloc_raw(&gain, s->shortlist.n_candidates, sizeof *gain, "gains");
+    if (st == GLN_OK) st = gln_cover_rescale(&s->cover, modes_a_label * (double)s->scaled_until, threads);
+    if (st == GLN_OK) st = gln_cover_gains(&s->cover, gain, threads);
+    if (st == GLN_OK) gln_queues_heapify(&s->queues, gain);
+    gln_free(gain);
+    return st;
 }
 
-/* A queue for each class (its predictions and its likely runners-up) and for each cluster. */
-static gln_status fill_queues(struct selecting *s, gln_pool *threads)
+/* A queue for each class (its predictions and its likely runners-up), and one with everything for exploration. */
+static gln_status fill_queues(struct selecting *s)
 {
-    size_t n_queues = s->n_classes + s->pool->n_clusters;
+    size_t n_queues = s->n_classes + 1, n = s->shortlist.n_candidates;
     size_t *capacity = NULL;
-    float *gain = NULL;
     gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
-    if (st == GLN_OK) st = gln_alloc_raw(&gain, s->pool->n, sizeof *gain, "gains");
-    if (st == GLN_OK) st = gln_herding_gains(&s->herding, gain, threads);
-    for (size_t k = 0; st == GLN_OK && k < s->candidates.n_images; k++) {
+    if (st == GLN_OK) st = gln_alloc(&s->usable, n, 1, "candidates");
+    for (size_t k = 0; st == GLN_OK && k < n; k++) {
         int32_t first, second;
-        size_t i = s->candidates.image[k];
+        size_t i = s->shortlist.candidate[k];
+        s->usable[k] = 1;
         top_two(s, i, &first, &second);
-        capacity[s->n_classes + s->pool->cluster[i]]++;
+        capacity[s->n_classes]++;
         if (first != GLN_NO_CLASS) capacity[first]++;
         if (is_likely(s, i, first, second)) capacity[second]++;
     }
     if (st == GLN_OK) st = gln_queues_create(&s->queues, n_queues, capacity);
-    for (size_t k = 0; st == GLN_OK && k < s->candidates.n_images; k++) {
+    for (size_t k = 0; st == GLN_OK && k < n; k++) {
         int32_t top[2];
-        size_t i = s->candidates.image[k], cluster = s->pool->cluster[i];
+        size_t i = s->shortlist.candidate[k];
         float per_cost = (float)(1.0 / cost_factor(s, i));
         top_two(s, i, &top[0], &top[1]);
-        s->open[cluster] = 1;
-        float explored = per_cost * expected_deficit(s, i);
-        gln_queues_push(&s->queues, s->n_classes + cluster,
-                        (gln_entry){.score = gain[i] * explored, .factor = explored, .image = (uint32_t)i});
+        gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = per_cost, .candidate = (uint32_t)k});
         for (int t = 0; t < 2; t++) {
             if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
-            float factor = probability_of(s, i)[top[t]] * per_cost;
             gln_queues_push(&s->queues, (size_t)top[t],
-                            (gln_entry){.score = gain[i] * factor, .factor = factor, .image = (uint32_t)i});
+                            (gln_entry){.factor = probability_of(s, i)[top[t]] * per_cost, .candidate = (uint32_t)k});
         }
     }
-    if (st == GLN_OK) gln_queues_heapify(&s->queues);
     gln_free(capacity);
-    gln_free(gain);
     return st;
 }
 
 /* Draws the audit arm from everything available, and takes what it drew (and what stands for the same group) out of the others. */
 static gln_status draw_audit(struct selecting *s)
 {
-    uint32_t *available = NULL, *stand_in = NULL;
+    uint32_t *available = NULL;
+    uint8_t *drawn_group = NULL;
     size_t n = 0;
     gln_status st = gln_alloc_raw(&available, s->candidates.n_available, sizeof *available, "available images");
-    if (st == GLN_OK) st = gln_alloc_raw(&stand_in, s->pool->n, sizeof *stand_in, "group stand-ins");
+    if (st == GLN_OK) st = gln_alloc(&drawn_group, s->pool->n, 1, "audited groups");
     if (st == GLN_OK) st = gln_alloc(&s->audit, s->n_audit, sizeof *s->audit, "audit sample");
     if (st == GLN_OK) {
         gln_rng rng;
         gln_rng_seed(&rng, s->request->seed);
-        for (size_t i = 0; i < s->pool->n; i++) {
-            stand_in[i] = UINT32_MAX;
+        for (size_t i = 0; i < s->pool->n; i++)
             if (s->candidates.available[i]) available[n++] = (uint32_t)i;
-        }
-        for (size_t k = 0; k < s->candidates.n_images; k++)
-            stand_in[s->pool->representative[s->candidates.image[k]]] = s->candidates.image[k];
         for (size_t a = 0; a < s->n_audit; a++) { /* the first steps of a shuffle */
             size_t j = a + gln_rng_below(&rng, n - a);
-            uint32_t drawn = available[j], other = stand_in[s->pool->representative[drawn]];
+            uint32_t drawn = available[j];
             available[j] = available[a];
             available[a] = s->audit[a] = drawn;
-            s->candidates.available[drawn] = s->candidates.usable[drawn] = 0;
-            if (other != UINT32_MAX) s->candidates.usable[other] = 0;
+            s->candidates.available[drawn] = 0;
+            drawn_group[s->pool->representative[drawn]] = 1;
         }
+        for (size_t k = 0; k < s->shortlist.n_candidates; k++)
+            if (drawn_group[s->pool->representative[s->shortlist.candidate[k]]]) s->usable[k] = 0;
     }
     gln_free(available);
-    gln_free(stand_in);
+    gln_free(drawn_group);
     return st;
 }
 
@@ -309,32 +326,31 @@ static gln_status draw_audit(struct selecting *s)
 static gln_status share_out(struct selecting *s)
 {
     size_t n = s->n_classes;
-    double *most = NULL, *images = NULL;
-    double total = (double)s->planned, unseen = 0.0, picked = 0.0;
+    double *most = NULL, *images = NULL, *share = NULL;
+    double total = (double)s->planned, audit = (double)s->n_audit, picked = 0.0;
     gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
     if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
-    if (st != GLN_OK) goto cleanup;
-    double audit = (double)s->n_audit, explore = s->classified ? s->request->explore_share * total : total - audit;
-    double quota = total - audit - explore;
-    if (s->classified) {
+    if (st == GLN_OK) st = gln_alloc(&share, n, sizeof *share, "class shares");
+    if (st == GLN_OK && s->classified) {
+        double explore = s->request->explore_share * total;
+        if (isnan(explore)) explore = fmax(explore_least * total, (1.0 - reliability(s)) * (total - audit));
         for (size_t c = 0; c < n; c++) {
             most[c] = (double)s->queues.n[c];
-            if (s->have[c] == 0.0) unseen += s->wanted[c];
+            share[c] = s->have[c] > 0.0 ? s->share[c] : 0.0;
         }
-        double moved = fmin(unseen, most_for_unseen * quota);
-        explore += moved;
-        quota -= moved;
-        gln_quota_fill(images, s->share, s->have, s->pool->hit_rate, most, n, quota);
+        gln_quota_fill(images, share, s->have, s->pool->hit_rate, most, n, fmax(0.0, total - audit - explore));
         for (size_t c = 0; c < n; c++) {
             s->due[c] = images[c];
             picked += images[c];
         }
     }
-    s->due[explore_arm(s)] = total - audit - picked; /* what no class can take goes to exploration */
-    s->due[audit_arm(s)] = audit;
-cleanup:
+    if (st == GLN_OK) {
+        s->due[explore_arm(s)] = total - audit - picked; /* also what no class can take */
+        s->due[audit_arm(s)] = audit;
+    }
     gln_free(most);
     gln_free(images);
+    gln_free(share);
     return st;
 }
 
@@ -354,7 +370,7 @@ static size_t affordable(const struct selecting *s)
     return n < 1.0 ? 1 : (size_t)llround(n);
 }
 
-static gln_status set_up(struct selecting *s, gln_pool *threads)
+static gln_status set_up(struct selecting *s)
 {
     const gln_select_pool *pool = s->pool;
     gln_status st = GLN_OK;
@@ -367,37 +383,31 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
-        (st = gln_alloc(&s->deficit, s->n_classes, sizeof *s->deficit, "deficits")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
         (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
-        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK ||
-        (st = gln_alloc(&s->open, pool->n_clusters, 1, "open clusters")) != GLN_OK)
+        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK)
         return st;
     for (size_t c = 0; c < s->n_classes; c++)
         s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
     s->planned = affordable(s);
-    if ((st = gln_herding_init(&s->herding, pool->graph, gln_herding_gamma(pool->graph, neighbour_kernel))) != GLN_OK ||
-        (st = gln_herding_cover_all(&s->herding, s->candidates.in_set, threads)) != GLN_OK ||
-        (st = gln_explore_init(&s->explore, pool)) != GLN_OK)
-        return st;
     for (size_t i = 0; i < pool->n; i++) {
         int32_t first, second;
-        if (s->candidates.in_set[i]) gln_explore_seen(&s->explore, pool->cluster[i]);
         if (pool->label[i] != GLN_NO_CLASS) s->have[pool->label[i]] += 1.0;
         top_two(s, i, &first, &second);
         if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
     }
-    weigh(s);
-    measure_deficits(s);
-    if ((st = value_clusters(s)) != GLN_OK) return st;
+    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
     s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
-    if ((st = fill_queues(s, threads)) != GLN_OK || (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK) return st;
+    if ((st = gln_shortlist_make(&s->shortlist, pool, &s->candidates, s->planned, s->request->seed)) != GLN_OK ||
+        (st = set_up_cover(s)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
+        (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK)
+        return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
 
-static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_class)
+static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_class, double gain)
 {
     gln_candidate *c = &s->out->candidate[s->out->n++];
     uint32_t represents = s->candidates.represents[s->pool->representative[i]];
@@ -409,6 +419,7 @@ static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_cla
         .nearest_labelled = GLN_NO_NEIGHBOUR,
         .nearest_similarity = -1.0f,
         .represents = represents > 0 ? represents : 1,
+        .gain = gain,
         .price = expected_cost(s, i, s->pool->price),
         .seconds = expected_cost(s, i, s->pool->seconds),
         .inclusion_probability = arm == GLN_ARM_AUDIT ? (double)s->n_audit / (double)s->candidates.n_available : (double)NAN,
@@ -416,76 +427,68 @@ static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_cla
     top_two(s, i, &c->predicted, &c->runner_up);
     if (c->predicted != GLN_NO_CLASS) c->p_predicted = probability_of(s, i)[c->predicted];
     if (c->runner_up != GLN_NO_CLASS) c->p_runner_up = probability_of(s, i)[c->runner_up];
-    c->gain = gln_herding_cover(&s->herding, i) / (double)s->pool->n;
     s->out->price += c->price;
     s->out->seconds += c->seconds;
-    s->candidates.usable[i] = s->candidates.available[i] = 0;
-    gln_explore_seen(&s->explore, s->pool->cluster[i]);
+    s->candidates.available[i] = 0;
 }
 
 /* The best of a queue that the budget still allows; what does not fit is out for good, since budgets only shrink. */
-static bool pop_fitting(struct selecting *s, size_t queue, uint32_t *out)
+static bool take_queued(struct selecting *s, size_t queue, gln_arm arm, int32_t quota_class)
 {
     gln_entry entry;
-    while (!s->out_of_budget && gln_queues_pop(&entry, &s->queues, queue, &s->herding, s->candidates.usable)) {
-        if (fits(s, entry.image)) {
-            *out = entry.image;
+    while (!s->out_of_budget && gln_queues_pop(&entry, &s->queues, queue, &s->cover, s->usable)) {
+        uint32_t image = s->shortlist.candidate[entry.candidate];
+        s->usable[entry.candidate] = 0;
+        if (fits(s, image)) {
+            take(s, image, arm, quota_class, gln_cover_take(&s->cover, entry.candidate));
             return true;
         }
-        s->candidates.usable[entry.image] = s->candidates.available[entry.image] = 0;
+        s->candidates.available[image] = 0;
     }
     return false;
 }
 
-static bool take_explored(struct selecting *s)
+static gln_status take_audited(struct selecting *s, bool *out_took)
 {
-    for (;;) {
-        uint32_t image;
-        size_t cluster = gln_explore_next(&s->explore, s->open);
-        if (cluster == SIZE_MAX) return false;
-        if (pop_fitting(s, s->n_classes + cluster, &image)) {
-            take(s, image, GLN_ARM_EXPLORE, GLN_NO_CLASS);
-            return true;
-        }
-        s->open[cluster] = 0;
-    }
-}
-
-static bool take_audited(struct selecting *s)
-{
+    *out_took = false;
     while (s->n_audited < s->n_audit) {
         uint32_t image = s->audit[s->n_audited++];
+        double before = gln_cover_weighted(&s->cover);
         if (!fits(s, image)) continue;
-        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS);
-        return true;
+        gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1);
+        if (st != GLN_OK) return st;
+        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
+        *out_took = true;
+        break;
     }
-    return false;
+    return GLN_OK;
 }
 
-static bool take_from(struct selecting *s, size_t arm)
+static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 {
-    uint32_t image;
-    if (arm == explore_arm(s)) return take_explored(s);
-    if (arm == audit_arm(s)) return take_audited(s);
-    if (!pop_fitting(s, arm, &image)) return false;
-    take(s, image, GLN_ARM_QUOTA, (int32_t)arm);
-    return true;
+    if (arm == audit_arm(s)) return take_audited(s, out_took);
+    bool explore = arm == explore_arm(s);
+    *out_took = take_queued(s, arm, explore ? GLN_ARM_EXPLORE : GLN_ARM_QUOTA, explore ? GLN_NO_CLASS : (int32_t)arm);
+    return GLN_OK;
 }
 
-/* Images that are near-duplicates of known or chosen ones: only once nothing else is left. */
+/* Near-duplicates of known or chosen images, and what was not looked at closely: only once nothing else is left. */
 static void take_leftovers(struct selecting *s)
 {
     for (uint32_t i = 0; i < s->pool->n && s->out->n < s->size && !s->out_of_budget; i++)
-        if (s->candidates.available[i] && fits(s, i)) take(s, i, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+        if (s->candidates.available[i] && fits(s, i)) take(s, i, GLN_ARM_EXPLORE, GLN_NO_CLASS, 0.0);
 }
 
 /* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
-static void deal(struct selecting *s)
+static gln_status deal(struct selecting *s, gln_pool *threads)
 {
     size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
+    gln_status st = GLN_OK;
+    bool took;
     while (s->out->n < s->size && !s->out_of_budget) {
         size_t next = SIZE_MAX;
         double largest = 0.0;
+        if (s->n_set + s->out->n >= s->scaled_until && s->out->n < s->planned && (st = rescale(s, threads)) != GLN_OK) return st;
         for (size_t a = 0; a < n_arms; a++) {
             double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->planned - s->done[a];
             if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
@@ -494,7 +497,8 @@ static void deal(struct selecting *s)
             }
         }
         if (next == SIZE_MAX) next = explore; /* fractions of images left over */
-        if (take_from(s, next)) {
+        if ((st = take_from(s, next, &took)) != GLN_OK) return st;
+        if (took) {
             s->done[next] += 1.0;
             continue;
         }
@@ -505,10 +509,11 @@ static void deal(struct selecting *s)
             continue;
         }
         /* Exploration is empty: then so is every quota, whose candidates are the same images. Audits may be left. */
-        while (s->out->n < s->size && take_audited(s)) continue;
+        for (took = true; st == GLN_OK && took && s->out->n < s->size;) st = take_audited(s, &took);
         break;
     }
-    take_leftovers(s);
+    if (st == GLN_OK) take_leftovers(s);
+    return st;
 }
 
 /* ---- what goes with it --------------------------------------------------------------------------------------------------------- */
@@ -584,7 +589,7 @@ static gln_status describe(struct selecting *s)
         describe_class(s, c, &out->feasibility[c]);
         n_short += !out->feasibility[c].met;
     }
-    out->coverage = gln_herding_coverage(&s->herding);
+    out->coverage = gln_cover_mean(&s->cover);
     bool money = isfinite(s->request->max_price), time = isfinite(s->request->max_seconds);
     if (out->n < s->size)
         snprintf(out->words, sizeof out->words, "%zu images: more would go over the limit in %s", out->n,
@@ -607,24 +612,22 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
                           .classified = pool->probability != NULL && pool->n_classes != 0};
     *selection = (gln_selection){0};
     gln_status st = check_request(pool, request);
-    if (st == GLN_OK) st = set_up(&s, threads);
-    if (st == GLN_OK) {
-        deal(&s);
+    if (st == GLN_OK) st = set_up(&s);
+    if (st == GLN_OK && (st = deal(&s, threads)) == GLN_OK) {
         if (selection->n == 0)
             st = gln_fail(GLN_E_CONFLICT, "the limit does not pay for a single label");
         else if ((st = find_nearest_labelled(&s)) == GLN_OK)
             st = describe(&s);
     }
     gln_candidates_dispose(&s.candidates);
-    gln_herding_dispose(&s.herding);
-    gln_explore_dispose(&s.explore);
+    gln_shortlist_dispose(&s.shortlist);
+    gln_cover_dispose(&s.cover);
     gln_queues_dispose(&s.queues);
-    gln_free(s.open);
+    gln_free(s.usable);
     gln_free(s.audit);
     gln_free(s.share);
     gln_free(s.have);
     gln_free(s.wanted);
-    gln_free(s.deficit);
     gln_free(s.n_predicted);
     gln_free(s.due);
     gln_free(s.done);

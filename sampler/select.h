@@ -1,6 +1,6 @@
 /*
- * The batch: which images to label next, and why. Class quotas by water-filling, diverse choice inside a quota by herding over the
- * neighbour graph, an exploration share, a random audit arm with known inclusion probabilities, feasibility said before anyone
+ * The batch: which images to label next, and why. Class quotas by water-filling, diverse choice inside a quota by coverage of the
+ * pool, an exploration share, a random audit arm with known inclusion probabilities, feasibility said before anyone
  * commits. Milliseconds, from arrays; no label at all is a normal case.
  *
  *     gln_select_request request = GLN_SELECT_REQUEST_INIT;
@@ -35,7 +35,6 @@ enum { GLN_LEASED = 1, GLN_FILTERED_OUT = 2 };
 typedef struct gln_select_pool {
     size_t n, n_classes, n_clusters;
     const gln_embeddings *embeddings;  /* [n, d] */
-    const gln_graph *graph;
     const uint32_t *cluster;           /* [n] in [0, n_clusters) */
     const uint32_t *representative;    /* [n] of the near-duplicate group, by view index */
     const int32_t *label;              /* [n] class, or GLN_NO_CLASS */
@@ -50,13 +49,13 @@ typedef struct gln_select_request {
     size_t size;                 /* images wanted; SIZE_MAX: as many as money and time allow */
     double max_price, max_seconds; /* INFINITY: no limit */
     const double *target_share;  /* [n_classes] wanted shares of the labelled set after the batch, sum 1; NULL: uniform */
-    double explore_share;        /* of the batch, for clusters no one has labelled yet and classes unseen */
+    double explore_share;        /* of the batch, for what labels do not cover yet; NaN: by how reliable the classifier is */
     double audit_share;          /* of the batch, uniformly at random from what is available */
     uint64_t seed;
 } gln_select_request;
 
 #define GLN_SELECT_REQUEST_INIT                                                                                      \
-    {.size = 0, .max_price = INFINITY, .max_seconds = INFINITY, .explore_share = 0.15, .audit_share = 0.05, .seed = 1}
+    {.size = 0, .max_price = INFINITY, .max_seconds = INFINITY, .explore_share = NAN, .audit_share = 0.05, .seed = 1}
 
 typedef enum gln_arm { GLN_ARM_QUOTA, GLN_ARM_EXPLORE, GLN_ARM_AUDIT } gln_arm;
 
@@ -70,7 +69,8 @@ typedef struct gln_candidate {
     uint32_t nearest_labelled;         /* view index of the most similar labelled image, GLN_NO_NEIGHBOUR for none */
     float nearest_similarity;          /* its cosine; -1 for none */
     uint32_t represents;               /* available members of its near-duplicate group, itself included */
-    double gain;                       /* mean increase of kernel coverage when it was chosen */
+    double gain;                       /* share of the pool, weighted by what is worth covering, that it newly covered when chosen,
+                                          at the scale of then */
     double price, seconds;             /* expected, over its class probabilities */
     double inclusion_probability;      /* of the audit arm; NaN otherwise */
 } gln_candidate;
@@ -92,7 +92,8 @@ typedef struct gln_selection {
     gln_feasibility *feasibility; /* [n_classes] */
     size_t n_classes, n_available;
     double price, seconds;    /* expected, of the whole selection */
-    double coverage;          /* mean kernel similarity of the pool to its nearest labelled or chosen image, after */
+    double coverage;          /* mean kernel similarity of the pool to its nearest labelled or chosen image, after; at the
+                                 scale of this batch */
     char words[256];          /* the selection as a whole: why there are fewer than asked, whether the shares can be met */
 } gln_selection;
 

@@ -148,7 +148,6 @@ static gln_status choose(struct curve *c, size_t size, struct round_facts *facts
         .n_classes = c->n_classes,
         .n_clusters = c->clusters.k,
         .embeddings = &c->pool,
-        .graph = c->graph,
         .cluster = c->clusters.cluster,
         .representative = c->representative,
         .label = c->label,

@@ -36,6 +36,7 @@ void inputs_init(inputs *in, shape s, uint64_t seed)
     in->s = s;
     in->x = normals(&rng, s.n * s.d, 0);
     in->y = normals(&rng, s.m * s.d, 0);
+    in->weight = normals(&rng, s.d, 1);
     in->x_sq = normals(&rng, s.n, 1);
     in->y_sq = normals(&rng, s.m, 1);
     in->half = exactly(s.n * s.d, sizeof *in->half);
@@ -57,7 +58,7 @@ void inputs_init(inputs *in, shape s, uint64_t seed)
 
 void inputs_dispose(inputs *in)
 {
-    void *all[] = {in->x, in->y, in->x_sq, in->y_sq, in->half, in->bytes, in->indices, in->padded};
+    void *all[] = {in->x, in->y, in->weight, in->x_sq, in->y_sq, in->half, in->bytes, in->indices, in->padded};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -135,6 +136,12 @@ static void run_dot(const gln_kernel_table *t, const inputs *in, float *out)
     if (in->s.n > 0)
         out[0] = t->dot(in->x, in->y, in->s.d);
 }
+/* Normals stand in for kernel values and coverage, which all rows share. */
+static void run_gain(const gln_kernel_table *t, const inputs *in, float *out)
+{
+    for (size_t i = 0; i < in->s.n; i++)
+        out[i] = in->s.m == 0 ? 0.0f : t->coverage_gain(in->x + i * in->s.d, in->y, in->weight, in->s.d);
+}
 static void run_rgb(const gln_kernel_table *t, const inputs *in, float *out)
 {
     t->rgb_to_planes(out, in->bytes, in->s.n, scale, offset);
@@ -173,6 +180,7 @@ const operation operations[] = {
     {"l2_sq_from_gram", run_l2_sq, out_nm, bytes_nm, 2, 1, 0, 0, "one rounding, 2 g is exact", {512, 1024, 0}},
     {"rbf", run_rbf, out_n, bytes_n, 0, 0, 1e-30, 1e-5, "what the header promises", {262144, 0, 0}},
     {"dot", run_dot, out_one, bytes_dot, 1, 0, 2e-4, 1e-5, "as gram_f32", {1, 1, 1280}},
+    {"coverage_gain", run_gain, out_n, bytes_read, 1, 0, 1e-6, 1e-5, "f32 sums of d terms, none negative", {64, 1, 2048}},
     {"rgb_to_planes", run_rgb, out_3n, bytes_rgb, 0, 0, 1e-6, 1e-6, "one rounding fewer with FMA; values up to 3",
      {224 * 224, 0, 0}},
 };

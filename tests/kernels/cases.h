@@ -18,6 +18,7 @@ typedef struct shape {
 typedef struct inputs {
     shape s;
     float *x, *y;           /* [n, d], [m, d], normal numbers */
+    float *weight;          /* [d], positive */
     float *x_sq, *y_sq;     /* [n], [m], positive */
     uint16_t *half;         /* [n * d] finite binary16 */
     uint8_t *bytes;         /* [3 n] */

@@ -67,10 +67,10 @@ void gln_mixture_make(gln_mixture *m, const size_t *size, size_t n_blobs, size_t
     m->graph = (gln_graph){.n = m->n, .k = k, .recall = 1.0};
     gln_ok(gln_alloc(&m->graph.neighbour, m->n * k, sizeof(uint32_t), "graph"));
     gln_ok(gln_alloc(&m->graph.similarity, m->n * k, sizeof(float), "graph"));
-    for (i = 0; i < m->n; i++) neighbours_of(m, rows, i);
+    for (i = 0; i < m->n && k > 0; i++) neighbours_of(m, rows, i);
     m->embeddings = (gln_embeddings){.data = (const unsigned char *)m->rows, .stride_bytes = d * 2, .n = m->n, .d = d};
     m->pool = (gln_select_pool){.n = m->n, .n_classes = n_blobs, .n_clusters = n_blobs, .embeddings = &m->embeddings,
-                                .graph = &m->graph, .cluster = m->cluster, .representative = m->representative,
+                                .cluster = m->cluster, .representative = m->representative,
                                 .label = m->label, .unavailable = m->unavailable};
     gln_free(centre);
     gln_free(rows);

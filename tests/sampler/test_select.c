@@ -3,8 +3,10 @@
 
 #include "common/memory.h"
 #include "common/rng.h"
-#include "sampler/herding.h"
+#include "kernels/kernels.h"
 #include "sampler/quota.h"
+#include "sampler/queues.h"
+#include "sampler/shortlist.h"
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -342,54 +344,127 @@ START_TEST(quota__water_fills_by_hand)
 }
 END_TEST
 
-START_TEST(herding__lazy_choice_is_the_naive_greedy_one)
+/* Every image a target and a candidate. */
+static void cover_all(gln_cover *cover, const gln_mixture *m, double n_modes)
+{
+    uint32_t all[1024];
+    ck_assert_uint_le(m->n, 1024);
+    for (size_t i = 0; i < m->n; i++) all[i] = (uint32_t)i;
+    gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n));
+    gln_ok(gln_cover_rescale(cover, n_modes, NULL));
+}
+
+START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
 {
     gln_mixture m;
-    size_t size[] = {20, 10, 5};
-    gln_mixture_make(&m, size, 3, D, 0.7, 34, 11); /* every other image is a neighbour: nothing is left out */
-    double gamma = gln_herding_gamma(&m.graph, 0.5);
-    gln_herding h;
+    gln_cover cover;
     gln_queues q;
-    float gain[64];
-    size_t capacity = m.n;
-    uint8_t usable[64], taken[64] = {0};
+    size_t size[] = {40, 20, 10};
+    gln_mixture_make(&m, size, 3, D, 0.7, K, 11);
+    size_t n = m.n;
+    float *gain = NULL, *x = NULL, covered[70] = {0};
+    uint8_t usable[70];
     memset(usable, 1, sizeof usable);
-    gln_ok(gln_herding_init(&h, &m.graph, gamma));
-    gln_ok(gln_herding_gains(&h, gain, NULL));
-    gln_ok(gln_queues_create(&q, 1, &capacity));
-    for (size_t i = 0; i < m.n; i++) gln_queues_push(&q, 0, (gln_entry){.score = gain[i], .factor = 1.0f, .image = (uint32_t)i});
-    gln_queues_heapify(&q);
-    float coverage[64] = {0};
-    for (int round = 0; round < 10; round++) {
-        /* by the definition: all pairs */
+    gln_ok(gln_alloc(&gain, n, sizeof *gain, "gains"));
+    gln_ok(gln_alloc(&x, n, D * sizeof *x, "rows"));
+    gln_kernels()->gather_f32(x, m.pool.embeddings, NULL, n);
+    cover_all(&cover, &m, 12.0);
+    gln_ok(gln_cover_gains(&cover, gain, NULL));
+    gln_ok(gln_queues_create(&q, 1, &n));
+    for (size_t i = 0; i < n; i++)
+        gln_queues_push(&q, 0, (gln_entry){.factor = 1.0f, .candidate = (uint32_t)i});
+    gln_queues_heapify(&q, gain);
+    for (int round = 0; round < 15; round++) {
+        /* by the definition, from the rows themselves */
         double best = -1.0;
         size_t choice = 0;
-        for (size_t x = 0; x < m.n; x++) {
-            double sum = fmax(0.0, 1.0 - (double)coverage[x]);
-            for (size_t j = 0; j < m.graph.k; j++) {
-                uint32_t u = m.graph.neighbour[x * m.graph.k + j];
-                double k = (double)gln_herding_kernel(&h, m.graph.similarity[x * m.graph.k + j]);
-                sum += fmax(0.0, k - (double)coverage[u]);
+        float of_choice[70];
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0.0;
+            float k[70];
+            for (size_t u = 0; u < n; u++) {
+                double l2_sq = 0.0;
+                for (size_t e = 0; e < D; e++) l2_sq += pow((double)x[j * D + e] - (double)x[u * D + e], 2.0);
+                k[u] = (float)exp(-cover.gamma * l2_sq);
+                sum += (double)cover.weight[u] * fmax(0.0, (double)(k[u] - covered[u]));
             }
-            if (!taken[x] && sum > best + 1e-5) {
-                best = sum;
-                choice = x;
-            }
+            if (!usable[j] || !(sum > best + 1e-6)) continue;
+            best = sum;
+            choice = j;
+            memcpy(of_choice, k, sizeof k);
         }
-        taken[choice] = 1;
-        coverage[choice] = 1.0f;
-        for (size_t j = 0; j < m.graph.k; j++) {
-            uint32_t u = m.graph.neighbour[choice * m.graph.k + j];
-            coverage[u] = fmaxf(coverage[u], gln_herding_kernel(&h, m.graph.similarity[choice * m.graph.k + j]));
-        }
+        for (size_t u = 0; u < n; u++) covered[u] = fmaxf(covered[u], of_choice[u]);
         gln_entry entry;
-        ck_assert(gln_queues_pop(&entry, &q, 0, &h, usable));
-        ck_assert_uint_eq(entry.image, choice);
-        usable[entry.image] = 0;
-        gln_herding_cover(&h, entry.image);
+        ck_assert(gln_queues_pop(&entry, &q, 0, &cover, usable));
+        ck_assert_uint_eq(entry.candidate, choice);
+        usable[entry.candidate] = 0;
+        ck_assert_double_eq_tol(gln_cover_take(&cover, entry.candidate), best, 1e-5);
     }
     gln_queues_dispose(&q);
-    gln_herding_dispose(&h);
+    gln_cover_dispose(&cover);
+    gln_free(gain);
+    gln_free(x);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(cover__the_pool_looks_like_as_many_kinds_as_asked)
+{
+    static const double modes[] = {2.0, 8.0, 50.0, 200.0};
+    gln_mixture m;
+    make_long_tail(&m);
+    for (size_t k = 0; k < 4; k++) {
+        gln_cover cover;
+        cover_all(&cover, &m, modes[k]);
+        double found = 0.0;
+        for (size_t i = 0; i < m.n; i++) {
+            double density = 0.0;
+            for (size_t u = 0; u < m.n; u++) density += (double)cover.kernel[i * m.n + u];
+            found += 1.0 / density;
+        }
+        ck_assert_double_eq_tol(found, modes[k], 0.1 * modes[k]);
+        gln_cover_dispose(&cover);
+    }
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(cover__rarity_gives_small_kinds_the_weight_of_large_ones)
+{
+    gln_mixture m;
+    gln_cover cover;
+    double of_blob[N_BLOBS] = {0};
+    make_long_tail(&m); /* 400 images in the largest, 5 in the smallest */
+    cover_all(&cover, &m, N_BLOBS);
+    for (size_t i = 0; i < m.n; i++) of_blob[m.truth[i]] += (double)cover.weight[i];
+    for (size_t c = 0; c < N_BLOBS; c++) ck_assert_msg(of_blob[c] > 0.02 && of_blob[c] < 0.4, "blob %zu weighs %g", c, of_blob[c]);
+    gln_cover_dispose(&cover);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(shortlist__of_a_large_pool_keeps_a_rare_class)
+{
+    enum { N = 60000, N_RARE = 9 };
+    gln_mixture m;
+    gln_shortlist shortlist;
+    gln_candidates candidates;
+    size_t size[] = {N - N_RARE, N_RARE}, n_rare = 0;
+    gln_mixture_make(&m, size, 2, 4, 0.5, 0, 5);
+    float *p = oracle(&m, 0.9f);
+    m.pool.probability = p;
+    gln_ok(gln_candidates_init(&candidates, &m.pool));
+    gln_ok(gln_shortlist_make(&shortlist, &m.pool, &candidates, 20, 1));
+    ck_assert_uint_lt(shortlist.n_candidates, 10000);
+    for (size_t k = 0; k < shortlist.n_candidates; k++) {
+        n_rare += m.truth[shortlist.candidate[k]] == 1;
+        if (k > 0) ck_assert_uint_lt(shortlist.candidate[k - 1], shortlist.candidate[k]);
+    }
+    ck_assert_uint_eq(n_rare, N_RARE);
+    ck_assert_uint_eq(shortlist.n_targets, 2048);
+    gln_shortlist_dispose(&shortlist);
+    gln_candidates_dispose(&candidates);
+    gln_free(p);
     gln_mixture_free(&m);
 }
 END_TEST
@@ -420,7 +495,10 @@ int main(void)
     tcase_add_test(tests, select__all_identical_images);
     tcase_add_test(tests, reason__names_what_it_rests_on);
     tcase_add_test(tests, quota__water_fills_by_hand);
-    tcase_add_test(tests, herding__lazy_choice_is_the_naive_greedy_one);
+    tcase_add_test(tests, cover__lazy_choice_is_the_naive_greedy_one);
+    tcase_add_test(tests, cover__the_pool_looks_like_as_many_kinds_as_asked);
+    tcase_add_test(tests, cover__rarity_gives_small_kinds_the_weight_of_large_ones);
+    tcase_add_test(tests, shortlist__of_a_large_pool_keeps_a_rare_class);
     tcase_add_test(tests, balance__entropy_is_normalised);
     suite_add_tcase(suite, tests);
     return gln_test_main(suite);

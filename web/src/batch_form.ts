@@ -24,7 +24,7 @@ export class BatchForm {
   private readonly amount = h("input", { type: "number", name: "amount", min: 0, required: true, inputmode: "decimal" });
   private readonly unit = h("span", { class: "unit" });
   private readonly guess = h("p", { class: "muted", "aria-live": "polite" });
-  private readonly explore = h("input", { type: "number", name: "explore_share", min: 0, max: 100, step: 1, value: 15 });
+  private readonly explore = h("input", { type: "number", name: "explore_share", min: 0, max: 100, step: 1, placeholder: "auto" });
   private readonly audit = h("input", { type: "number", name: "audit_share", min: 0, max: 100, step: 1, value: 5 });
   private readonly hours = h("input", { type: "number", name: "lease_hours", min: 1, max: 720, step: 1, value: 24 });
   private readonly targets = new Map<string, HTMLInputElement>();

@@ -1,0 +1,268 @@
+/*
+ * Coverage of the pool, in which every kind of image counts about the same.
+ *
+ * With k(u, x) = exp(-gamma |u - x|^2) the coverage of a set L is C(L) = sum_u w(u) max_{l in L} k(u, l), and the greedy
+ * choice is argmax_x sum_u w(u) max(0, k(u, x) - max_{l in L} k(u, l)): MaxHerding with equal weights (Bae et al.,
+ * "Generalized Coverage for More Robust Low-Budget Active Learning", 2024), UHerding with the model's uncertainty as w (Bae
+ * et al., "Uncertainty Herding", 2025). C is monotone and submodular, so greedy is within 1 - 1/e of the best and a gain can
+ * only shrink as L grows, which is what the lazy queues (queues.c) live on.
+ *
+ * We deviate in two things, both measured (bench/RESULTS.md).
+ *
+ * Rarity. Plain herding follows the density: where one kind of photo is half of the pool, half of a cold start goes there.
+ * k-center ignores density and falls for outliers. Here w(u) = 1 / sum_v k(u, v), the inverse of the kernel density around u:
+ * the images of a tight group share a weight of about one, however many they are, so a long tail is as visible as
+ * its head, and an outlier is worth one image and no more.
+ *
+ * Scale. sum_u 1 / sum_v k(u, v) is the number of distinct kinds that the pool shows at a bandwidth: 1 when everything looks
+ * alike, n when nothing does. gamma is the one at which it is n_modes, about twice as many as there will be labels. So the
+ * bandwidth follows pool, backbone and budget, and narrows as labels come in, without a constant of distance. Within a large
+ * batch it narrows in steps (gln_cover_rescale): the first images are chosen as those of a small batch would be. Squared
+ * distances are what is kept; kernel values are an exp away.
+ *
+ * Targets are a sample of the pool when it is large: the coverage of a sample is an unbiased estimate, and distances
+ * are one dense [candidates, targets] matrix. Rejected: sums over a sparse neighbour graph, which see no further than its
+ * 32 neighbours, so that in a pool of 50,000 the first thousand images chosen know nothing of each other.
+ */
+#include "sampler/cover.h"
+
+#include "common/memory.h"
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BLOCK_ROWS ((size_t)512)
+/* Targets whose density is looked at to find the bandwidth. */
+#define SCALE_SAMPLE ((size_t)512)
+/* Bandwidths tried: squared distances of normalised rows lie between 0 and 4. */
+#define GAMMA_MIN 0.25
+#define GAMMA_MAX 1024.0
+#define HALVINGS 12
+/* At most this share of the targets can be kinds of their own: beyond it the sample has nothing more to say. */
+#define MODES_MAX_SHARE 0.5
+
+/* Further away than anything is: the kernel of it is 0. */
+static const float nowhere = 1e30f;
+
+/* l2_sq [n, n_targets] from images of the pool to the targets, in blocks. */
+static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
+{
+    const gln_kernel_table *kernels = gln_kernels();
+    size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
+    float *rows = NULL, *row_sq = NULL, *target_sq = NULL;
+    gln_status st;
+    if ((st = gln_alloc_raw(&rows, block, c->d * sizeof *rows, "rows to compare")) != GLN_OK ||
+        (st = gln_alloc_raw(&row_sq, block, sizeof *row_sq, "norms")) != GLN_OK ||
+        (st = gln_alloc_raw(&target_sq, c->n_targets, sizeof *target_sq, "norms")) != GLN_OK)
+        goto cleanup;
+    kernels->norm_sq(target_sq, c->target, c->n_targets, c->d);
+    for (size_t first = 0; first < n; first += block) {
+        size_t rest = n - first < block ? n - first : block;
+        float *out = l2_sq + first * c->n_targets;
+        kernels->gather_f32(rows, pool, images + first, rest);
+        kernels->norm_sq(row_sq, rows, rest, c->d);
+        kernels->gram_f32(out, rows, rest, c->target, c->n_targets, c->d);
+        kernels->l2_sq_from_gram(out, rest, c->n_targets, row_sq, target_sq);
+    }
+cleanup:
+    gln_free(rows);
+    gln_free(row_sq);
+    gln_free(target_sq);
+    return st;
+}
+
+gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
+                          const uint32_t *candidates, size_t n_candidates)
+{
+    size_t row_bytes = 0, kernel_bytes = 0;
+    gln_status st;
+    *c = (gln_cover){.n_targets = n_targets, .n_candidates = n_candidates, .d = pool->d, .flatness = 1.0};
+    if (!gln_mul_size(&row_bytes, pool->d, sizeof(float)) || !gln_mul_size(&kernel_bytes, n_targets, sizeof(float)))
+        return gln_fail(GLN_E_LIMIT, "coverage of %zu images of %zu numbers: too many", n_targets, pool->d);
+    if ((st = gln_alloc_raw(&c->target, n_targets, row_bytes, "targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->importance, n_targets, sizeof *c->importance, "target weights")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->weight, n_targets, sizeof *c->weight, "target weights")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->nearest, n_targets, sizeof *c->nearest, "coverage")) != GLN_OK ||
+        (st = gln_alloc(&c->covered, n_targets, sizeof *c->covered, "coverage")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->between, n_targets, kernel_bytes, "distances of the targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->l2_sq, n_candidates, kernel_bytes, "distances of the candidates")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->kernel, n_candidates, kernel_bytes, "kernel of the candidates")) != GLN_OK)
+        return st;
+    gln_kernels()->gather_f32(c->target, pool, targets, n_targets);
+    for (size_t i = 0; i < n_targets; i++) {
+        c->importance[i] = 1.0f;
+        c->nearest[i] = nowhere;
+    }
+    if ((st = distances(c->between, c, pool, targets, n_targets)) != GLN_OK) return st;
+    return distances(c->l2_sq, c, pool, candidates, n_candidates);
+}
+
+void gln_cover_dispose(gln_cover *c)
+{
+    gln_free(c->target);
+    gln_free(c->importance);
+    gln_free(c->weight);
+    gln_free(c->nearest);
+    gln_free(c->covered);
+    gln_free(c->between);
+    gln_free(c->l2_sq);
+    gln_free(c->kernel);
+    *c = (gln_cover){0};
+}
+
+/* ---- scale ------------------------------------------------------------------------------------------------------------ */
+
+struct densities {
+    const gln_cover *cover;
+    float *scratch;  /* [workers, n_targets] */
+    double *density; /* [n] kernel sums around every step-th target */
+    size_t step;
+    float gamma;
+};
+
+static gln_status density_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct densities *d = context;
+    size_t n_targets = d->cover->n_targets;
+    float *row = d->scratch + worker * n_targets;
+    for (size_t i = begin; i < end; i++) {
+        double sum = 0.0;
+        gln_kernels()->rbf(row, d->cover->between + i * d->step * n_targets, n_targets, d->gamma);
+        for (size_t j = 0; j < n_targets; j++) sum += (double)row[j];
+        d->density[i] = sum > 1.0 ? sum : 1.0; /* itself, whatever rounding did */
+    }
+    return GLN_OK;
+}
+
+/* gamma at which the targets look like n_modes kinds, by halving in powers, on a sample of them. */
+static gln_status find_gamma(gln_cover *c, struct densities *d, double n_modes, gln_pool *threads)
+{
+    double low = log(GAMMA_MIN), high = log(GAMMA_MAX);
+    double wanted = fmax(1.0, fmin(n_modes, MODES_MAX_SHARE * (double)c->n_targets));
+    d->step = (c->n_targets + SCALE_SAMPLE - 1) / SCALE_SAMPLE;
+    size_t n = c->n_targets / d->step;
+    for (int k = 0; k < HALVINGS; k++) {
+        double middle = 0.5 * (low + high), found = 0.0;
+        d->gamma = (float)exp(middle);
+        gln_status st = gln_pool_for(threads, n, 16, density_range, d);
+        if (st != GLN_OK) return st;
+        for (size_t i = 0; i < n; i++) found += 1.0 / d->density[i];
+        if (found * (double)c->n_targets / (double)n < wanted) low = middle;
+        else high = middle;
+    }
+    c->gamma = exp(0.5 * (low + high));
+    return GLN_OK;
+}
+
+struct kernelling {
+    gln_cover *cover;
+    float gamma;
+};
+
+static gln_status kernel_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct kernelling *k = context;
+    size_t n = k->cover->n_targets;
+    (void)worker;
+    for (size_t j = begin; j < end; j++) gln_kernels()->rbf(k->cover->kernel + j * n, k->cover->l2_sq + j * n, n, k->gamma);
+    return GLN_OK;
+}
+
+gln_status gln_cover_rescale(gln_cover *c, double n_modes, gln_pool *threads)
+{
+    struct densities d = {.cover = c};
+    double sum = 0.0;
+    gln_status st;
+    if ((st = gln_alloc_raw(&d.scratch, gln_pool_size(threads), c->n_targets * sizeof *d.scratch, "kernel rows")) != GLN_OK ||
+        (st = gln_alloc(&d.density, c->n_targets, sizeof *d.density, "densities")) != GLN_OK ||
+        (st = find_gamma(c, &d, n_modes, threads)) != GLN_OK)
+        goto cleanup;
+    d.step = 1;
+    d.gamma = (float)c->gamma;
+    if ((st = gln_pool_for(threads, c->n_targets, 16, density_range, &d)) != GLN_OK) goto cleanup;
+    for (size_t i = 0; i < c->n_targets; i++) {
+        d.density[i] = (double)c->importance[i] / pow(d.density[i], c->flatness); /* from here on the weight */
+        sum += d.density[i];
+    }
+    for (size_t i = 0; i < c->n_targets; i++)
+        c->weight[i] = sum > 0.0 ? (float)(d.density[i] / sum) : 1.0f / (float)c->n_targets;
+    struct kernelling k = {.cover = c, .gamma = (float)c->gamma};
+    gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, k.gamma);
+    st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
+cleanup:
+    gln_free(d.scratch);
+    gln_free(d.density);
+    return st;
+}
+
+/* ---- the set ------------------------------------------------------------------------------------------------------------ */
+
+static void come_nearer(gln_cover *c, const float *l2_sq)
+{
+    for (size_t i = 0; i < c->n_targets; i++)
+        if (l2_sq[i] < c->nearest[i]) c->nearest[i] = l2_sq[i];
+}
+
+gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
+{
+    size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
+    float *l2_sq = NULL;
+    gln_status st = gln_alloc_raw(&l2_sq, block, c->n_targets * sizeof *l2_sq, "distances of the set");
+    for (size_t first = 0; first < n && st == GLN_OK; first += block) {
+        size_t rest = n - first < block ? n - first : block;
+        st = distances(l2_sq, c, pool, images + first, rest);
+        for (size_t i = 0; i < rest && st == GLN_OK; i++) come_nearer(c, l2_sq + i * c->n_targets);
+    }
+    if (st == GLN_OK) gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
+    gln_free(l2_sq);
+    return st;
+}
+
+double gln_cover_take(gln_cover *c, size_t j)
+{
+    const float *kernel = c->kernel + j * c->n_targets;
+    double increase = gln_cover_gain(c, j);
+    come_nearer(c, c->l2_sq + j * c->n_targets);
+    for (size_t i = 0; i < c->n_targets; i++)
+        if (kernel[i] > c->covered[i]) c->covered[i] = kernel[i];
+    return increase;
+}
+
+double gln_cover_gain(const gln_cover *c, size_t j)
+{
+    return (double)gln_kernels()->coverage_gain(c->kernel + j * c->n_targets, c->covered, c->weight, c->n_targets);
+}
+
+struct gains {
+    const gln_cover *cover;
+    float *gain;
+};
+
+static gln_status gain_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct gains *g = context;
+    (void)worker;
+    for (size_t j = begin; j < end; j++) g->gain[j] = (float)gln_cover_gain(g->cover, j);
+    return GLN_OK;
+}
+
+gln_status gln_cover_gains(const gln_cover *c, float *gain, gln_pool *threads)
+{
+    struct gains g = {.cover = c, .gain = gain};
+    return gln_pool_for(threads, c->n_candidates, 64, gain_range, &g);
+}
+
+double gln_cover_weighted(const gln_cover *c)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < c->n_targets; i++) sum += (double)(c->weight[i] * c->covered[i]);
+    return sum;
+}
+
+double gln_cover_mean(const gln_cover *c)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < c->n_targets; i++) sum += (double)c->covered[i];
+    return c->n_targets == 0 ? 0.0 : sum / (double)c->n_targets;
+}
