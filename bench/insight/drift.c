@@ -127,10 +127,10 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     if ((st = gln_graph_build(&graph, &view, &graph_options, NULL)) != GLN_OK || (st = gln_kmeans(&clusters, &view, &kmeans_options, NULL)) != GLN_OK ||
         (st = gln_duplicates_find(group, &n_groups, &view, graph, gln_duplicates_threshold(graph), 1000)) != GLN_OK)
         goto cleanup;
-    gln_select_pool select = {.n = n, .n_classes = pool->n_classes, .n_clusters = clusters.k, .embeddings = &view, .graph = graph,
+    gln_select_pool select = {.n = n, .n_classes = pool->n_classes, .n_clusters = clusters.k, .embeddings = &view,
                               .cluster = clusters.cluster, .representative = group, .label = label, .unavailable = unavailable};
     if ((st = learn(probability, label, &select, truth, seed, threads)) != GLN_OK) goto cleanup;
-    gln_drift_input input = {.embeddings = &view, .arrival = arrival, .group = group, .graph = graph, .cluster = clusters.cluster,
+    gln_drift_input input = {.embeddings = &view, .arrival = arrival, .group = group, .cluster = clusters.cluster,
                              .n_clusters = clusters.k, .probability = probability, .n_classes = pool->n_classes,
                              .label = label};
     gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
