@@ -67,7 +67,7 @@ static double accuracy_on_test(const struct testing *t)
 static gln_status label_more(struct testing *t, size_t n_labels, size_t wanted, bool has_model)
 {
     gln_select_pool pool = {.n = t->n, .n_classes = t->pool->n_classes, .n_clusters = t->clusters.k, .embeddings = &t->view,
-                            .graph = t->graph, .cluster = t->clusters.cluster, .representative = t->group, .label = t->label,
+ .cluster = t->clusters.cluster, .representative = t->group, .label = t->label,
                             .probability = has_model ? t->probability : NULL};
     gln_select_request request = GLN_SELECT_REQUEST_INIT;
     gln_selection selection = {0};
