@@ -135,7 +135,8 @@ class EndToEnd(Scratch):
         self.assertEqual(len(rows), 30)
         self.assertEqual([r["path"] for r in rows], [line["path"] for line in lines])
         for row in rows:
-            self.assertEqual(row["class"], os.path.basename(os.path.dirname(row["path"])))
+            copied = os.path.basename(row["path"]) == "again.png"  # the other name of a photo of space
+            self.assertEqual(row["class"], "space" if copied else os.path.basename(os.path.dirname(row["path"])))
         out = os.path.join(self.folder, "labels.csv")
         gleaner("export", "--output", out, data=self.data)
         self.assertEqual(as_json("label", "--csv", out, data=self.data), {"taken": 0, "unchanged": 30, "rejected": 0})
