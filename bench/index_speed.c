@@ -1,7 +1,7 @@
 /*
  * k-means and the neighbour graph of a vectors file, for bench/index/peer_faiss.py to compare with.
  *
- *     bench_index FILE.vec N_ROWS K ITERATIONS kmeans|graph|lists
+ *     bench_index FILE.vec N_ROWS K ITERATIONS kmeans|graph|lists [SEED]
  *
  * The first N_ROWS of the file, which may hold more. Prints one line of JSON. `graph` is exact whatever N_ROWS is, `lists` by inverted lists.
  */
@@ -37,8 +37,8 @@ int main(int argc, char **argv)
     gln_vectors *vectors = NULL;
     gln_kmeans_result clusters = {0};
     gln_graph *graph = NULL;
-    if (argc != 6) {
-        fprintf(stderr, "usage: bench_index FILE.vec N_ROWS K ITERATIONS kmeans|graph|lists\n");
+    if (argc < 6) {
+        fprintf(stderr, "usage: bench_index FILE.vec N_ROWS K ITERATIONS kmeans|graph|lists [SEED]\n");
         return 2;
     }
     size_t n = strtoull(argv[2], NULL, 10), n_in_file = rows_in(argv[1]);
@@ -57,6 +57,7 @@ int main(int argc, char **argv)
         gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
         options.k = strtoull(argv[3], NULL, 10);
         options.n_iterations = strtoull(argv[4], NULL, 10);
+        options.seed = argc > 6 ? strtoull(argv[6], NULL, 10) : 1;
         st = gln_kmeans(&clusters, &pool, &options, NULL);
         gln_json_set_number(out, "seconds", gln_clock_monotonic_s() - start_s);
         gln_json_set_number(out, "inertia", clusters.inertia);

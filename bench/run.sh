@@ -31,13 +31,27 @@ echo
 echo "# JPEG files on disk to stored vectors, beside Pillow + ONNX Runtime"
 "$python" "$here/end_to_end.py" --gleaner "$gleaner" --backbone "$backbone" --photos "$photos"
 echo
-echo "# resample and a batch of 200: real vectors as far as they go, a synthetic mixture around them beyond"
+echo "# resample and batches of 200 and 1,000: real vectors as far as they go, a synthetic mixture around them beyond"
 "$gleaner" init --data "$scratch/data" --backbone "$backbone" --project p >/dev/null
 n_real=$("$gleaner" ingest --quiet --json --data "$scratch/data" "$photos" | sed -n 's/^[[:space:]]*"added":[[:space:]]*\([0-9]*\),*$/\1/p')
 for n in ${SIZES:-1000 10000 50000}; do
     "$build/bench/bench_scale" "$scratch" "$backbone" "$scratch"/data/vectors/*.vec "$n_real" "$n"
     rm -rf "${scratch:?}/$n"
 done
+if [ "${PEERS:-0}" = 1 ]; then
+    # Large packages, so only when asked for.
+    "$python" -m venv "$scratch/peers"
+    "$scratch/peers/bin/pip" install -q --disable-pip-version-check -r "$here/requirements-scale.txt"
+    echo
+    echo "# a batch of 1,000 beside apricot-select, scikit-activeml and lightly-studio; k-means and neighbours beside faiss-cpu"
+    for n in ${PEER_SIZES:-10000 100000}; do
+        "$scratch/peers/bin/python" "$here/sampler/batch_latency.py" --ours "$build/bench/bench_scale" --scratch "$scratch" \
+            --backbone "$backbone" --real "$(ls "$scratch"/data/vectors/*.vec)" --n-real "$n_real" --sizes "$n"
+        "$scratch/peers/bin/python" "$here/index/peer_faiss.py" --ours "$build/bench/bench_index" \
+            --vec "$(ls "$scratch/$n"/vectors/*.vec)" --rows "$n"
+        rm -rf "${scratch:?}/$n"
+    done
+fi
 echo
 echo "# balance of a batch of 100, on the Tux Paint stamps"
 "$python" "$here/balance.py" --gleaner "$gleaner" --backbone "$backbone"

@@ -15,7 +15,7 @@
 
 /* A new row searches alone, an old one in company: from this share of new rows on a graph is built at once for less. */
 static const double most_new_rows = 0.3;
-/* Measured against a full k-means (bench/LOG.md): while these hold, assigning to kept centroids costs at most 1% of inertia. */
+/* Measured against a full k-means (bench/LOG.md): while these hold, assigning to kept centroids costs less than 1% of inertia. */
 static const double most_new_clustered = 0.1, most_drift = 1.02;
 
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX])
@@ -62,7 +62,10 @@ gln_status gln_kept_graph(gln_engine *engine, gln_state *state, bool from_scratc
     if (st != GLN_OK) return st;
     if (!from_scratch) {
         graph = load_prefix(state, next); /* of a run that was stopped after this stage */
-        if (graph == NULL) graph = load_prefix(state, published);
+        if (graph == NULL) {
+            unlink(next); /* of other rows: it must not take the place of what is published */
+            graph = load_prefix(state, published);
+        }
     }
     if (graph != NULL && graph->n == state->n) {
         state->graph = graph;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define SLICE_ROWS ((size_t)256) /* a left panel that stays in the second-level cache */
-#define PACK_ROWS ((size_t)32)   /* between float16 and the panel; a multiple of GLN_PANEL_ROWS */
+#define PACK_ROWS GLN_PANEL_ROWS /* between float16 and the panel: where panels may be cut */
 #define FEW ((size_t)4)          /* up to here one inner product after another costs less than packing */
 
 gln_status gln_products_init(gln_products *p, gln_pool *threads, const gln_embeddings *view, size_t max_columns)

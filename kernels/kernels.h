@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* Where a left panel may be cut. */
-#define GLN_PANEL_ROWS ((size_t)16)
+#define GLN_PANEL_ROWS ((size_t)32)
 
 typedef struct gln_kernel_table {
     const char *name; /* "reference", "portable", "avx2", "avx512", "amx" */
@@ -45,7 +45,7 @@ typedef struct gln_kernel_table {
 
     /*
      * The same product for operands that are used again and again: each side is laid out once as a panel, in whatever
-     * way suits the processor. A panel of n rows takes panel_bytes(n, d), aligned to 64 bytes; rows [first, ...) of a left
+     * way suits the processor. A panel of n rows takes panel_bytes(n, d), aligned to 64 bytes; rows [first, ...) of either
      * panel begin at panel_bytes(first, d) for every multiple of GLN_PANEL_ROWS. Meant for rows that were float16
      * at rest and for means of such: each number counts with at least 16 bits, so the error is at most 2^-15 sum |x_i y_i|.
      */

@@ -209,7 +209,8 @@ typedef struct gln_sampling_row {
     const float *probability; /* [n_probability], NULL: none */
     size_t n_probability;
 } gln_sampling_row;
-/* Removes the project's rows; then _put one for each image, in the same transaction. */
+/* Removes the project's rows; then _put one for each image, in the same transaction. A second one of an image takes the place
+   of the first, so where little changed, _put alone does. */
 gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id);
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
 /* The same over the project, by class id: the pool's estimated balance. */

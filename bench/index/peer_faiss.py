@@ -31,8 +31,8 @@ def rows_of(path, n):
     return out
 
 
-def ours(args, k, task):
-    run = subprocess.run([args.ours, args.vec, str(args.rows), str(k), "20", task], check=True, capture_output=True, text=True)
+def ours(args, k, task, seed):
+    run = subprocess.run([args.ours, args.vec, str(args.rows), str(k), "20", task, str(seed)], check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
 
 
@@ -96,7 +96,7 @@ def main():
     for task in args.tasks.split(","):
         mine, theirs = [], []
         for i in range(args.repeats):
-            mine.append(ours(args, k, task))
+            mine.append(ours(args, k, task, i + 1))
             peer = {"kmeans": lambda: faiss_kmeans(x, k, i + 1), "graph": lambda: faiss_exact(x),
                     "lists": lambda: faiss_lists(x, args.queries)}[task]()
             theirs.append(peer)

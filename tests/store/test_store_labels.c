@@ -242,6 +242,12 @@ START_TEST(sampling__each_image_counts_once_by_label_else_by_prediction)
 }
 END_TEST
 
+static gln_status copy_representative(void *context, const gln_pool_row *row)
+{
+    *(int64_t *)context = row->representative_id;
+    return GLN_OK;
+}
+
 START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
 {
     gln_store *store = fixture_store();
@@ -250,7 +256,11 @@ START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
     gln_fails(gln_store_sampling_put(store, &row), GLN_E_NOT_FOUND);
     row.cluster_id = fixture_cluster(store, project, "A");
     gln_ok(gln_store_sampling_put(store, &row));
-    gln_ok(gln_store_sampling_put(store, &row)); /* a new state of the same image takes the place of the old one */
+    row.representative_id = image + 1; /* a second one takes the place of the first */
+    gln_ok(gln_store_sampling_put(store, &row));
+    int64_t found = 0;
+    gln_ok(gln_store_pool(store, project, copy_representative, &found));
+    ck_assert_int_eq(found, image + 1);
     gln_ok(gln_store_sampling_clear(store, project));
     gln_ok(gln_store_sampling_put(store, &row));
     row.image_id = 999;
