@@ -99,11 +99,11 @@ static const char *say_forecast(char *words, size_t capacity, const gln_forecast
     return verdict;
 }
 
-/* The price of n labels when the classes share them equally; per-class entries go by the class ids of the run. */
-static double mean_price(const gln_classes *classes)
+/* Of one label when the classes share them equally: of price or seconds [n]. */
+static double mean_of(const double *value, size_t n)
 {
     double sum = 0.0;
-    for (size_t c = 0; c < classes->n; c++) sum += classes->price[c] / (double)classes->n;
+    for (size_t c = 0; c < n; c++) sum += value[c] / (double)n;
     return sum;
 }
 
@@ -143,9 +143,10 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
-    double price = isnan(request->price) ? mean_price(&classes) * (double)request->n_labels : request->price;
+    double price = isnan(request->price) ? mean_of(classes.price, classes.n) * (double)request->n_labels : request->price;
     gln_forecast_gain gain = gln_forecast_of(&forecast, 0, request->n_labels, price / request->point_value / 100.0);
     const gln_json *agreements = gln_json_get(stored.report, "agreements");
     const char *verdict = "unknown", *why = gln_json_string(gln_json_get(stored.report, "words"));
@@ -158,6 +159,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_json_set_number(json, "labels_now", (double)forecast.n_labels);
     gln_json_set_number(json, "labels_more", (double)request->n_labels);
     gln_json_set_number(json, "price", price);
+    gln_json_set_number(json, "minutes", mean_of(classes.seconds, classes.n) * (double)request->n_labels / 60.0);
     gln_json_set_number(json, "point_value", request->point_value);
     set_gain(json, &gain);
     gln_json_set_number(json, "p_worth", gain.p_worth);
@@ -170,6 +172,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
         gln_json *entry = gln_json_push(list, gln_json_object());
         gln_json_set_string(entry, "class", classes.name[position]);
         set_gain(entry, &of_class);
+        gln_json_set_number(entry, "seconds", classes.seconds[position]);
     }
     if (stored.report == NULL) gln_json_set(json, "curve", gln_json_array());
     else copy_member(json, "curve", stored.report);

@@ -52,7 +52,7 @@ typedef struct gln_drift_test_result {
     gln_drift_kind kind;
     size_t which;          /* number of the component or class; 0 otherwise */
     double statistic;      /* neighbours: z; clusters: chi-square; else the Kolmogorov-Smirnov distance */
-    double p, p_corrected; /* alone; times the number of tests, at most 1 */
+    double p, p_corrected; /* alone; for the number of tests (weighted Bonferroni), at most 1 */
     double effect;         /* neighbours: arrivals among the neighbours of arrivals, as a multiple of what chance gives;
                               clusters: share of the arrivals that would have to lie elsewhere, less what chance gives;
                               component: shift of the mean in standard deviations; score: shift of the mean probability */
@@ -71,7 +71,7 @@ typedef struct gln_drift_report {
     size_t n_reference, n_arrivals;             /* images */
     size_t n_reference_alone, n_arrivals_alone; /* near-duplicates counted once: what the tests count */
     double alpha;
-    gln_drift_test_result *test;                /* [n_tests] smallest p first */
+    gln_drift_test_result *test;                /* [n_tests] smallest p_corrected first */
     size_t n_tests;
     gln_drift_cluster cluster[GLN_DRIFT_MAX_CLUSTERS]; /* those that hold more arrivals than they should, most first */
     size_t n_clusters;
