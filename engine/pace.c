@@ -17,8 +17,10 @@ static gln_status add_label(void *context, const gln_label_row *row)
     struct work *work = context;
     int32_t class = gln_classes_find(work->classes, row->class_id);
     if (!(row->seconds > 0.0) || class == GLN_NO_CLASS) return GLN_OK;
-    gln_status st = gln_grow(&work->seconds, &work->seconds_capacity, work->n + 1, sizeof *work->seconds, "times of labels");
-    if (st == GLN_OK) st = gln_grow(&work->class, &work->class_capacity, work->n + 1, sizeof *work->class, "times of labels");
+    gln_status st =
+        gln_grow(&work->seconds, &work->seconds_capacity, work->n + 1, sizeof *work->seconds, "times of labels");
+    if (st == GLN_OK)
+        st = gln_grow(&work->class, &work->class_capacity, work->n + 1, sizeof *work->class, "times of labels");
     if (st != GLN_OK) return st;
     work->seconds[work->n] = row->seconds;
     work->class[work->n++] = class;

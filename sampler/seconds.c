@@ -64,7 +64,8 @@ gln_status gln_seconds_learn(double *of_class, double *of_cluster, const gln_sec
     size_t n = 0;
     gln_status st = check_work(work);
     if (st != GLN_OK) return st;
-    if ((st = gln_alloc_raw(&item, work->n, sizeof *item, "times")) != GLN_OK || (st = gln_alloc_raw(&value, work->n, sizeof *value, "times")) != GLN_OK)
+    if ((st = gln_alloc_raw(&item, work->n, sizeof *item, "times")) != GLN_OK ||
+        (st = gln_alloc_raw(&value, work->n, sizeof *value, "times")) != GLN_OK)
         goto cleanup;
     for (size_t i = 0; i < work->n; i++) {
         if (!is_told(work->seconds[i])) continue;
@@ -72,7 +73,8 @@ gln_status gln_seconds_learn(double *of_class, double *of_cluster, const gln_sec
         item[n++] = (struct item){(uint32_t)work->class[i], log(work->seconds[i])};
     }
     double overall = n != 0 ? log_mean(value, n) : -INFINITY; /* exp gives 0: nothing is known */
-    for (size_t c = 0; c < work->n_classes; c++) of_class[c] = is_told(work->configured[c]) ? log(work->configured[c]) : overall;
+    for (size_t c = 0; c < work->n_classes; c++)
+        of_class[c] = is_told(work->configured[c]) ? log(work->configured[c]) : overall;
     if (n != 0) qsort(item, n, sizeof *item, by_key);
     for (size_t begin = 0, end = 0; begin < n; begin = end) {
         for (end = begin; end < n && item[end].key == item[begin].key; end++) value[end - begin] = item[end].value;
@@ -83,7 +85,8 @@ gln_status gln_seconds_learn(double *of_class, double *of_cluster, const gln_sec
         for (size_t k = 0; k < work->n_clusters; k++) of_cluster[k] = 1.0;
         n = 0;
         for (size_t i = 0; i < work->n; i++)
-            if (is_told(work->seconds[i])) item[n++] = (struct item){work->cluster[i], log(work->seconds[i]) - of_class[work->class[i]]};
+            if (is_told(work->seconds[i]))
+                item[n++] = (struct item){work->cluster[i], log(work->seconds[i]) - of_class[work->class[i]]};
         if (n != 0) qsort(item, n, sizeof *item, by_key);
         for (size_t begin = 0, end = 0; begin < n; begin = end) {
             for (end = begin; end < n && item[end].key == item[begin].key; end++) value[end - begin] = item[end].value;

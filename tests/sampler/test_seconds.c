@@ -57,7 +57,12 @@ START_TEST(seconds__a_slow_cluster_is_told_from_its_class)
     }
     seconds[1] = NAN; /* not told */
     seconds[3] = 0.0;
-    gln_seconds_work work = {.n = N, .n_classes = 1, .n_clusters = 4, .seconds = seconds, .class = class, .cluster = cluster,
+    gln_seconds_work work = {.n = N,
+                             .n_classes = 1,
+                             .n_clusters = 4,
+                             .seconds = seconds,
+                             .class = class,
+                             .cluster = cluster,
                              .configured = configured};
     gln_ok(gln_seconds_learn(of_class, of_cluster, &work));
     ck_assert_double_eq_tol(of_class[0], 6.0, 0.2);
