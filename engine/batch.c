@@ -179,6 +179,7 @@ static gln_status gather(struct taking *t)
     if ((st = gln_engine_reader_take(t->engine, &t->reader)) != GLN_OK) return st;
     if ((st = gln_project_read(t->reader, t->request->project_id, &t->project)) != GLN_OK) return st;
     if ((st = gln_classes_read(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
+    if ((st = gln_classes_pace(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
     if ((st = gln_state_take(t->engine, t->project.id, &t->state)) != GLN_OK) return st;
     if (t->state == NULL)
         return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "

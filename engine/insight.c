@@ -29,7 +29,8 @@ static gln_status take_stored(void *context, const gln_insight_row *row)
     if (st != GLN_OK) return gln_fail(GLN_E_CORRUPT, "what the database keeps as %s is not JSON", row->kind);
     stored->n_curves = row->n_bytes / sizeof(gln_forecast_curve);
     st = gln_alloc(&stored->curves, stored->n_curves, sizeof(gln_forecast_curve), "learning curves");
-    if (st == GLN_OK && stored->n_curves != 0) memcpy(stored->curves, row->data, stored->n_curves * sizeof(gln_forecast_curve));
+    if (st == GLN_OK && stored->n_curves != 0)
+        memcpy(stored->curves, row->data, stored->n_curves * sizeof(gln_forecast_curve));
     return st;
 }
 
@@ -40,13 +41,15 @@ static void stored_dispose(struct stored *stored)
 }
 
 /* Project and report; `report` stays NULL when nothing was resampled yet. */
-static gln_status read_stored(struct stored *stored, gln_project *project, gln_store *store, int64_t project_id, const char *kind)
+static gln_status read_stored(struct stored *stored, gln_project *project, gln_store *store, int64_t project_id,
+                              const char *kind)
 {
     gln_status st = gln_project_read(store, project_id, project);
     return st == GLN_OK ? gln_store_insight_get(store, project_id, kind, take_stored, stored) : st;
 }
 
-static const char nothing_yet[] = "Nothing was resampled since this version looks for it; `gleaner resample --force` does.";
+static const char nothing_yet[] =
+    "Nothing was resampled since this version looks for it; `gleaner resample --force` does.";
 
 static void copy_member(gln_json *to, const char *name, const gln_json *from)
 {
@@ -55,7 +58,7 @@ static void copy_member(gln_json *to, const char *name, const gln_json *from)
     else gln_json_set_null(to, name);
 }
 
-/* ---- forecast ---------------------------------------------------------------------------------------------------------------- */
+/* ---- forecast ---------------------------------------------------------------------------------------------------- */
 
 static void set_gain(gln_json *json, const gln_forecast_gain *gain)
 {
@@ -71,39 +74,44 @@ static double recent_kappa(const gln_json *agreements)
     size_t n = gln_json_count(agreements);
     double sum = 0.0;
     if (n < KAPPAS_ASKED) return NAN;
-    for (size_t i = n - KAPPAS_ASKED; i < n; i++) sum += gln_json_number(gln_json_get(gln_json_at(agreements, i), "kappa"), NAN) / KAPPAS_ASKED;
+    for (size_t i = n - KAPPAS_ASKED; i < n; i++)
+        sum += gln_json_number(gln_json_get(gln_json_at(agreements, i), "kappa"), NAN) / KAPPAS_ASKED;
     return sum;
 }
 
-/* The verdict: "worth-it", "not-worth-it", "open" (nobody said what a point is worth), "unknown" (not enough labels). */
-static const char *say_forecast(char *words, size_t capacity, const gln_forecast_gain *gain, const gln_forecast_request *request,
-                                double price, const char *currency, double kappa)
+/* The verdict: "worth-it", "not-worth-it", "open" (nobody said what a point is worth), "unknown" (not enough labels).
+   */
+static const char *say_forecast(char *words, size_t capacity, const gln_forecast_gain *gain,
+                                const gln_forecast_request *request, double price, const char *currency, double kappa)
 {
     const char *verdict = isnan(gain->p_worth) ? "open" : gain->p_worth >= 0.5 ? "worth-it" : "not-worth-it";
     size_t at = 0;
-    int n = snprintf(words, capacity, "The next %zu labels are expected to bring %+.1f points of balanced accuracy (in 8 of 10 cases %+.1f to "
-                     "%+.1f), from about %.1f%%.", request->n_labels, 100.0 * gain->gain, 100.0 * gain->low, 100.0 * gain->high,
-                     100.0 * gain->accuracy);
+    int n = snprintf(
+        words, capacity,
+        "The next %zu labels are expected to bring %+.1f points of balanced accuracy (in 8 of 10 cases %+.1f to "
+        "%+.1f), from about %.1f%%.",
+        request->n_labels, 100.0 * gain->gain, 100.0 * gain->low, 100.0 * gain->high, 100.0 * gain->accuracy);
     at += n > 0 && (size_t)n < capacity ? (size_t)n : 0;
     if (!isnan(gain->p_worth))
-        n = snprintf(words + at, capacity - at, " They cost %.2f %s: the chance that this is worth it is %.0f%%.", price, currency,
-                     100.0 * gain->p_worth);
+        n = snprintf(words + at, capacity - at, " They cost %.2f %s: the chance that this is worth it is %.0f%%.",
+                     price, currency, 100.0 * gain->p_worth);
     else if (price > 0.0 && gain->gain > 0.0005)
-        n = snprintf(words + at, capacity - at, " They cost %.2f %s: worth it if a point is worth more than %.2f.", price, currency,
-                     price / (100.0 * gain->gain));
+        n = snprintf(words + at, capacity - at, " They cost %.2f %s: worth it if a point is worth more than %.2f.",
+                     price, currency, price / (100.0 * gain->gain));
     else
         n = 0;
     at += n > 0 && (size_t)n < capacity - at ? (size_t)n : 0;
     if (kappa >= stable_kappa)
-        snprintf(words + at, capacity - at, " The last models agree with one another almost everywhere: more of the same labels change little.");
+        snprintf(words + at, capacity - at,
+                 " The last models agree with one another almost everywhere: more of the same labels change little.");
     return verdict;
 }
 
-/* The price of n labels when the classes share them equally; per-class entries go by the class ids of the run. */
-static double mean_price(const gln_classes *classes)
+/* Of one label when the classes share them equally: of price or seconds [n]. */
+static double mean_of(const double *value, size_t n)
 {
     double sum = 0.0;
-    for (size_t c = 0; c < classes->n; c++) sum += classes->price[c] / (double)classes->n;
+    for (size_t c = 0; c < n; c++) sum += value[c] / (double)n;
     return sum;
 }
 
@@ -132,7 +140,8 @@ static bool revive(gln_forecast *forecast, const struct stored *stored)
     return true;
 }
 
-gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t project_id, const gln_forecast_request *request)
+gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t project_id,
+                                const gln_forecast_request *request)
 {
     struct stored stored = {0};
     gln_project project;
@@ -143,9 +152,11 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
-    double price = isnan(request->price) ? mean_price(&classes) * (double)request->n_labels : request->price;
+    double price =
+        isnan(request->price) ? mean_of(classes.price, classes.n) * (double)request->n_labels : request->price;
     gln_forecast_gain gain = gln_forecast_of(&forecast, 0, request->n_labels, price / request->point_value / 100.0);
     const gln_json *agreements = gln_json_get(stored.report, "agreements");
     const char *verdict = "unknown", *why = gln_json_string(gln_json_get(stored.report, "words"));
@@ -158,6 +169,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_json_set_number(json, "labels_now", (double)forecast.n_labels);
     gln_json_set_number(json, "labels_more", (double)request->n_labels);
     gln_json_set_number(json, "price", price);
+    gln_json_set_number(json, "minutes", mean_of(classes.seconds, classes.n) * (double)request->n_labels / 60.0);
     gln_json_set_number(json, "point_value", request->point_value);
     set_gain(json, &gain);
     gln_json_set_number(json, "p_worth", gain.p_worth);
@@ -170,6 +182,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
         gln_json *entry = gln_json_push(list, gln_json_object());
         gln_json_set_string(entry, "class", classes.name[position]);
         set_gain(entry, &of_class);
+        gln_json_set_number(entry, "seconds", classes.seconds[position]);
     }
     if (stored.report == NULL) gln_json_set(json, "curve", gln_json_array());
     else copy_member(json, "curve", stored.report);
@@ -184,7 +197,7 @@ cleanup:
     return st;
 }
 
-/* ---- label checks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- label checks ------------------------------------------------------------------------------------------------ */
 
 struct checks {
     gln_json *items;
@@ -197,7 +210,8 @@ struct checks {
 static gln_status take_check(void *context, const gln_label_check_row *row)
 {
     struct checks *checks = context;
-    int32_t given = gln_classes_find(checks->classes, row->given_class_id), suggested = gln_classes_find(checks->classes, row->suggested_class_id);
+    int32_t given = gln_classes_find(checks->classes, row->given_class_id),
+            suggested = gln_classes_find(checks->classes, row->suggested_class_id);
     if (checks->n == checks->limit) {
         checks->more = true;
         return GLN_OK;
@@ -255,7 +269,7 @@ gln_status gln_insight_label_checks(gln_json **out, gln_store *store, int64_t pr
     return st;
 }
 
-/* ---- drift ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- drift ------------------------------------------------------------------------------------------------------- */
 
 gln_status gln_insight_drift(gln_json **out, gln_store *store, int64_t project_id)
 {
@@ -267,7 +281,8 @@ gln_status gln_insight_drift(gln_json **out, gln_store *store, int64_t project_i
     gln_status st = read_stored(&stored, &project, store, project_id, "drift");
     if (st == GLN_OK) st = gln_store_drift_reference(store, project_id, &accepted);
     if (st == GLN_OK) {
-        const char *verdict = gln_json_string(gln_json_get(stored.report, "verdict")), *words = gln_json_string(gln_json_get(stored.report, "words"));
+        const char *verdict = gln_json_string(gln_json_get(stored.report, "verdict")),
+                   *words = gln_json_string(gln_json_get(stored.report, "words"));
         gln_json *json = *out = gln_json_object();
         gln_json_set_string(json, "verdict", verdict != NULL ? verdict : "unknown");
         gln_json_set_string(json, "words", words != NULL ? words : nothing_yet);

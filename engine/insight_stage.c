@@ -1,11 +1,11 @@
 /*
- * Reference window of drift: the images up to one that is kept with the project. The first resample sets it to the last image that it
- * saw (a project that was published before: the last image of that state), and only a person's acceptance moves it on. A window that
- * follows every night would take in a slow change as fast as it comes and never show it. The price: the nights' looks are not
- * independent of one another, and alpha is the rate of one look.
+ * Reference window of drift: the images up to one that is kept with the project. The first resample sets it to the last
+ * image that it saw (a project that was published before: the last image of that state), and only a person's acceptance
+ * moves it on. A window that follows every night would take in a slow change as fast as it comes and never show it. The
+ * price: the nights' looks are not independent of one another, and alpha is the rate of one look.
  *
- * The stop set of the agreement between models (Bloodgood and Vijay-Shanker 2009): unlabelled images with the lowest hashes of their ids, so that
- * it stays the same from night to night but for those labelled meanwhile.
+ * The stop set of the agreement between models (Bloodgood and Vijay-Shanker 2009): unlabelled images with the lowest
+ * hashes of their ids, so that it stays the same from night to night but for those labelled meanwhile.
  */
 #include "engine/insight_stage.h"
 
@@ -66,12 +66,17 @@ static gln_status words_of(gln_status st, char *words, size_t capacity)
     return GLN_OK;
 }
 
-/* ---- label checks, forecast ------------------------------------------------------------------------------------------------ */
+/* ---- label checks, forecast -------------------------------------------------------------------------------------- */
 
 static gln_status check_labels(gln_insight *insight, const gln_insight_input *input, const struct labelled *l)
 {
-    gln_label_input labels = {.n = l->n, .d = input->state->embeddings.d, .n_classes = input->classes->n, .x = l->x, .label = l->y,
-                              .group = l->group, .probability = input->svm != NULL ? gln_svm_card_of(input->svm)->out_of_fold : NULL};
+    gln_label_input labels = {.n = l->n,
+                              .d = input->state->embeddings.d,
+                              .n_classes = input->classes->n,
+                              .x = l->x,
+                              .label = l->y,
+                              .group = l->group,
+                              .probability = input->svm != NULL ? gln_svm_card_of(input->svm)->out_of_fold : NULL};
     gln_status st = gln_label_check(&insight->labels, &labels);
     if (st != GLN_OK) return words_of(st, insight->labels_words, sizeof insight->labels_words);
     st = gln_alloc(&insight->suspect_image, insight->labels.n_suspects, sizeof *insight->suspect_image, "suspects");
@@ -82,7 +87,11 @@ static gln_status check_labels(gln_insight *insight, const gln_insight_input *in
 
 static gln_status fit_forecast(gln_insight *insight, const gln_insight_input *input, const struct labelled *l)
 {
-    gln_forecast_input labels = {.n = l->n, .d = input->state->embeddings.d, .n_classes = input->classes->n, .x = l->x, .label = l->y,
+    gln_forecast_input labels = {.n = l->n,
+                                 .d = input->state->embeddings.d,
+                                 .n_classes = input->classes->n,
+                                 .x = l->x,
+                                 .label = l->y,
                                  .group = l->group};
     gln_forecast_options options = GLN_FORECAST_OPTIONS_INIT;
     options.seed = input->seed;
@@ -92,7 +101,7 @@ static gln_status fit_forecast(gln_insight *insight, const gln_insight_input *in
     return words_of(st, insight->forecast_words, sizeof insight->forecast_words);
 }
 
-/* ---- the audit arm --------------------------------------------------------------------------------------------------------- */
+/* ---- the audit arm ----------------------------------------------------------------------------------------------- */
 
 struct auditing {
     const gln_insight_input *input;
@@ -130,12 +139,14 @@ static gln_status add_audited(void *context, int64_t image_id, int64_t class_id,
     if (image == SIZE_MAX || a->n == a->labelled->n) return GLN_OK; /* labelled since this run read the pool */
     size_t row = find_u32(a->labelled->image, a->labelled->n, image);
     if (row == SIZE_MAX) return GLN_OK;
-    a->right[a->n] = (int32_t)largest(a->out_of_fold + row * n_classes, n_classes) == gln_classes_find(a->input->classes, class_id);
+    a->right[a->n] =
+        (int32_t)largest(a->out_of_fold + row * n_classes, n_classes) == gln_classes_find(a->input->classes, class_id);
     a->inclusion[a->n++] = inclusion;
     return GLN_OK;
 }
 
-static gln_status estimate_accuracy(gln_insight *insight, const gln_insight_input *input, const struct labelled *l, gln_store *reader)
+static gln_status estimate_accuracy(gln_insight *insight, const gln_insight_input *input, const struct labelled *l,
+                                    gln_store *reader)
 {
     struct auditing a = {.input = input, .labelled = l};
     insight->audit = gln_audit_accuracy(NULL, NULL, 0);
@@ -149,7 +160,7 @@ static gln_status estimate_accuracy(gln_insight *insight, const gln_insight_inpu
     return st;
 }
 
-/* ---- agreement with the model before ------------------------------------------------------------------------------------------ */
+/* ---- agreement with the model before ----------------------------------------------------------------------------- */
 
 struct stop_set {
     const gln_insight_input *input;
@@ -175,10 +186,12 @@ static gln_status add_to_stop_set(void *context, const gln_pool_row *row)
 static gln_status take_kappas(void *context, const gln_insight_row *row)
 {
     gln_json **kappas = context, *report = NULL;
-    if (gln_json_parse(&report, row->report, strlen(row->report), "forecast") != GLN_OK) return GLN_OK; /* it is replaced anyway */
+    if (gln_json_parse(&report, row->report, strlen(row->report), "forecast") != GLN_OK)
+        return GLN_OK; /* it is replaced anyway */
     const gln_json *earlier = gln_json_get(report, "agreements");
     size_t n = gln_json_count(earlier);
-    for (size_t i = n < KAPPAS_KEPT ? 0 : n - KAPPAS_KEPT + 1; i < n; i++) gln_json_push(*kappas, gln_json_copy(gln_json_at(earlier, i)));
+    for (size_t i = n < KAPPAS_KEPT ? 0 : n - KAPPAS_KEPT + 1; i < n; i++)
+        gln_json_push(*kappas, gln_json_copy(gln_json_at(earlier, i)));
     gln_json_free(report);
     return GLN_OK;
 }
@@ -195,7 +208,8 @@ static gln_status compare_models(gln_insight *insight, const gln_insight_input *
         (st = gln_alloc(&set.now, STOP_SET, sizeof *set.now, "stop set")) != GLN_OK ||
         (st = gln_store_insight_get(reader, state->project_id, "forecast", take_kappas, &kappas)) != GLN_OK)
         goto cleanup;
-    if (state->probability != NULL && (st = gln_store_pool(reader, state->project_id, add_to_stop_set, &set)) != GLN_OK) goto cleanup;
+    if (state->probability != NULL && (st = gln_store_pool(reader, state->project_id, add_to_stop_set, &set)) != GLN_OK)
+        goto cleanup;
     insight->n_stop = set.n;
     if ((st = gln_cohen_kappa(&insight->kappa, set.before, set.now, set.n, state->n_classes)) != GLN_OK) goto cleanup;
     if (!isnan(insight->kappa)) {
@@ -213,7 +227,7 @@ cleanup:
     return st;
 }
 
-/* ---- drift ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- drift ------------------------------------------------------------------------------------------------------- */
 
 static gln_status test_drift(gln_insight *insight, const gln_insight_input *input, gln_store *reader)
 {
@@ -228,9 +242,15 @@ static gln_status test_drift(gln_insight *insight, const gln_insight_input *inpu
         if (insight->reference_id == 0 && state->n != 0) insight->reference_id = state->image_id[state->n - 1];
     }
     for (size_t i = 0; i < state->n; i++) arrival[i] = state->image_id[i] > insight->reference_id;
-    gln_drift_input drift = {.embeddings = &state->embeddings, .arrival = arrival, .group = state->representative, .graph = state->graph,
-                             .cluster = state->cluster, .n_clusters = input->n_clusters, .probability = state->probability,
-                             .n_classes = state->n_classes, .label = input->label};
+    gln_drift_input drift = {.embeddings = &state->embeddings,
+                             .arrival = arrival,
+                             .group = state->representative,
+                             .graph = state->graph,
+                             .cluster = state->cluster,
+                             .n_clusters = input->n_clusters,
+                             .probability = state->probability,
+                             .n_classes = state->n_classes,
+                             .label = input->label};
     gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
     options.seed = input->seed;
     st = words_of(gln_drift_test(&insight->drift, &drift, &options), insight->drift_words, sizeof insight->drift_words);
@@ -240,7 +260,7 @@ cleanup:
     return st;
 }
 
-/* ---- the stage ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- the stage --------------------------------------------------------------------------------------------------- */
 
 gln_status gln_insight_compute(gln_insight *insight, const gln_insight_input *input)
 {
@@ -272,20 +292,23 @@ void gln_insight_dispose(gln_insight *insight)
     *insight = (gln_insight){0};
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static gln_status put(gln_store *store, int64_t project_id, int64_t run_id, const char *kind, gln_json *report, const void *data, size_t n_bytes)
+static gln_status put(gln_store *store, int64_t project_id, int64_t run_id, const char *kind, gln_json *report,
+                      const void *data, size_t n_bytes)
 {
     char *text = gln_json_print(report, false);
-    gln_insight_row row = {.project_id = project_id, .run_id = run_id, .kind = kind, .report = text, .data = data, .n_bytes = n_bytes};
-    gln_status st = text == NULL ? gln_fail(GLN_E_MEMORY, "no memory for a report") : gln_store_insight_put(store, &row);
+    gln_insight_row row = {
+        .project_id = project_id, .run_id = run_id, .kind = kind, .report = text, .data = data, .n_bytes = n_bytes};
+    gln_status st =
+        text == NULL ? gln_fail(GLN_E_MEMORY, "no memory for a report") : gln_store_insight_put(store, &row);
     gln_free(text);
     gln_json_free(report);
     return st;
 }
 
-static gln_status write_labels(const gln_insight *insight, const gln_insight_input *input, gln_store *store, int64_t run_id,
-                               const char *const *names)
+static gln_status write_labels(const gln_insight *insight, const gln_insight_input *input, gln_store *store,
+                               int64_t run_id, const char *const *names)
 {
     const gln_label_report *report = &insight->labels;
     gln_json *json = gln_json_object();
@@ -308,19 +331,26 @@ static gln_status write_labels(const gln_insight *insight, const gln_insight_inp
         const gln_label_suspect *suspect = &report->suspect[s];
         char words[512];
         gln_label_suspect_words(words, sizeof words, suspect, names);
-        gln_label_check_row row = {.image_id = insight->suspect_image[s], .project_id = input->state->project_id, .rank = (int64_t)s + 1,
+        gln_label_check_row row = {.image_id = insight->suspect_image[s],
+                                   .project_id = input->state->project_id,
+                                   .rank = (int64_t)s + 1,
                                    .given_class_id = input->classes->id[suspect->given],
                                    .suggested_class_id = input->classes->id[suspect->suggested],
-                                   .p_given = (double)suspect->p_given, .p_suggested = (double)suspect->p_suggested,
-                                   .votes_given = suspect->votes_given, .votes_suggested = suspect->votes_suggested,
-                                   .n_votes = suspect->n_votes, .twin = suspect->twin, .words = words};
+                                   .p_given = (double)suspect->p_given,
+                                   .p_suggested = (double)suspect->p_suggested,
+                                   .votes_given = suspect->votes_given,
+                                   .votes_suggested = suspect->votes_suggested,
+                                   .n_votes = suspect->n_votes,
+                                   .twin = suspect->twin,
+                                   .words = words};
         st = gln_store_label_check_put(store, &row);
         if (st == GLN_E_NOT_FOUND) st = GLN_OK; /* the image was deleted meanwhile */
     }
     return st;
 }
 
-static gln_status write_forecast(const gln_insight *insight, const gln_insight_input *input, gln_store *store, int64_t run_id)
+static gln_status write_forecast(const gln_insight *insight, const gln_insight_input *input, gln_store *store,
+                                 int64_t run_id)
 {
     const gln_forecast *forecast = &insight->forecast;
     gln_json *json = gln_json_object(), *earlier = NULL;
@@ -329,7 +359,8 @@ static gln_status write_forecast(const gln_insight *insight, const gln_insight_i
     gln_json_set_number(json, "luck", forecast->luck);
     gln_json_set_number(json, "draws", (double)forecast->n_draws);
     gln_json *ids = gln_json_set(json, "class_ids", gln_json_array());
-    for (size_t c = 0; c < input->classes->n; c++) gln_json_push(ids, gln_json_new_number((double)input->classes->id[c]));
+    for (size_t c = 0; c < input->classes->n; c++)
+        gln_json_push(ids, gln_json_new_number((double)input->classes->id[c]));
     gln_json *curve = gln_json_set(json, "curve", gln_json_array());
     for (size_t s = 0; s < forecast->n_sizes; s++) {
         gln_json *point = gln_json_push(curve, gln_json_object());
@@ -345,7 +376,9 @@ static gln_status write_forecast(const gln_insight *insight, const gln_insight_i
         gln_json_set_number(audit, "low", insight->audit.low);
         gln_json_set_number(audit, "high", insight->audit.high);
     }
-    if (insight->kappas != NULL && gln_json_parse(&earlier, insight->kappas, strlen(insight->kappas), "agreements") != GLN_OK) earlier = NULL;
+    if (insight->kappas != NULL &&
+        gln_json_parse(&earlier, insight->kappas, strlen(insight->kappas), "agreements") != GLN_OK)
+        earlier = NULL;
     gln_json_set(json, "agreements", earlier != NULL ? earlier : gln_json_array());
     size_t n_curves = forecast->n_draws == 0 ? 0 : forecast->n_draws * (1 + forecast->n_classes);
     return put(store, input->state->project_id, run_id, "forecast", json, n_curves == 0 ? NULL : forecast->draw,
@@ -365,8 +398,8 @@ static gln_json *drift_test(const gln_drift_test_result *test, const char *const
     return json;
 }
 
-static gln_status write_drift(const gln_insight *insight, const gln_insight_input *input, gln_store *store, int64_t run_id,
-                              const char *const *names, const int64_t *cluster_id)
+static gln_status write_drift(const gln_insight *insight, const gln_insight_input *input, gln_store *store,
+                              int64_t run_id, const char *const *names, const int64_t *cluster_id)
 {
     const gln_drift_report *report = &insight->drift;
     char words[1024];
@@ -393,12 +426,13 @@ static gln_status write_drift(const gln_insight *insight, const gln_insight_inpu
     int64_t kept = 0;
     /* Someone may have accepted a later window while this run went on: theirs stays. */
     if (st == GLN_OK) st = gln_store_drift_reference(store, input->state->project_id, &kept);
-    if (st == GLN_OK && kept == 0) st = gln_store_set_drift_reference(store, input->state->project_id, insight->reference_id);
+    if (st == GLN_OK && kept == 0)
+        st = gln_store_set_drift_reference(store, input->state->project_id, insight->reference_id);
     return st;
 }
 
-gln_status gln_insight_write(const gln_insight *insight, const gln_insight_input *input, gln_store *store, int64_t run_id,
-                             const int64_t *cluster_id)
+gln_status gln_insight_write(const gln_insight *insight, const gln_insight_input *input, gln_store *store,
+                             int64_t run_id, const int64_t *cluster_id)
 {
     const char **names = NULL;
     gln_status st = gln_alloc(&names, input->classes->n, sizeof *names, "class names");

@@ -1,6 +1,6 @@
 /*
- * The last stage of a resample before publication: forecast, label checks and drift, computed aside and written in the transaction that
- * publishes. Not for use outside this folder; what others read is in engine/insight.h.
+ * The last stage of a resample before publication: forecast, label checks and drift, computed aside and written in the
+ * transaction that publishes. Not for use outside this folder; what others read is in engine/insight.h.
  */
 #ifndef GLN_ENGINE_INSIGHT_STAGE_H
 #define GLN_ENGINE_INSIGHT_STAGE_H
@@ -36,15 +36,17 @@ typedef struct gln_insight {
     char *kappas;             /* JSON array: earlier ones and this */
     gln_drift_report drift;
     int64_t reference_id;     /* last image of the window */
-    char labels_words[256], forecast_words[256], drift_words[512]; /* why there is none: input that cannot be judged; "" otherwise */
+    char labels_words[256], forecast_words[256],
+        drift_words[512]; /* why there is none: input that cannot be judged; "" otherwise */
 } gln_insight;
 
-/* Fails only where the run cannot go on (memory, cancelled, the database); images that cannot be judged are an answer in words. */
+/* Fails only where the run cannot go on (memory, cancelled, the database); images that cannot be judged are an answer
+   in words. */
 gln_status gln_insight_compute(gln_insight *insight, const gln_insight_input *input);
 void gln_insight_dispose(gln_insight *insight);
 
 /* cluster_id [n_clusters]: stable ids by the numbers that the state has at this moment. */
-gln_status gln_insight_write(const gln_insight *insight, const gln_insight_input *input, gln_store *store, int64_t run_id,
-                             const int64_t *cluster_id);
+gln_status gln_insight_write(const gln_insight *insight, const gln_insight_input *input, gln_store *store,
+                             int64_t run_id, const int64_t *cluster_id);
 
 #endif

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Neighbours of each unit that are looked at; fewer are blind to small changes, more wash out small groups of new images. */
+/* Neighbours of each unit that are looked at; fewer are blind to small changes, more wash out small groups of new
+   images. */
 enum { N_NEAR = 10, PCA_SAMPLE = 4096 };
 static const double min_expected = 5.0; /* Cochran 1954 */
 static const double telling_z = 2.5;
@@ -20,7 +21,7 @@ static void add_test(gln_drift_report *report, gln_drift_test_result test)
     if (isfinite(test.p)) report->test[report->n_tests++] = test;
 }
 
-/* ---- neighbours ------------------------------------------------------------------------------------------------------------- */
+/* ---- neighbours -------------------------------------------------------------------------------------------------- */
 
 /* near [units->n, N_NEAR]: the nearest other units, UINT32_MAX pads. A near-duplicate group counts once. */
 static void nearest_units(uint32_t *near, const gln_drift_input *input, const gln_drift_units *units)
@@ -49,10 +50,11 @@ static double all_arrivals(double m, double n, int factors)
 }
 
 /*
- * T counts the edges u -> v of the nearest-neighbour graph with both ends among the arrivals. Over all ways of calling m of the n
- * units arrivals, E T = E p2 and E T^2 = C2 p2 + C3 p3 + C4 p4, where p_j is the chance that j given units are all arrivals and C_j
- * counts ordered pairs of edges that touch j units in all. Its tail is taken from a gamma distribution of that mean and variance: close to normal
- * when much is counted, and skewed as counts are when little is.
+ * T counts the edges u -> v of the nearest-neighbour graph with both ends among the arrivals. Over all ways of calling
+ * m of the n units arrivals, E T = E p2 and E T^2 = C2 p2 + C3 p3 + C4 p4, where p_j is the chance that j given units
+ * are all arrivals and C_j counts ordered pairs of edges that touch j units in all. Its tail is taken from a gamma
+ * distribution of that mean and variance: close to normal when much is counted, and skewed as counts are when little
+ * is.
  */
 gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units)
 {
@@ -65,7 +67,8 @@ gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input 
         goto cleanup;
     for (size_t i = 0; i < input->graph->n * input->graph->k; i++)
         if (input->graph->neighbour[i] != GLN_NO_NEIGHBOUR && input->graph->neighbour[i] >= input->graph->n) {
-            st = gln_fail(GLN_E_ARGUMENT, "graph: neighbour %u of %zu images", input->graph->neighbour[i], input->graph->n);
+            st = gln_fail(GLN_E_ARGUMENT, "graph: neighbour %u of %zu images", input->graph->neighbour[i],
+                          input->graph->n);
             goto cleanup;
         }
     nearest_units(near, input, units);
@@ -85,12 +88,14 @@ gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input 
     double n = (double)units->n, m = (double)units->n_arrivals;
     double c2 = n_edges + n_mutual, c3 = degree_sq - 2.0 * c2, c4 = n_edges * n_edges - c2 - c3;
     double mean = n_edges * all_arrivals(m, n, 2);
-    double variance = c2 * all_arrivals(m, n, 2) + c3 * all_arrivals(m, n, 3) + c4 * all_arrivals(m, n, 4) - mean * mean;
+    double variance =
+        c2 * all_arrivals(m, n, 2) + c3 * all_arrivals(m, n, 3) + c4 * all_arrivals(m, n, 4) - mean * mean;
     if (!(variance > 1e-9 * mean * mean) || !(mean > 0.0)) goto cleanup;
-    add_test(report, (gln_drift_test_result){.kind = GLN_DRIFT_NEIGHBOURS,
-                                             .statistic = (seen - mean) / sqrt(variance),
-                                             .p = gln_chi_square_p(2.0 * seen * mean / variance, 2.0 * mean * mean / variance),
-                                             .effect = seen / fmax(n_from, 1.0) / ((m - 1.0) / (n - 1.0))});
+    add_test(report,
+             (gln_drift_test_result){.kind = GLN_DRIFT_NEIGHBOURS,
+                                     .statistic = (seen - mean) / sqrt(variance),
+                                     .p = gln_chi_square_p(2.0 * seen * mean / variance, 2.0 * mean * mean / variance),
+                                     .effect = seen / fmax(n_from, 1.0) / ((m - 1.0) / (n - 1.0))});
 
 cleanup:
     gln_free(near);
@@ -98,7 +103,7 @@ cleanup:
     return st;
 }
 
-/* ---- clusters --------------------------------------------------------------------------------------------------------------- */
+/* ---- clusters ---------------------------------------------------------------------------------------------------- */
 
 static int most_excess_first(const void *a, const void *b)
 {
@@ -109,8 +114,8 @@ static int most_excess_first(const void *a, const void *b)
 }
 
 /* Chi-square over cells of counts reference [k] and arrivals [k]. */
-static void test_occupancy(gln_drift_report *report, const double *reference, const double *arrivals, size_t k, double n,
-                           double m)
+static void test_occupancy(gln_drift_report *report, const double *reference, const double *arrivals, size_t k,
+                           double n, double m)
 {
     double chi_sq = 0.0, moved = 0.0, by_chance = 0.0;
     for (size_t c = 0; c < k; c++) {
@@ -141,7 +146,8 @@ gln_status gln_drift_clusters(gln_drift_report *report, const gln_drift_input *i
         if (units->arrival[u]) cluster[input->cluster[units->image[u]]].n_arrivals++;
         else cluster[input->cluster[units->image[u]]].n_reference++;
     }
-    /* Cells of their own go to the front, all others into one at the end, which joins the smallest if it is too small itself. */
+    /* Cells of their own go to the front, all others into one at the end, which joins the smallest if it is too small
+       itself. */
     double rest_n = 0.0, rest_m = 0.0;
     for (size_t c = 0; c < k; c++) {
         double a = (double)cluster[c].n_reference, b = (double)cluster[c].n_arrivals;
@@ -183,7 +189,7 @@ cleanup:
     return st;
 }
 
-/* ---- Kolmogorov-Smirnov ------------------------------------------------------------------------------------------------------- */
+/* ---- Kolmogorov-Smirnov ------------------------------------------------------------------------------------------ */
 
 static int ascending(const void *a, const void *b)
 {
@@ -213,7 +219,8 @@ struct sample {
 };
 
 /* At most `max` of each side at random, without those that have a label (NULL: all count). */
-static gln_status draw(struct sample *sample, const gln_drift_units *units, const int32_t *label, size_t max, uint64_t seed)
+static gln_status draw(struct sample *sample, const gln_drift_units *units, const int32_t *label, size_t max,
+                       uint64_t seed)
 {
     uint32_t *side = NULL;
     gln_rng rng;
@@ -226,7 +233,8 @@ static gln_status draw(struct sample *sample, const gln_drift_units *units, cons
     for (uint8_t arrival = 0; arrival <= 1; arrival++) {
         size_t n = 0;
         for (size_t u = 0; u < units->n; u++)
-            if (units->arrival[u] == arrival && (label == NULL || label[units->image[u]] == GLN_NO_CLASS)) side[n++] = units->image[u];
+            if (units->arrival[u] == arrival && (label == NULL || label[units->image[u]] == GLN_NO_CLASS))
+                side[n++] = units->image[u];
         gln_rng_shuffle_u32(&rng, side, n);
         if (n > max) n = max;
         memcpy(sample->image + sample->n_reference, side, n * sizeof *side);
@@ -240,8 +248,8 @@ cleanup:
 }
 
 /* Tests one column: value [reference then arrivals], sorted afterwards. `scale` divides the shift of the mean. */
-static void test_column(gln_drift_report *report, gln_drift_kind kind, size_t which, float *value, const struct sample *sample,
-                        double scale)
+static void test_column(gln_drift_report *report, gln_drift_kind kind, size_t which, float *value,
+                        const struct sample *sample, double scale)
 {
     size_t n = sample->n_reference, m = sample->n_arrivals;
     double mean_n = 0.0, mean_m = 0.0;
@@ -270,7 +278,8 @@ gln_status gln_drift_components(gln_drift_report *report, const gln_drift_input 
     memcpy(mixed, sample.image, n * sizeof *mixed);
     gln_rng_seed(&rng, gln_rng_mix(options->seed, 2));
     gln_rng_shuffle_u32(&rng, mixed, n); /* both sides in their proportions: components that favour neither */
-    if ((st = gln_pca_fit(&pca, input->embeddings, mixed, n_fit, options->n_components, gln_rng_mix(options->seed, 3))) != GLN_OK ||
+    if ((st = gln_pca_fit(&pca, input->embeddings, mixed, n_fit, options->n_components,
+                          gln_rng_mix(options->seed, 3))) != GLN_OK ||
         (st = gln_alloc_raw(&along, n, (pca.k + 1) * sizeof *along, "components of images")) != GLN_OK ||
         (st = gln_alloc_raw(&column, n, sizeof *column, "components of images")) != GLN_OK ||
         (st = gln_pca_project(along, &pca, input->embeddings, sample.image, n)) != GLN_OK)

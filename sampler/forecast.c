@@ -1,24 +1,25 @@
 /*
  * The learning curve, and what it says of labels not yet made.
  *
- * Measured: `n_repeats` times the labels are split into folds (near-duplicates together); for each fold the classifier, with kernel, C and
- * gamma of the present model, is trained on nested random subsets of the rest, in the proportions of the classes, and judged on the
- * fold. Each image is so judged once a repeat and size. The error is the balanced one: the mean over classes of the share that is
- * not recognised.
+ * Measured: `n_repeats` times the labels are split into folds (near-duplicates together); for each fold the classifier,
+ * with kernel, C and gamma of the present model, is trained on nested random subsets of the rest, in the proportions of
+ * the classes, and judged on the fold. Each image is so judged once a repeat and size. The error is the balanced one:
+ * the mean over classes of the share that is not recognised.
  *
- * Carried on: error(n) = c + a n^-b, the inverse power law that learning curves follow (Cortes et al. 1994; Viering and Loog 2023). For a
- * given b the rest is least squares with a, c >= 0; b is searched on a grid, drawn towards 1/2 as far as the noise of the points leaves it
- * open. Six points cannot tell c from b well: extrapolation by a factor of two or three is what this is good for.
+ * Carried on: error(n) = c + a n^-b, the inverse power law that learning curves follow (Cortes et al. 1994; Viering and
+ * Loog 2023). For a given b the rest is least squares with a, c >= 0; b is searched on a grid, drawn towards 1/2 as far
+ * as the noise of the points leaves it open. Six points cannot tell c from b well: extrapolation by a factor of two or
+ * three is what this is good for.
  *
- * Uncertain in two ways. What the images at hand happen to be: Bayesian bootstrap (Rubin 1981), exponential weights a group of near-duplicates,
- * a fit for each draw; weights are never zero, so that no class ever vanishes. And luck: another set of labels of the same
- * size gives another classifier; its spread is measured between training sets and added to what one batch may bring. It cancels
- * in part, since the labels so far stay: sd = luck sqrt(2 N / (n + N)).
+ * Uncertain in two ways. What the images at hand happen to be: Bayesian bootstrap (Rubin 1981), exponential weights a
+ * group of near-duplicates, a fit for each draw; weights are never zero, so that no class ever vanishes. And luck:
+ * another set of labels of the same size gives another classifier; its spread is measured between training sets and
+ * added to what one batch may bring. It cancels in part, since the labels so far stay: sd = luck sqrt(2 N / (n + N)).
  *
- * What it does not know: labels chosen by gleaner are not a random sample. They stand for many others each, and are easier than what they
- * stand for: measured on CIFAR-10, images chosen by herding were recognised out of fold ten points better than the pool was
- * (bench/RESULTS.md). So the level of the curve is that of the labelled set; the audit arm tells the level on the pool. Gains, being differences,
- * suffer less.
+ * What it does not know: labels chosen by gleaner are not a random sample. They stand for many others each, and are
+ * easier than what they stand for: measured on CIFAR-10, images chosen by herding were recognised out of fold ten
+ * points better than the pool was (bench/RESULTS.md). So the level of the curve is that of the labelled set; the audit
+ * arm tells the level on the pool. Gains, being differences, suffer less.
  */
 #include "sampler/forecast.h"
 
@@ -36,9 +37,10 @@ static const double step = 1.5;          /* between sizes */
 static const double usual_b = 0.5, spread_b = 0.3;
 static const gln_forecast_curve no_curve = {NAN, NAN, NAN};
 
-/* ---- one curve ------------------------------------------------------------------------------------------------------------------ */
+/* ---- one curve --------------------------------------------------------------------------------------------------- */
 
-/* Least squares of error on size^-b with a, c >= 0, later points weighing more: they are nearer to what is asked. Returns the mean square. */
+/* Least squares of error on size^-b with a, c >= 0, later points weighing more: they are nearer to what is asked.
+   Returns the mean square. */
 static double fit_given_b(gln_forecast_curve *curve, const double *size, const double *error, size_t n, double b)
 {
     double sw = 0.0, sz = 0.0, szz = 0.0, se = 0.0, sze = 0.0, square = 0.0;
@@ -50,7 +52,8 @@ static double fit_given_b(gln_forecast_curve *curve, const double *size, const d
         se += w * error[i];
         sze += w * z * error[i];
     }
-    double det = sw * szz - sz * sz, a = det > 1e-12 * sw * szz ? (sw * sze - sz * se) / det : 0.0, c = (se - a * sz) / sw;
+    double det = sw * szz - sz * sz, a = det > 1e-12 * sw * szz ? (sw * sze - sz * se) / det : 0.0,
+           c = (se - a * sz) / sw;
     if (a < 0.0) { /* it gets worse with more labels: say that it stays */
         a = 0.0;
         c = se / sw;
@@ -86,7 +89,7 @@ static double error_at(gln_forecast_curve curve, double n)
     return (double)curve.c + (double)curve.a * pow(n, -(double)curve.b);
 }
 
-/* ---- measuring -------------------------------------------------------------------------------------------------------------------- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 struct measuring {
     const gln_svm_problem *problem;
@@ -110,8 +113,10 @@ static int smallest_key_first(const void *a, const void *b)
     return (p->row > q->row) - (p->row < q->row);
 }
 
-/* row [*n]: all rows outside the fold, in a random order of which every beginning has the classes in their proportions. */
-static gln_status nested_order(uint32_t *row, size_t *n, const gln_svm_problem *p, const uint32_t *fold, size_t f, uint64_t seed)
+/* row [*n]: all rows outside the fold, in a random order of which every beginning has the classes in their proportions.
+   */
+static gln_status nested_order(uint32_t *row, size_t *n, const gln_svm_problem *p, const uint32_t *fold, size_t f,
+                               uint64_t seed)
 {
     struct keyed *order = NULL;
     size_t *count = NULL, *rank = NULL;
@@ -171,11 +176,15 @@ static gln_status measure_range(void *context, size_t begin, size_t end, size_t 
             size_t size = m->size[s] < n ? m->size[s] : n;
             gln_svm_machine machine = {0};
             bool trainable = classes_among(p, row, size) == 2;
-            if (trainable && (st = gln_svm_machine_train(&machine, p->matrix, row, size, p->y, p->n_active, m->c)) != GLN_OK) break;
+            if (trainable &&
+                (st = gln_svm_machine_train(&machine, p->matrix, row, size, p->y, p->n_active, m->c)) != GLN_OK)
+                break;
             for (size_t i = 0; i < p->n; i++) {
                 if (fold[i] != f) continue;
                 if (trainable) gln_svm_machine_decide(decision, &machine, p->matrix, i);
-                size_t said = trainable ? gln_svm_vote(decision, p->n_active) : size == 0 ? SIZE_MAX : (size_t)p->y[row[0]];
+                size_t said = trainable   ? gln_svm_vote(decision, p->n_active)
+                              : size == 0 ? SIZE_MAX
+                                          : (size_t)p->y[row[0]];
                 wrong[i] = said != (size_t)p->y[i];
             }
             gln_svm_machine_dispose(&machine);
@@ -189,10 +198,12 @@ cleanup:
     return st;
 }
 
-/* ---- the bootstrap ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the bootstrap ----------------------------------------------------------------------------------------------- */
 
-/* of_class [n_active]: weighted error of each class at one size, the mean over repeats [from, from + n_repeats). Returns the balanced one. */
-static double balanced_error(double *of_class, const struct measuring *m, size_t from, size_t n_repeats, size_t s, const double *weight)
+/* of_class [n_active]: weighted error of each class at one size, the mean over repeats [from, from + n_repeats).
+   Returns the balanced one. */
+static double balanced_error(double *of_class, const struct measuring *m, size_t from, size_t n_repeats, size_t s,
+                             const double *weight)
 {
     const gln_svm_problem *p = m->problem;
     double sum = 0.0, n_classes = 0.0;
@@ -234,7 +245,8 @@ static gln_status number_groups(gln_svm_problem *p)
     return GLN_OK;
 }
 
-static gln_status bootstrap(gln_forecast *forecast, const struct measuring *m, const uint32_t *class_of, const gln_forecast_options *options)
+static gln_status bootstrap(gln_forecast *forecast, const struct measuring *m, const uint32_t *class_of,
+                            const gln_forecast_options *options)
 {
     const gln_svm_problem *p = m->problem;
     size_t n_active = p->n_active, n_repeats = options->n_repeats, *count = NULL;
@@ -257,10 +269,12 @@ static gln_status bootstrap(gln_forecast *forecast, const struct measuring *m, c
         size[s] = (double)m->size[s];
         forecast->error[s] = balanced_error(error, m, 0, n_repeats, s, weight);
         noise += forecast->error[s] * (1.0 - forecast->error[s]) / (double)p->n / (double)m->n_sizes;
-        /* A repeat is the mean of n_folds training sets: one of them spreads sqrt(n_folds) times as much, if they share little. */
+        /* A repeat is the mean of n_folds training sets: one of them spreads sqrt(n_folds) times as much, if they share
+           little. */
         for (size_t r = 0; r < n_repeats && n_repeats > 1; r++) {
             double off = balanced_error(error, m, r, 1, s, weight) - forecast->error[s];
-            between += off * off * (double)m->n_folds / (double)((n_repeats - 1) * m->n_sizes) * size[s] / (double)forecast->n_labels;
+            between += off * off * (double)m->n_folds / (double)((n_repeats - 1) * m->n_sizes) * size[s] /
+                       (double)forecast->n_labels;
         }
     }
     forecast->luck = sqrt(between);
@@ -268,7 +282,8 @@ static gln_status bootstrap(gln_forecast *forecast, const struct measuring *m, c
     for (size_t draw = 0; draw < options->n_draws; draw++) {
         gln_forecast_curve *curve = forecast->draw + draw * (1 + forecast->n_classes);
         draw_weights(weight, of_group, p, &rng);
-        for (size_t s = 0; s < m->n_sizes; s++) point[s] = balanced_error(error + s * 2 * n_active, m, 0, n_repeats, s, weight);
+        for (size_t s = 0; s < m->n_sizes; s++)
+            point[s] = balanced_error(error + s * 2 * n_active, m, 0, n_repeats, s, weight);
         curve[0] = gln_forecast_curve_fit(size, point, m->n_sizes, noise);
         for (size_t c = 0; c < forecast->n_classes; c++) curve[1 + c] = no_curve;
         for (size_t c = 0; c < n_active; c++) {
@@ -287,13 +302,15 @@ cleanup:
     return st;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 /* Folds of each repeat, trainings, curves. */
-static gln_status measure(gln_forecast *forecast, gln_svm_problem *p, const uint32_t *class_of, const gln_forecast_input *input,
-                          const gln_forecast_options *options, gln_pool *threads, gln_progress *progress)
+static gln_status measure(gln_forecast *forecast, gln_svm_problem *p, const uint32_t *class_of,
+                          const gln_forecast_input *input, const gln_forecast_options *options, gln_pool *threads,
+                          gln_progress *progress)
 {
-    struct measuring m = {.problem = p, .n_folds = p->n_folds, .c = input->point.c, .seed = options->seed, .progress = progress};
+    struct measuring m = {
+        .problem = p, .n_folds = p->n_folds, .c = input->point.c, .seed = options->seed, .progress = progress};
     size_t row_bytes = 0, most = p->n - p->n / p->n_folds;
     gln_status st;
     /* The smallest size leaves two labels a class, if it can. */
@@ -309,7 +326,8 @@ static gln_status measure(gln_forecast *forecast, gln_svm_problem *p, const uint
     for (size_t r = 0; r < options->n_repeats; r++) {
         size_t n_folds = options->n_folds;
         if ((st = gln_alloc_raw(&m.fold[r], p->n, sizeof **m.fold, "folds")) != GLN_OK) goto cleanup;
-        st = gln_svm_folds(m.fold[r], &n_folds, p->y, p->group, p->n, p->n_active, gln_rng_mix(options->seed, 1000 + r));
+        st =
+            gln_svm_folds(m.fold[r], &n_folds, p->y, p->group, p->n, p->n_active, gln_rng_mix(options->seed, 1000 + r));
         if (st != GLN_OK) goto cleanup;
     }
     gln_progress_stage(progress, "forecast", options->n_repeats * m.n_folds);
@@ -353,8 +371,8 @@ static void number_classes(int32_t *active, uint32_t *class_of, size_t *n_active
     }
 }
 
-gln_status gln_forecast_fit(gln_forecast *forecast, const gln_forecast_input *input, const gln_forecast_options *options,
-                            gln_pool *threads, gln_progress *progress)
+gln_status gln_forecast_fit(gln_forecast *forecast, const gln_forecast_input *input,
+                            const gln_forecast_options *options, gln_pool *threads, gln_progress *progress)
 {
     gln_svm_problem problem = {0};
     int32_t *active = NULL;
@@ -371,17 +389,19 @@ gln_status gln_forecast_fit(gln_forecast *forecast, const gln_forecast_input *in
         goto cleanup;
     number_classes(active, class_of, &n_active, input);
     if (input->n < options->min_labels || n_active < 2) {
-        snprintf(forecast->words, sizeof forecast->words, "Not enough labels to say: %zu in %zu class%s; at least %zu in two are needed.",
-                 input->n, n_active, n_active == 1 ? "" : "es", options->min_labels);
+        snprintf(forecast->words, sizeof forecast->words,
+                 "Not enough labels to say: %zu in %zu class%s; at least %zu in two are needed.", input->n, n_active,
+                 n_active == 1 ? "" : "es", options->min_labels);
         goto cleanup;
     }
     size_t max = input->n < options->max_labels ? input->n : options->max_labels;
-    if ((st = gln_svm_problem_init(&problem, input->x, active, input->group, input->n, input->d, n_active, max, options->n_folds,
-                                   options->seed)) != GLN_OK)
+    if ((st = gln_svm_problem_init(&problem, input->x, active, input->group, input->n, input->d, n_active, max,
+                                   options->n_folds, options->seed)) != GLN_OK)
         goto cleanup;
     if (problem.n_folds < 3 || problem.n < 2 * n_active) {
-        snprintf(forecast->words, sizeof forecast->words, "Not enough labels to say: %zu of %zu classes; at least two classes must have three.",
-                 input->n, n_active);
+        snprintf(forecast->words, sizeof forecast->words,
+                 "Not enough labels to say: %zu of %zu classes; at least two classes must have three.", input->n,
+                 n_active);
         goto cleanup;
     }
     st = measure(forecast, &problem, class_of, input, options, threads, progress);
@@ -400,7 +420,7 @@ void gln_forecast_dispose(gln_forecast *forecast)
     *forecast = (gln_forecast){0};
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static int ascending(const void *a, const void *b)
 {
@@ -420,7 +440,8 @@ gln_forecast_gain gln_forecast_of(const gln_forecast *forecast, size_t which, si
     for (size_t i = 0; i < n_draws; i++) {
         gln_forecast_curve curve = forecast->draw[i * (1 + forecast->n_classes) + which];
         double now = error_at(curve, n), expected = now - error_at(curve, n + more);
-        /* Each draw is given one of the n_draws equal parts of the normal distribution, out of step with the order of the draws. */
+        /* Each draw is given one of the n_draws equal parts of the normal distribution, out of step with the order of
+           the draws. */
         double z = gln_normal_quantile(((double)(i * 83 % n_draws) + 0.5) / (double)n_draws);
         error += now / (double)n_draws;
         sum += expected / (double)n_draws;
@@ -437,7 +458,7 @@ gln_forecast_gain gln_forecast_of(const gln_forecast *forecast, size_t which, si
     return out;
 }
 
-/* ---- checks from elsewhere -------------------------------------------------------------------------------------------------------------- */
+/* ---- checks from elsewhere --------------------------------------------------------------------------------------- */
 
 gln_status gln_cohen_kappa(double *kappa, const int32_t *a, const int32_t *b, size_t n, size_t n_classes)
 {

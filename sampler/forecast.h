@@ -1,15 +1,16 @@
 /*
- * Is more labelling worth it? A learning curve on the labels there are, carried on beyond them: the gain in balanced accuracy that the next
- * labels bring, with an interval and the chance that it is worth its price; and two checks from elsewhere: agreement between successive
- * models, and accuracy on the random audit arm. Pure functions over arrays; called by engine/ after a classifier was trained.
+ * Is more labelling worth it? A learning curve on the labels there are, carried on beyond them: the gain in balanced
+ * accuracy that the next labels bring, with an interval and the chance that it is worth its price; and two checks from
+ * elsewhere: agreement between successive models, and accuracy on the random audit arm. Pure functions over arrays;
+ * called by engine/ after a classifier was trained.
  *
  *     gln_forecast forecast = {0};
  *     st = gln_forecast_fit(&forecast, &input, &options, threads, progress);    // seconds; once a resample
- *     gln_forecast_gain gain = gln_forecast_of(&forecast, 0, 200, price / point_value);   // microseconds; for every question
+ *     gln_forecast_gain gain = gln_forecast_of(&forecast, 0, 200, worth);     // microseconds; for every question
  *     gln_forecast_dispose(&forecast);
  *
- * The model and its limits: the essay in forecast.c. Threads: folds are trained on the pool given; a fitted one is immutable.
- * Memory: the kernel matrix of at most `max_labels` rows, as the classifier's.
+ * The model and its limits: the essay in forecast.c. Threads: folds are trained on the pool given; a fitted one is
+ * immutable. Memory: the kernel matrix of at most `max_labels` rows, as the classifier's.
  */
 #ifndef GLN_SAMPLER_FORECAST_H
 #define GLN_SAMPLER_FORECAST_H
@@ -61,10 +62,10 @@ typedef struct gln_forecast {
     char words[256];
 } gln_forecast;
 
-/* Errors: GLN_E_ARGUMENT (a label out of range, a number that is not finite), GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_CANCELLED. Too few labels,
-   one class, one label a class are no errors: n_draws is 0. */
-gln_status gln_forecast_fit(gln_forecast *forecast, const gln_forecast_input *input, const gln_forecast_options *options,
-                            gln_pool *threads, gln_progress *progress);
+/* Errors: GLN_E_ARGUMENT (a label out of range, a number that is not finite), GLN_E_LIMIT, GLN_E_MEMORY,
+   GLN_E_CANCELLED. Too few labels, one class, one label a class are no errors: n_draws is 0. */
+gln_status gln_forecast_fit(gln_forecast *forecast, const gln_forecast_input *input,
+                            const gln_forecast_options *options, gln_pool *threads, gln_progress *progress);
 void gln_forecast_dispose(gln_forecast *forecast);
 
 /* Shares between 0 and 1, not points. NaN where there is no curve. */
@@ -74,16 +75,18 @@ typedef struct gln_forecast_gain {
     double p_worth;         /* chance that the gain is at least `worth`; NaN when worth is NaN */
 } gln_forecast_gain;
 
-/* which: 0 all classes together, c + 1 class c. The n_more labels are of all classes, as those before. worth: the gain that pays for them. */
+/* which: 0 all classes together, c + 1 class c. The n_more labels are of all classes, as those before. worth: the gain
+   that pays for them. */
 gln_forecast_gain gln_forecast_of(const gln_forecast *forecast, size_t which, size_t n_more, double worth);
 
-/* Fits error(n) = c + a n^-b to n_points of size and error, a and c not negative, b near 1/2 unless the points say otherwise.
-   noise: variance of one point. For tests and the benchmark. */
+/* Fits error(n) = c + a n^-b to n_points of size and error, a and c not negative, b near 1/2 unless the points say
+   otherwise. noise: variance of one point. For tests and the benchmark. */
 gln_forecast_curve gln_forecast_curve_fit(const double *size, const double *error, size_t n_points, double noise);
 
-/* ---- checks from elsewhere ---------------------------------------------------------------------------------------------------- */
+/* ---- checks from elsewhere --------------------------------------------------------------------------------------- */
 
-/* Cohen's kappa (1960) between two sets of predictions [n] in [0, n_classes); NaN when n is 0. Both always the same class: 1. */
+/* Cohen's kappa (1960) between two sets of predictions [n] in [0, n_classes); NaN when n is 0. Both always the same
+   class: 1. */
 gln_status gln_cohen_kappa(double *kappa, const int32_t *a, const int32_t *b, size_t n, size_t n_classes);
 
 typedef struct gln_audit {
@@ -92,8 +95,9 @@ typedef struct gln_audit {
     size_t n;
 } gln_audit;
 
-/* Accuracy from images drawn with known probabilities: right [n] weighted by 1 / inclusion [n] (Hajek 1971), interval by Wilson (1927) at
-   the effective size. NaN without images. Inclusion probabilities are in (0, 1]; others are left out. */
+/* Accuracy from images drawn with known probabilities: right [n] weighted by 1 / inclusion [n] (Hajek 1971), interval
+   by Wilson (1927) at the effective size. NaN without images. Inclusion probabilities are in (0, 1]; others are left
+   out. */
 gln_audit gln_audit_accuracy(const uint8_t *right, const double *inclusion, size_t n);
 
 #endif

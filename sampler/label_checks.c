@@ -1,24 +1,25 @@
 /*
- * Label checks: two witnesses that err in different ways must agree before a person is asked to look again, and no more labels
- * are named than are believed to be wrong.
+ * Label checks: two witnesses that err in different ways must agree before a person is asked to look again, and no more
+ * labels are named than are believed to be wrong.
  *
  *   probabilities  the most probable class, by models that never saw the image, is not the one it was given.
- *   neighbours     of its 20 nearest labelled images (fewer where classes are small: an eleventh neighbour in a class that has
- *                  ten labels is of another class), more bear the probable class than the given one.
+ *   neighbours     of its 20 nearest labelled images (fewer where classes are small: an eleventh neighbour in a class
+ *                  that has ten labels is of another class), more bear the probable class than the given one.
  *   how many       confident learning's joint: an image counts as of the most probable class among those that are at
- *                  least as probable as they are on average on images that bear their label; each row of the joint is scaled to the labels
- *                  of its class. What lies beside the diagonal is believed to be wrong. Thresholds a class make up for a classifier
- *                  that is surer of some classes than of others.
+ *                  least as probable as they are on average on images that bear their label; each row of the joint is
+ *                  scaled to the labels of its class. What lies beside the diagonal is believed to be wrong. Thresholds
+ *                  a class make up for a classifier that is surer of some classes than of others.
  *
- * The order: p(suggested) - p(given), plus the same of the votes, plus 1 for twins; it is cut at the number believed wrong. Measured against
- * taking the joint's own off-diagonal images (bench/RESULTS.md): by definition about half of the images of a class are less
- * probable than its mean, and so half of the wrong ones are missed. Ten neighbours instead of twenty: clearly worse once a third
- * of the labels is wrong (bench/LOG.md).
+ * The order: p(suggested) - p(given), plus the same of the votes, plus 1 for twins; it is cut at the number believed
+ * wrong. Measured against taking the joint's own off-diagonal images (bench/RESULTS.md): by definition about half of
+ * the images of a class are less probable than its mean, and so half of the wrong ones are missed. Ten neighbours
+ * instead of twenty: clearly worse once a third of the labels is wrong (bench/LOG.md).
  *
- * The vote is counted only for images that the probabilities suspect, against at most MAX_VOTERS labelled images: the cost is that of the
- * suspects, not of all pairs. Near-duplicates of an image do not vote on it; they were held out together with it as well, so neither
- * witness has seen the image's own label. When near-duplicates bear different labels, one of them is wrong for certain: those outside
- * the group's majority (by number, then by probability) are suspects without further witness.
+ * The vote is counted only for images that the probabilities suspect, against at most MAX_VOTERS labelled images: the
+ * cost is that of the suspects, not of all pairs. Near-duplicates of an image do not vote on it; they were held out
+ * together with it as well, so neither witness has seen the image's own label. When near-duplicates bear different
+ * labels, one of them is wrong for certain: those outside the group's majority (by number, then by probability) are
+ * suspects without further witness.
  *
  * Flagged images are suspects, not verdicts: labels are never changed here.
  */
@@ -51,7 +52,8 @@ struct checking {
 
 static double p_of(const gln_label_input *input, size_t row, int32_t class)
 {
-    return input->probability == NULL ? (double)NAN : (double)input->probability[row * input->n_classes + (size_t)class];
+    return input->probability == NULL ? (double)NAN
+                                      : (double)input->probability[row * input->n_classes + (size_t)class];
 }
 
 static gln_status check_input(const gln_label_input *input)
@@ -70,7 +72,7 @@ static gln_status check_input(const gln_label_input *input)
     return GLN_OK;
 }
 
-/* ---- the first witness -------------------------------------------------------------------------------------------------------- */
+/* ---- the first witness ------------------------------------------------------------------------------------------- */
 
 /* Suggestions; thresholds, and with them the share of wrong labels by the confident joint. */
 static gln_status suspect_by_probability(struct checking *c)
@@ -80,7 +82,8 @@ static gln_status suspect_by_probability(struct checking *c)
     size_t k = input->n_classes;
     double *n_joint = NULL, *n_off = NULL, n_wrong = 0.0;
     gln_status st = GLN_OK;
-    for (size_t j = 0; j < k; j++) report->of_class[j].threshold = report->of_class[j].n_labels >= GLN_LABEL_CHECK_MIN ? 0.0 : NAN;
+    for (size_t j = 0; j < k; j++)
+        report->of_class[j].threshold = report->of_class[j].n_labels >= GLN_LABEL_CHECK_MIN ? 0.0 : NAN;
     for (size_t i = 0; i < input->n; i++) {
         gln_label_class *own = &report->of_class[input->label[i]];
         own->threshold += p_of(input, i, input->label[i]) / (double)own->n_labels;
@@ -96,7 +99,8 @@ static gln_status suspect_by_probability(struct checking *c)
             double p = p_of(input, i, (int32_t)j);
             if (isnan(report->of_class[j].threshold) || p <= 0.0) continue;
             if (best == NOT_SUSPECT || p > p_of(input, i, best)) best = (int32_t)j;
-            if (p >= report->of_class[j].threshold && (confident == NOT_SUSPECT || p > p_of(input, i, confident))) confident = (int32_t)j;
+            if (p >= report->of_class[j].threshold && (confident == NOT_SUSPECT || p > p_of(input, i, confident)))
+                confident = (int32_t)j;
         }
         if (best != input->label[i]) c->suggested[i] = best;
         if (confident == NOT_SUSPECT) continue;
@@ -113,7 +117,7 @@ cleanup:
     return st;
 }
 
-/* ---- near-duplicates ------------------------------------------------------------------------------------------------------------ */
+/* ---- near-duplicates --------------------------------------------------------------------------------------------- */
 
 struct member {
     uint32_t group, row;
@@ -169,7 +173,7 @@ static gln_status suspect_twins(struct checking *c)
     return GLN_OK;
 }
 
-/* ---- the second witness ------------------------------------------------------------------------------------------------------------ */
+/* ---- the second witness ------------------------------------------------------------------------------------------ */
 
 /* Counts the votes of the k most similar voters [n_voters] outside the suspect's group. */
 static void count_votes(const struct checking *c, gln_label_suspect *suspect, const float *similarity)
@@ -242,7 +246,7 @@ cleanup:
     return st;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static int most_certain_first(const void *a, const void *b)
 {
@@ -251,7 +255,8 @@ static int most_certain_first(const void *a, const void *b)
     return (p->row > q->row) - (p->row < q->row);
 }
 
-/* Keeps those on whom both agree, ranks them, cuts where no more are believed to be wrong (twins stay), and counts by class. */
+/* Keeps those on whom both agree, ranks them, cuts where no more are believed to be wrong (twins stay), and counts by
+   class. */
 static void judge(gln_label_report *report)
 {
     size_t n = 0;
@@ -279,19 +284,23 @@ static void say(gln_label_report *report, const gln_label_input *input)
     char rest[96] = "";
     for (size_t i = 0; i < report->n_suspects; i++) n_twins += report->suspect[i].twin;
     if (report->n_checked != 0 && n_unchecked != 0)
-        snprintf(rest, sizeof rest, "; %zu labels of classes with fewer than %d could not be checked", n_unchecked, GLN_LABEL_CHECK_MIN);
+        snprintf(rest, sizeof rest, "; %zu labels of classes with fewer than %d could not be checked", n_unchecked,
+                 GLN_LABEL_CHECK_MIN);
     if (report->n_labels == 0)
         snprintf(report->words, sizeof report->words, "No labels yet: nothing to check.");
     else if (report->n_checked == 0)
-        snprintf(report->words, sizeof report->words, "%zu label%s, too few %s: only near-duplicates with different labels can be told, there "
-                 "are %zu.", report->n_labels, report->n_labels == 1 ? "" : "s",
-                 input->probability == NULL ? "to predict one from the others (two classes are needed)" : "in every class to check them",
+        snprintf(report->words, sizeof report->words,
+                 "%zu label%s, too few %s: only near-duplicates with different labels can be told, there "
+                 "are %zu.",
+                 report->n_labels, report->n_labels == 1 ? "" : "s",
+                 input->probability == NULL ? "to predict one from the others (two classes are needed)"
+                                            : "in every class to check them",
                  n_twins);
     else if (report->n_suspects == 0)
         snprintf(report->words, sizeof report->words, "None of %zu labels looks wrong%s.", report->n_checked, rest);
     else
-        snprintf(report->words, sizeof report->words, "%zu of %zu labels look wrong (%.1f%%)%s.", report->n_suspects, report->n_checked,
-                 100.0 * (double)report->n_suspects / (double)report->n_checked, rest);
+        snprintf(report->words, sizeof report->words, "%zu of %zu labels look wrong (%.1f%%)%s.", report->n_suspects,
+                 report->n_checked, 100.0 * (double)report->n_suspects / (double)report->n_checked, rest);
 }
 
 gln_status gln_label_check(gln_label_report *report, const gln_label_input *input)
@@ -318,12 +327,13 @@ gln_status gln_label_check(gln_label_report *report, const gln_label_input *inpu
     if ((st = gln_alloc(&report->suspect, n, sizeof *report->suspect, "suspects")) != GLN_OK) goto cleanup;
     for (size_t i = 0; i < input->n; i++) {
         if (c.suggested[i] == NOT_SUSPECT) continue;
-        report->suspect[report->n_suspects++] = (gln_label_suspect){.row = (uint32_t)i,
-                                                                    .given = input->label[i],
-                                                                    .suggested = c.suggested[i],
-                                                                    .p_given = (float)p_of(input, i, input->label[i]),
-                                                                    .p_suggested = (float)p_of(input, i, c.suggested[i]),
-                                                                    .twin = c.twin[i]};
+        report->suspect[report->n_suspects++] =
+            (gln_label_suspect){.row = (uint32_t)i,
+                                .given = input->label[i],
+                                .suggested = c.suggested[i],
+                                .p_given = (float)p_of(input, i, input->label[i]),
+                                .p_suggested = (float)p_of(input, i, c.suggested[i]),
+                                .twin = c.twin[i]};
     }
     if (report->n_suspects != 0 && (st = vote(&c)) != GLN_OK) goto cleanup;
     judge(report);
@@ -344,15 +354,16 @@ void gln_label_report_dispose(gln_label_report *report)
     *report = (gln_label_report){0};
 }
 
-void gln_label_suspect_words(char *out, size_t capacity, const gln_label_suspect *suspect, const char *const *class_names)
+void gln_label_suspect_words(char *out, size_t capacity, const gln_label_suspect *suspect,
+                             const char *const *class_names)
 {
     const char *given = class_names[suspect->given], *suggested = class_names[suspect->suggested];
     char witness[128] = "";
     if (suspect->twin)
         snprintf(witness, sizeof witness, "a near-duplicate of it is labelled so");
     else
-        snprintf(witness, sizeof witness, "%u of its %u nearest labelled images say so, %u the label", suspect->votes_suggested,
-                 suspect->n_votes, suspect->votes_given);
+        snprintf(witness, sizeof witness, "%u of its %u nearest labelled images say so, %u the label",
+                 suspect->votes_suggested, suspect->n_votes, suspect->votes_given);
     if (isnan(suspect->p_given))
         snprintf(out, capacity, "labelled %.80s, looks like %.80s (%s)", given, suggested, witness);
     else

@@ -22,7 +22,8 @@ static double gamma_lower_series(double a, double x)
     return sum * gamma_factor(a, x);
 }
 
-/* Upper regularised incomplete gamma Q(a, x) by its continued fraction (DLMF 8.9.2), Lentz's method: quick for x > a + 1. */
+/* Upper regularised incomplete gamma Q(a, x) by its continued fraction (DLMF 8.9.2), Lentz's method: quick for x > a +
+   1. */
 static double gamma_upper_fraction(double a, double x)
 {
     const double tiny = DBL_MIN / DBL_EPSILON;
@@ -81,11 +82,12 @@ double gln_normal_quantile(double p)
 {
     static const double a[] = {-3.969683028665376e+01, 2.209460984245205e+02, -2.759285104469687e+02,
                                1.383577518672690e+02,  -3.066479806614716e+01, 2.506628277459239e+00};
-    static const double b[] = {-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02, 6.680131188771972e+01,
-                               -1.328068155288572e+01};
+    static const double b[] = {-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02,
+                               6.680131188771972e+01, -1.328068155288572e+01};
     static const double c[] = {-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e+00,
                                -2.549732539343734e+00, 4.374664141464968e+00,  2.938163982698783e+00};
-    static const double d[] = {7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00, 3.754408661907416e+00};
+    static const double d[] = {7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00,
+                               3.754408661907416e+00};
     if (!(p > 0.0 && p < 1.0)) return p == 0.0 ? -INFINITY : p == 1.0 ? INFINITY : NAN;
     if (p > 0.5) return -gln_normal_quantile(1.0 - p);
     double z = 0.0;

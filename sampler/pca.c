@@ -11,8 +11,8 @@
 enum { MORE_VECTORS = 8, N_ITERATIONS = 30, BLOCK_ROWS = 256 };
 
 /*
- * What is rounding: total spread below this share of the mean squared length (binary16 keeps about 1e-7 of a number's square), and
- * directions below this share of the total spread (the covariance is summed in f32).
+ * What is rounding: total spread below this share of the mean squared length (binary16 keeps about 1e-7 of a number's
+ * square), and directions below this share of the total spread (the covariance is summed in f32).
  */
 static const double rounding = 1e-9, direction_rounding = 1e-6;
 
@@ -24,7 +24,8 @@ void gln_pca_dispose(gln_pca *pca)
     *pca = (gln_pca){0};
 }
 
-/* x [n, d] of the sample becomes centred and transposed, t [d, n]; the mean is kept, *length_sq is the mean squared length. */
+/* x [n, d] of the sample becomes centred and transposed, t [d, n]; the mean is kept, *length_sq is the mean squared
+   length. */
 static gln_status centre(gln_pca *pca, float *t, const float *x, const uint32_t *row, size_t n, double *length_sq)
 {
     *length_sq = 0.0;
@@ -45,8 +46,9 @@ static gln_status centre(gln_pca *pca, float *t, const float *x, const uint32_t 
 }
 
 /*
- * Orthonormal rows by modified Gram-Schmidt, twice for the digits that the first pass loses. Where the second pass takes most of a row
- * again, the first one had left nothing but rounding: there are no more directions, and the row becomes zero.
+ * Orthonormal rows by modified Gram-Schmidt, twice for the digits that the first pass loses. Where the second pass
+ * takes most of a row again, the first one had left nothing but rounding: there are no more directions, and the row
+ * becomes zero.
  */
 static void orthonormalise(float *q, size_t r, size_t d)
 {
@@ -122,7 +124,8 @@ gln_status gln_pca_fit(gln_pca *pca, const gln_embeddings *pool, const uint32_t 
     for (size_t a = 0; a < r; a++)
         direction[a] = (struct direction){(double)gln_kernels()->dot(q + a * d, next + a * d, d) / (double)n, a};
     qsort(direction, r, sizeof *direction, most_variance_first);
-    for (size_t a = 0; a < r && pca->k < k && direction[a].variance > direction_rounding * pca->total_variance; a++, pca->k++) {
+    for (size_t a = 0; a < r && pca->k < k && direction[a].variance > direction_rounding * pca->total_variance;
+         a++, pca->k++) {
         pca->variance[pca->k] = direction[a].variance;
         memcpy(pca->component + pca->k * d, q + direction[a].index * d, row_bytes);
     }

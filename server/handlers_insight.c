@@ -16,7 +16,8 @@ static gln_status read_money(gln_request *request, const char *name, bool zero, 
     size_t length = strlen(text);
     if (length != 0 && length <= 32 && strspn(text, "0123456789.") == length) *out = strtod(text, &end);
     if (end == NULL || *end != 0 || !(*out <= 1e12) || !(zero ? *out >= 0.0 : *out > 0.0))
-        return gln_request_param_refuse(request, name, zero ? "is not a number from 0 to 1e12" : "is not a number above 0 and at most 1e12");
+        return gln_request_param_refuse(
+            request, name, zero ? "is not a number from 0 to 1e12" : "is not a number above 0 and at most 1e12");
     return GLN_OK;
 }
 

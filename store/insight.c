@@ -6,7 +6,8 @@
 gln_status gln_store_insight_put(gln_store *store, const gln_insight_row *row)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "INSERT OR REPLACE INTO insight (project_id, kind, run_id, report, data) VALUES (?, ?, ?, ?, ?)",
+    gln_statement_open(&s, store,
+                       "INSERT OR REPLACE INTO insight (project_id, kind, run_id, report, data) VALUES (?, ?, ?, ?, ?)",
                        "storing a report");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->kind);
@@ -16,15 +17,18 @@ gln_status gln_store_insight_put(gln_store *store, const gln_insight_row *row)
     return gln_statement_run(&s);
 }
 
-gln_status gln_store_insight_get(gln_store *store, int64_t project_id, const char *kind, gln_insight_fn fn, void *context)
+gln_status gln_store_insight_get(gln_store *store, int64_t project_id, const char *kind, gln_insight_fn fn,
+                                 void *context)
 {
     gln_statement s;
     gln_status st = GLN_OK;
-    gln_statement_open(&s, store, "SELECT run_id, report, data FROM insight WHERE project_id = ? AND kind = ?", "reading a report");
+    gln_statement_open(&s, store, "SELECT run_id, report, data FROM insight WHERE project_id = ? AND kind = ?",
+                       "reading a report");
     gln_bind_int(&s, project_id);
     gln_bind_text(&s, kind);
     if (gln_statement_next(&s)) {
-        gln_insight_row row = {.project_id = project_id, .kind = kind, .run_id = gln_column_int(&s, 0), .report = gln_column_text(&s, 1)};
+        gln_insight_row row = {
+            .project_id = project_id, .kind = kind, .run_id = gln_column_int(&s, 0), .report = gln_column_text(&s, 1)};
         row.data = gln_column_blob(&s, 2, &row.n_bytes);
         st = fn(context, &row);
     }
@@ -42,10 +46,11 @@ gln_status gln_store_label_checks_clear(gln_store *store, int64_t project_id)
 gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row *row)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO label_check (image_id, project_id, rank, given_class_id, suggested_class_id, p_given, p_suggested,"
-                       " votes_given, votes_suggested, n_votes, twin, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       "storing a label check");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO label_check (image_id, project_id, rank, given_class_id, suggested_class_id, p_given, p_suggested,"
+        " votes_given, votes_suggested, n_votes, twin, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "storing a label check");
     gln_bind_int(&s, row->image_id);
     gln_bind_int(&s, row->project_id);
     gln_bind_int(&s, row->rank);
@@ -61,18 +66,20 @@ gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row
     return gln_statement_insert(&s, NULL);
 }
 
-gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
-                                  void *context)
+gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit,
+                                  gln_label_check_fn fn, void *context)
 {
     gln_statement s;
     gln_status st = GLN_OK;
-    gln_statement_open(&s, store,
-                       "SELECT k.image_id, k.rank, k.given_class_id, k.suggested_class_id, k.p_given, k.p_suggested, k.votes_given,"
-                       " k.votes_suggested, k.n_votes, k.twin, k.words,"
-                       " (SELECT min(n.path) FROM image_name n WHERE n.image_id = k.image_id AND n.project_id = k.project_id), l.annotator"
-                       " FROM label_check k CROSS JOIN label l ON l.image_id = k.image_id AND l.ended_ms IS NULL"
-                       " WHERE k.project_id = ? AND k.rank > ? AND l.class_id = k.given_class_id ORDER BY k.rank LIMIT ?",
-                       "listing label checks");
+    gln_statement_open(
+        &s, store,
+        "SELECT k.image_id, k.rank, k.given_class_id, k.suggested_class_id, k.p_given, k.p_suggested, k.votes_given,"
+        " k.votes_suggested, k.n_votes, k.twin, k.words,"
+        " (SELECT min(n.path) FROM image_name n WHERE n.image_id = k.image_id AND n.project_id = k.project_id), "
+        "l.annotator"
+        " FROM label_check k CROSS JOIN label l ON l.image_id = k.image_id AND l.ended_ms IS NULL"
+        " WHERE k.project_id = ? AND k.rank > ? AND l.class_id = k.given_class_id ORDER BY k.rank LIMIT ?",
+        "listing label checks");
     gln_bind_int(&s, project_id);
     gln_bind_int(&s, after_rank);
     gln_bind_count(&s, limit);
@@ -102,12 +109,13 @@ gln_status gln_store_audited(gln_store *store, int64_t project_id, gln_audited_f
 {
     gln_statement s;
     gln_status st = GLN_OK;
-    gln_statement_open(&s, store,
-                       "SELECT i.image_id, l.class_id, i.inclusion_probability FROM batch b"
-                       " CROSS JOIN batch_item i ON i.batch_id = b.id"
-                       " CROSS JOIN label l ON l.image_id = i.image_id AND l.ended_ms IS NULL"
-                       " WHERE b.project_id = ? AND i.arm = 'audit' AND i.state = 'labelled' AND i.inclusion_probability IS NOT NULL",
-                       "reading the audit arm");
+    gln_statement_open(
+        &s, store,
+        "SELECT i.image_id, l.class_id, i.inclusion_probability FROM batch b"
+        " CROSS JOIN batch_item i ON i.batch_id = b.id"
+        " CROSS JOIN label l ON l.image_id = i.image_id AND l.ended_ms IS NULL"
+        " WHERE b.project_id = ? AND i.arm = 'audit' AND i.state = 'labelled' AND i.inclusion_probability IS NOT NULL",
+        "reading the audit arm");
     gln_bind_int(&s, project_id);
     while (st == GLN_OK && gln_statement_next(&s))
         st = fn(context, gln_column_int(&s, 0), gln_column_int(&s, 1), gln_column_real(&s, 2, NAN));
@@ -117,7 +125,8 @@ gln_status gln_store_audited(gln_store *store, int64_t project_id, gln_audited_f
 gln_status gln_store_drift_reference(gln_store *store, int64_t project_id, int64_t *out_image_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT drift_reference_id FROM project WHERE id = ?", "reading the reference window");
+    gln_statement_open(&s, store, "SELECT drift_reference_id FROM project WHERE id = ?",
+                       "reading the reference window");
     gln_bind_int(&s, project_id);
     return gln_statement_int(&s, out_image_id);
 }
@@ -125,7 +134,8 @@ gln_status gln_store_drift_reference(gln_store *store, int64_t project_id, int64
 gln_status gln_store_set_drift_reference(gln_store *store, int64_t project_id, int64_t image_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "UPDATE project SET drift_reference_id = ? WHERE id = ?", "setting the reference window");
+    gln_statement_open(&s, store, "UPDATE project SET drift_reference_id = ? WHERE id = ?",
+                       "setting the reference window");
     gln_bind_id(&s, image_id);
     gln_bind_int(&s, project_id);
     return gln_statement_run(&s);

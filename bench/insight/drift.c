@@ -3,10 +3,11 @@
  *
  *     bench_insight VECTORS CLASSES drift N_REFERENCE N_ARRIVALS N_DRAWS SHARE [SEED]
  *
- * Each draw takes N_REFERENCE + N_ARRIVALS rows at random. With SHARE 0 all are of all classes. With a larger SHARE one class (another one
- * each draw) is kept out of the reference and makes up that share of the arrivals. Clusters (k-means), the neighbour graph and a classifier on
- * 200 labels of the reference, chosen as gleaner chooses a first batch, are made from the rows as in a resample. Prints, as one line of JSON, how often
- * drift was found at 1% and at 5%, and, with a SHARE, how often the cluster named first is mostly of the new class.
+ * Each draw takes N_REFERENCE + N_ARRIVALS rows at random. With SHARE 0 all are of all classes. With a larger SHARE one
+ * class (another one each draw) is kept out of the reference and makes up that share of the arrivals. Clusters
+ * (k-means), the neighbour graph and a classifier on 200 labels of the reference, chosen as gleaner chooses a first
+ * batch, are made from the rows as in a resample. Prints, as one line of JSON, how often drift was found at 1% and at
+ * 5%, and, with a SHARE, how often the cluster named first is mostly of the new class.
  */
 #include "bench/insight/pool.h"
 
@@ -31,13 +32,14 @@ struct tally {
 };
 
 /* row [n]: the reference rows, then the arrivals. */
-static gln_status choose(uint32_t *row, const gln_bench_pool *pool, size_t n_reference, size_t n_arrivals, size_t n_new, int32_t class,
-                         gln_rng *rng)
+static gln_status choose(uint32_t *row, const gln_bench_pool *pool, size_t n_reference, size_t n_arrivals, size_t n_new,
+                         int32_t class, gln_rng *rng)
 {
     uint32_t *known = NULL, *new = NULL;
     size_t n_known = 0, n_of_class = 0;
     gln_status st;
-    if ((st = gln_alloc(&known, pool->n, sizeof *known, "rows")) != GLN_OK || (st = gln_alloc(&new, pool->n, sizeof *new, "rows")) != GLN_OK)
+    if ((st = gln_alloc(&known, pool->n, sizeof *known, "rows")) != GLN_OK ||
+        (st = gln_alloc(&new, pool->n, sizeof *new, "rows")) != GLN_OK)
         goto cleanup;
     for (uint32_t i = 0; i < pool->n; i++) {
         if (n_new > 0 && pool->truth[i] == class) new[n_of_class++] = i;
@@ -57,7 +59,8 @@ cleanup:
 }
 
 /* Labels N_LABELS reference rows, trains on them and scores all rows. label [n] comes in as GLN_NO_CLASS. */
-static gln_status learn(float *probability, int32_t *label, const gln_select_pool *pool, const int32_t *truth, uint64_t seed, gln_pool *threads)
+static gln_status learn(float *probability, int32_t *label, const gln_select_pool *pool, const int32_t *truth,
+                        uint64_t seed, gln_pool *threads)
 {
     static const double c[] = {2.0, 8.0}, gamma[] = {1.0, 2.0};
     float *x = NULL;
@@ -78,7 +81,9 @@ static gln_status learn(float *probability, int32_t *label, const gln_select_poo
         label[labelled[i]] = y[i] = truth[labelled[i]];
     }
     if (st == GLN_OK) gln_kernels()->gather_f32(x, pool->embeddings, labelled, selection.n);
-    if (st == GLN_OK) st = gln_svm_search(&svm, x, y, NULL, selection.n, pool->embeddings->d, pool->n_classes, &options, threads, NULL);
+    if (st == GLN_OK)
+        st = gln_svm_search(&svm, x, y, NULL, selection.n, pool->embeddings->d, pool->n_classes, &options, threads,
+                            NULL);
     if (st == GLN_OK) st = gln_svm_score(svm, pool->embeddings, probability, threads, NULL);
     gln_svm_free(svm);
     gln_selection_dispose(&selection);
@@ -88,8 +93,8 @@ static gln_status learn(float *probability, int32_t *label, const gln_select_poo
     return st;
 }
 
-static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size_t n_reference, size_t n_arrivals, size_t n_new,
-                           uint64_t seed, gln_pool *threads)
+static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size_t n_reference, size_t n_arrivals,
+                           size_t n_new, uint64_t seed, gln_pool *threads)
 {
     size_t n = n_reference + n_arrivals, n_groups = 0;
     uint32_t *row = NULL, *group = NULL;
@@ -104,9 +109,12 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     gln_status st;
     gln_rng_seed(&rng, seed);
     int32_t class = (int32_t)(seed % pool->n_classes);
-    if ((st = gln_alloc(&row, n, sizeof *row, "rows")) != GLN_OK || (st = gln_alloc(&group, n, sizeof *group, "groups")) != GLN_OK ||
-        (st = gln_alloc(&arrival, n, 1, "sides")) != GLN_OK || (st = gln_alloc(&truth, n, sizeof *truth, "classes")) != GLN_OK ||
-        (st = gln_alloc(&label, n, sizeof *label, "labels")) != GLN_OK || (st = gln_alloc(&unavailable, n, 1, "arrivals")) != GLN_OK ||
+    if ((st = gln_alloc(&row, n, sizeof *row, "rows")) != GLN_OK ||
+        (st = gln_alloc(&group, n, sizeof *group, "groups")) != GLN_OK ||
+        (st = gln_alloc(&arrival, n, 1, "sides")) != GLN_OK ||
+        (st = gln_alloc(&truth, n, sizeof *truth, "classes")) != GLN_OK ||
+        (st = gln_alloc(&label, n, sizeof *label, "labels")) != GLN_OK ||
+        (st = gln_alloc(&unavailable, n, 1, "arrivals")) != GLN_OK ||
         (st = gln_alloc(&probability, n, pool->n_classes * sizeof *probability, "probabilities")) != GLN_OK ||
         (st = choose(row, pool, n_reference, n_arrivals, n_new, class, &rng)) != GLN_OK)
         goto cleanup;
@@ -124,14 +132,28 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
     kmeans_options.k = gln_kmeans_default_k(n);
     kmeans_options.n_iterations = 10;
     kmeans_options.seed = seed;
-    if ((st = gln_graph_build(&graph, &view, &graph_options, NULL)) != GLN_OK || (st = gln_kmeans(&clusters, &view, &kmeans_options, NULL)) != GLN_OK ||
+    if ((st = gln_graph_build(&graph, &view, &graph_options, NULL)) != GLN_OK ||
+        (st = gln_kmeans(&clusters, &view, &kmeans_options, NULL)) != GLN_OK ||
         (st = gln_duplicates_find(group, &n_groups, &view, graph, gln_duplicates_threshold(graph), 1000)) != GLN_OK)
         goto cleanup;
-    gln_select_pool select = {.n = n, .n_classes = pool->n_classes, .n_clusters = clusters.k, .embeddings = &view,
-                              .cluster = clusters.cluster, .representative = group, .label = label, .unavailable = unavailable};
+    gln_select_pool select = {.n = n,
+                              .n_classes = pool->n_classes,
+                              .n_clusters = clusters.k,
+                              .embeddings = &view,
+                              .graph = graph,
+                              .cluster = clusters.cluster,
+                              .representative = group,
+                              .label = label,
+                              .unavailable = unavailable};
     if ((st = learn(probability, label, &select, truth, seed, threads)) != GLN_OK) goto cleanup;
-    gln_drift_input input = {.embeddings = &view, .arrival = arrival, .group = group, .cluster = clusters.cluster,
-                             .n_clusters = clusters.k, .probability = probability, .n_classes = pool->n_classes,
+    gln_drift_input input = {.embeddings = &view,
+                             .arrival = arrival,
+                             .group = group,
+                             .graph = graph,
+                             .cluster = clusters.cluster,
+                             .n_clusters = clusters.k,
+                             .probability = probability,
+                             .n_classes = pool->n_classes,
                              .label = label};
     gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
     options.seed = seed;
@@ -174,7 +196,8 @@ int gln_bench_drift(const gln_bench_pool *pool, int argc, char **argv)
     struct tally tally = {0};
     gln_pool *threads = NULL;
     if (argc < 4) return fprintf(stderr, "usage: ... drift N_REFERENCE N_ARRIVALS N_DRAWS SHARE [SEED]\n"), 2;
-    size_t n_reference = strtoull(argv[0], NULL, 10), n_arrivals = strtoull(argv[1], NULL, 10), n_draws = strtoull(argv[2], NULL, 10);
+    size_t n_reference = strtoull(argv[0], NULL, 10), n_arrivals = strtoull(argv[1], NULL, 10),
+           n_draws = strtoull(argv[2], NULL, 10);
     size_t n_new = (size_t)llround(strtod(argv[3], NULL) * (double)n_arrivals);
     uint64_t seed = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
     gln_status st = gln_pool_create(&threads, 0);
@@ -182,8 +205,10 @@ int gln_bench_drift(const gln_bench_pool *pool, int argc, char **argv)
         st = one_draw(&tally, pool, n_reference, n_arrivals, n_new, seed + draw, threads);
     gln_pool_free(threads);
     if (st != GLN_OK) return fprintf(stderr, "drift: %s\n", gln_message()), 1;
-    printf("{\"reference\":%zu,\"arrivals\":%zu,\"new\":%zu,\"draws\":%zu,\"found_1\":%zu,\"found_5\":%zu,\"named\":%zu,\"neighbours\":%zu,"
-           "\"clusters\":%zu,\"components\":%zu,\"scores\":%zu}\n", n_reference, n_arrivals, n_new, n_draws, tally.n_1, tally.n_5,
-           tally.n_named, tally.by_kind[0], tally.by_kind[1], tally.by_kind[2], tally.by_kind[3]);
+    printf("{\"reference\":%zu,\"arrivals\":%zu,\"new\":%zu,\"draws\":%zu,\"found_1\":%zu,\"found_5\":%zu,\"named\":%"
+           "zu,\"neighbours\":%zu,"
+           "\"clusters\":%zu,\"components\":%zu,\"scores\":%zu}\n",
+           n_reference, n_arrivals, n_new, n_draws, tally.n_1, tally.n_5, tally.n_named, tally.by_kind[0],
+           tally.by_kind[1], tally.by_kind[2], tally.by_kind[3]);
     return 0;
 }

@@ -3,11 +3,11 @@
  *
  *     bench_insight VECTORS CLASSES forecast random|chosen SEED WORTH N1 N2 ... NK
  *
- * A third of the rows is kept for testing. Of the rest N1, N2, ... NK rows are labelled, each set containing the one before: at random, or
- * as gleaner would choose them (gln_select with the model of the set before). At every set but the last the classifier is searched for as in a resample and the
- * forecast made for the step to the next set; what came is the difference of balanced accuracy on the test rows. Beside it: no
- * change, and a straight line through the last two points of the measured curve. Prints a line of JSON a step; WORTH is the gain that would
- * pay for a step.
+ * A third of the rows is kept for testing. Of the rest N1, N2, ... NK rows are labelled, each set containing the one
+ * before: at random, or as gleaner would choose them (gln_select with the model of the set before). At every set but
+ * the last the classifier is searched for as in a resample and the forecast made for the step to the next set; what
+ * came is the difference of balanced accuracy on the test rows. Beside it: no change, and a straight line through the
+ * last two points of the measured curve. Prints a line of JSON a step; WORTH is the gain that would pay for a step.
  */
 #include "bench/insight/pool.h"
 
@@ -66,8 +66,13 @@ static double accuracy_on_test(const struct testing *t)
 /* Labels more rows until there are `wanted`. */
 static gln_status label_more(struct testing *t, size_t n_labels, size_t wanted, bool has_model)
 {
-    gln_select_pool pool = {.n = t->n, .n_classes = t->pool->n_classes, .n_clusters = t->clusters.k, .embeddings = &t->view,
- .cluster = t->clusters.cluster, .representative = t->group, .label = t->label,
+    gln_select_pool pool = {.n = t->n,
+                            .n_classes = t->pool->n_classes,
+                            .n_clusters = t->clusters.k,
+                            .embeddings = &t->view,
+                            .cluster = t->clusters.cluster,
+                            .representative = t->group,
+                            .label = t->label,
                             .probability = has_model ? t->probability : NULL};
     gln_select_request request = GLN_SELECT_REQUEST_INIT;
     gln_selection selection = {0};
@@ -98,7 +103,8 @@ static gln_status learn(struct testing *t, gln_forecast *forecast)
     gln_forecast_options forecast_options = GLN_FORECAST_OPTIONS_INIT;
     gln_embeddings all = t->view;
     gln_status st;
-    if ((st = gln_alloc(&labelled, t->n, sizeof *labelled, "labels")) != GLN_OK || (st = gln_alloc(&group, t->n, sizeof *group, "labels")) != GLN_OK)
+    if ((st = gln_alloc(&labelled, t->n, sizeof *labelled, "labels")) != GLN_OK ||
+        (st = gln_alloc(&group, t->n, sizeof *group, "labels")) != GLN_OK)
         goto cleanup;
     for (uint32_t i = 0; i < t->n; i++) {
         if (t->label[i] == GLN_NO_CLASS) continue;
@@ -108,10 +114,17 @@ static gln_status learn(struct testing *t, gln_forecast *forecast)
     }
     gln_kernels()->gather_f32(t->x, &t->view, labelled, n);
     options.seed = forecast_options.seed = t->seed;
-    if ((st = gln_svm_search(&svm, t->x, t->y, group, n, t->view.d, t->pool->n_classes, &options, t->threads, NULL)) != GLN_OK) goto cleanup;
+    if ((st = gln_svm_search(&svm, t->x, t->y, group, n, t->view.d, t->pool->n_classes, &options, t->threads, NULL)) !=
+        GLN_OK)
+        goto cleanup;
     all.n = t->n + t->n_test;
     if ((st = gln_svm_score(svm, &all, t->probability, t->threads, NULL)) != GLN_OK) goto cleanup;
-    gln_forecast_input input = {.n = n, .d = t->view.d, .n_classes = t->pool->n_classes, .x = t->x, .label = t->y, .group = group,
+    gln_forecast_input input = {.n = n,
+                                .d = t->view.d,
+                                .n_classes = t->pool->n_classes,
+                                .x = t->x,
+                                .label = t->y,
+                                .group = group,
                                 .point = gln_svm_card_of(svm)->chosen};
     if (forecast != NULL) st = gln_forecast_fit(forecast, &input, &forecast_options, t->threads, NULL);
 
@@ -131,9 +144,11 @@ static gln_status prepare(struct testing *t)
     gln_rng_seed(&rng, t->seed);
     t->n_test = t->pool->n / 3;
     t->n = t->pool->n - t->n_test;
-    if ((st = gln_alloc(&all, t->pool->n, sizeof *all, "rows")) != GLN_OK || (st = gln_alloc(&t->row, t->pool->n, sizeof *t->row, "rows")) != GLN_OK ||
+    if ((st = gln_alloc(&all, t->pool->n, sizeof *all, "rows")) != GLN_OK ||
+        (st = gln_alloc(&t->row, t->pool->n, sizeof *t->row, "rows")) != GLN_OK ||
         (st = gln_alloc(&t->group, t->n, sizeof *t->group, "groups")) != GLN_OK ||
-        (st = gln_alloc(&t->label, t->n, sizeof *t->label, "labels")) != GLN_OK || (st = gln_alloc(&t->y, t->n, sizeof *t->y, "labels")) != GLN_OK ||
+        (st = gln_alloc(&t->label, t->n, sizeof *t->label, "labels")) != GLN_OK ||
+        (st = gln_alloc(&t->y, t->n, sizeof *t->y, "labels")) != GLN_OK ||
         (st = gln_alloc(&t->x, t->n, t->pool->view.d * sizeof *t->x, "labels")) != GLN_OK ||
         (st = gln_alloc(&t->probability, t->pool->n, k * sizeof *t->probability, "probabilities")) != GLN_OK)
         goto cleanup;
@@ -175,7 +190,9 @@ int gln_bench_forecast(const gln_bench_pool *pool, int argc, char **argv)
         size_t wanted = strtoull(argv[step], NULL, 10);
         gln_forecast_gain gain = gln_forecast_of(&forecast, 0, wanted - n_labels, worth);
         size_t s = forecast.n_sizes;
-        double line = s < 2 ? NAN : (forecast.error[s - 2] - forecast.error[s - 1]) / (double)(forecast.size[s - 1] - forecast.size[s - 2]);
+        double line = s < 2 ? NAN
+                            : (forecast.error[s - 2] - forecast.error[s - 1]) /
+                                  (double)(forecast.size[s - 1] - forecast.size[s - 2]);
         line *= (double)(wanted - n_labels);
         gln_forecast_dispose(&forecast);
         if ((st = label_more(&t, n_labels, wanted, n_labels != 0)) != GLN_OK) break;
@@ -184,9 +201,11 @@ int gln_bench_forecast(const gln_bench_pool *pool, int argc, char **argv)
         if ((st = learn(&t, step + 1 < argc ? &forecast : NULL)) != GLN_OK) break;
         double now = accuracy_on_test(&t);
         if (step > 3)
-            printf("{\"from\":%zu,\"to\":%zu,\"accuracy\":%.4f,\"believed\":%.4f,\"came\":%.4f,\"foretold\":%.4f,\"low\":%.4f,\"high\":%.4f,"
-                   "\"p_worth\":%.3f,\"line\":%.4f}\n", last, n_labels, before, gain.accuracy, now - before, gain.gain, gain.low, gain.high,
-                   gain.p_worth, line);
+            printf("{\"from\":%zu,\"to\":%zu,\"accuracy\":%.4f,\"believed\":%.4f,\"came\":%.4f,\"foretold\":%.4f,"
+                   "\"low\":%.4f,\"high\":%.4f,"
+                   "\"p_worth\":%.3f,\"line\":%.4f}\n",
+                   last, n_labels, before, gain.accuracy, now - before, gain.gain, gain.low, gain.high, gain.p_worth,
+                   line);
         before = now;
     }
     if (st != GLN_OK) fprintf(stderr, "forecast: %s\n", gln_message());

@@ -3,10 +3,11 @@
  *
  *     bench_insight VECTORS CLASSES labels N SHARE symmetric|similar SEED [DUMP]
  *
- * N rows are drawn at random and labelled; SHARE of the labels is flipped: to any other class alike, or to the class with the most similar
- * mean embedding. The classifier is trained on them as in a resample. Prints precision, recall and average precision of the suspects as
- * one line of JSON. DUMP: writes what a peer needs to judge the same labels by the same probabilities: int32 n, d and classes, then given
- * and true labels (int32 [n]), out-of-fold probabilities (f32 [n, classes]), embeddings (f32 [n, d]) and our suspects as scores (f64 [n], NaN: not suspect).
+ * N rows are drawn at random and labelled; SHARE of the labels is flipped: to any other class alike, or to the class
+ * with the most similar mean embedding. The classifier is trained on them as in a resample. Prints precision, recall
+ * and average precision of the suspects as one line of JSON. DUMP: writes what a peer needs to judge the same labels by
+ * the same probabilities: int32 n, d and classes, then given and true labels (int32 [n]), out-of-fold probabilities
+ * (f32 [n, classes]), embeddings (f32 [n, d]) and our suspects as scores (f64 [n], NaN: not suspect).
  */
 #include "bench/insight/pool.h"
 
@@ -65,7 +66,8 @@ static void dump(const char *path, const gln_label_input *input, const int32_t *
     gln_free(score);
 }
 
-static void print_result(const gln_label_report *report, const int32_t *label, const int32_t *truth, size_t n, double seconds)
+static void print_result(const gln_label_report *report, const int32_t *label, const int32_t *truth, size_t n,
+                         double seconds)
 {
     size_t n_wrong = 0, n_hit = 0, n_named = 0;
     double average = 0.0;
@@ -77,10 +79,12 @@ static void print_result(const gln_label_report *report, const int32_t *label, c
         n_named += suspect->suggested == truth[suspect->row];
         average += (double)n_hit / (double)(s + 1);
     }
-    printf("{\"labels\":%zu,\"wrong\":%zu,\"suspects\":%zu,\"precision\":%.4f,\"recall\":%.4f,\"average_precision\":%.4f,"
-           "\"named_right\":%.4f,\"noise_rate\":%.4f,\"ms\":%.1f}\n", n, n_wrong, report->n_suspects,
-           report->n_suspects == 0 ? 1.0 : (double)n_hit / (double)report->n_suspects, (double)n_hit / (double)n_wrong,
-           average / (double)n_wrong, n_hit == 0 ? 1.0 : (double)n_named / (double)n_hit, report->noise_rate, 1000.0 * seconds);
+    printf(
+        "{\"labels\":%zu,\"wrong\":%zu,\"suspects\":%zu,\"precision\":%.4f,\"recall\":%.4f,\"average_precision\":%.4f,"
+        "\"named_right\":%.4f,\"noise_rate\":%.4f,\"ms\":%.1f}\n",
+        n, n_wrong, report->n_suspects, report->n_suspects == 0 ? 1.0 : (double)n_hit / (double)report->n_suspects,
+        (double)n_hit / (double)n_wrong, average / (double)n_wrong, n_hit == 0 ? 1.0 : (double)n_named / (double)n_hit,
+        report->noise_rate, 1000.0 * seconds);
 }
 
 int gln_bench_labels(const gln_bench_pool *pool, int argc, char **argv)
@@ -116,7 +120,8 @@ int gln_bench_labels(const gln_bench_pool *pool, int argc, char **argv)
         label[i] = strcmp(argv[2], "similar") == 0 ? near[truth[i]] : (truth[i] + shift) % (int32_t)pool->n_classes;
     }
     gln_svm_options options = GLN_SVM_OPTIONS_INIT;
-    if ((st = gln_svm_search(&svm, x, label, NULL, n, d, pool->n_classes, &options, threads, NULL)) != GLN_OK) goto cleanup;
+    if ((st = gln_svm_search(&svm, x, label, NULL, n, d, pool->n_classes, &options, threads, NULL)) != GLN_OK)
+        goto cleanup;
     gln_label_input input = {.n = n, .d = d, .n_classes = pool->n_classes, .x = x, .label = label,
                              .probability = gln_svm_card_of(svm)->out_of_fold};
     double started_s = gln_clock_monotonic_s();

@@ -1,5 +1,6 @@
 /*
- * What the measurements of drift, label checks and forecasts share: the vectors of an ingest with the class of every row.
+ * What the measurements of drift, label checks and forecasts share: the vectors of an ingest with the class of every
+ * row.
  */
 #ifndef GLN_BENCH_INSIGHT_H
 #define GLN_BENCH_INSIGHT_H

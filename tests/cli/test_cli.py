@@ -117,6 +117,9 @@ class EndToEnd(Scratch):
         resampled = as_json("resample", data=self.data)
         self.assertEqual(resampled["labels"], 30)
         self.assertIn("SVM", resampled["classifier"])
+        audited = sum(item["arm"] == "audit" for item in cold["items"])
+        self.assertGreater(audited, 0)
+        self.assertEqual(as_json("forecast", data=self.data)["audit"]["images"], audited)
 
         batch = as_json("batch", "--size", 20, "--target", "space=50%", "--seed", 5, "--key", "k", data=self.data)
         self.assertEqual(len(batch["items"]), 20)

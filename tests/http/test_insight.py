@@ -11,7 +11,21 @@ class Insight(HttpTest):
         self.assertIn("Not enough labels to say", got["words"])
         self.assertEqual(got["labels_more"], 50)
         self.assertAlmostEqual(got["price"], 5.0)  # 50 labels at 0.10
+        self.assertAlmostEqual(got["minutes"], 5.0)  # 6 seconds each are configured
         self.assertEqual((got["gain"], got["p_worth"], got["classes"], got["curve"]), (None, None, [], []))
+
+    def test_minutes_follow_what_returned_labels_took(self):
+        images = [image["id"] for image in self.pool.viewer.get(f"{ZOO}/images?labelled=false&limit=12").json["items"]]
+        labels = [{"image": image, "class": "birds", "seconds": 24} for image in images]
+        self.assertEqual(self.pool.annotator.post(f"{ZOO}/labels", {"labels": labels}).json["taken"], 12)
+        try:
+            minutes = self.pool.viewer.get(f"{ZOO}/forecast?labels=50").json["minutes"]
+            self.assertGreater(minutes, 6.0)   # one class of four takes longer now,
+            self.assertLess(minutes, 8.75)     # but not all of four times as long
+            batch = self.pool.take(4)
+            self.assertGreater(batch["minutes"], 0.4)
+        finally:
+            self.pool.annotator.post(f"{ZOO}/labels", {"labels": [{"image": image, "class": None} for image in images]})
 
     def test_before_the_first_resample_there_are_answers_too(self):
         for name in ("forecast", "label-checks", "drift"):

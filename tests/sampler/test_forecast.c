@@ -32,7 +32,12 @@ static void make(double spread, uint64_t seed)
 
 static gln_forecast_input input_of(size_t n)
 {
-    return (gln_forecast_input){.n = n, .d = D, .n_classes = N_CLASSES, .x = &data.x[0][0], .label = data.label, .group = data.group,
+    return (gln_forecast_input){.n = n,
+                                .d = D,
+                                .n_classes = N_CLASSES,
+                                .x = &data.x[0][0],
+                                .label = data.label,
+                                .group = data.group,
                                 .point = {.kernel = GLN_SVM_RBF, .c = 8.0, .gamma = 1.0}};
 }
 
@@ -108,7 +113,8 @@ START_TEST(forecast__hard_classes_gain_what_was_foretold)
     }
     for (size_t c = 1; c <= N_CLASSES; c++) {
         gln_forecast_gain of_class = gln_forecast_of(&half, c, 100, NAN);
-        ck_assert(of_class.accuracy > 0.0 && of_class.accuracy <= 1.0 && of_class.gain >= 0.0 && of_class.low <= of_class.high);
+        ck_assert(of_class.accuracy > 0.0 && of_class.accuracy <= 1.0 && of_class.gain >= 0.0 &&
+                  of_class.low <= of_class.high);
     }
     for (size_t s = 1; s < half.n_sizes; s++) ck_assert_uint_gt(half.size[s], half.size[s - 1]);
     gln_forecast_dispose(&half);

@@ -35,7 +35,12 @@ static void make(double spread, size_t every)
 
 static gln_label_input input_of(const gln_svm *svm, size_t n)
 {
-    return (gln_label_input){.n = n, .d = D, .n_classes = N_CLASSES, .x = &data.x[0][0], .label = data.label, .group = data.group,
+    return (gln_label_input){.n = n,
+                             .d = D,
+                             .n_classes = N_CLASSES,
+                             .x = &data.x[0][0],
+                             .label = data.label,
+                             .group = data.group,
                              .probability = svm != NULL ? gln_svm_card_of(svm)->out_of_fold : NULL};
 }
 
@@ -60,7 +65,8 @@ START_TEST(label_check__finds_flipped_labels_and_what_they_should_be)
     for (size_t s = 0; s < report.n_suspects; s++) {
         const gln_label_suspect *suspect = &report.suspect[s];
         ck_assert_int_eq(suspect->given, data.label[suspect->row]);
-        n_right += data.label[suspect->row] != data.truth[suspect->row] && suspect->suggested == data.truth[suspect->row];
+        n_right +=
+            data.label[suspect->row] != data.truth[suspect->row] && suspect->suggested == data.truth[suspect->row];
         if (s > 0) ck_assert_double_le(suspect->score, report.suspect[s - 1].score);
         ck_assert_uint_eq(suspect->n_votes, 20);
     }
@@ -132,7 +138,8 @@ START_TEST(label_check__a_class_is_judged_by_its_own_standard)
         probability[i][1] = 1.0f - p[i];
         x[i][i % D] = 1.0f;
     }
-    gln_label_input input = {.n = M, .d = D, .n_classes = 2, .x = &x[0][0], .label = label, .probability = &probability[0][0]};
+    gln_label_input input = {
+        .n = M, .d = D, .n_classes = 2, .x = &x[0][0], .label = label, .probability = &probability[0][0]};
     gln_label_report report = {0};
     gln_ok(gln_label_check(&report, &input));
     ck_assert_double_eq_tol(report.of_class[0].threshold, 0.5, 1e-6);

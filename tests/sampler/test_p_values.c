@@ -67,8 +67,8 @@ START_TEST(kolmogorov__critical_values_of_smirnovs_table)
 }
 END_TEST
 
-/* P(D >= j / n) of two samples of n is known exactly: 2 sum_i (-1)^(i+1) C(2n, n - ij) / C(2n, n) (Gnedenko and Korolyuk 1951).
-   D has steps of 1 / n; the limit is continuous and is compared in the middle of a step. */
+/* P(D >= j / n) of two samples of n is known exactly: 2 sum_i (-1)^(i+1) C(2n, n - ij) / C(2n, n) (Gnedenko and
+   Korolyuk 1951). D has steps of 1 / n; the limit is continuous and is compared in the middle of a step. */
 START_TEST(kolmogorov__two_samples_of_one_size_against_the_exact_distribution)
 {
     enum { N = 50 };
@@ -79,8 +79,10 @@ START_TEST(kolmogorov__two_samples_of_one_size_against_the_exact_distribution)
                 exact[which] += (i % 2 ? 2.0 : -2.0) * exp(2.0 * lgamma(N + 1.0) - lgamma(N - i * (j + which) + 1.0) -
                                                            lgamma(N + i * (j + which) + 1.0));
         double p = gln_kolmogorov_p((double)j / N, N, N);
-        ck_assert_msg(p <= exact[0] + 0.01 && p >= exact[1] - 0.01, "j %d: %g, exact %g and %g", j, p, exact[0], exact[1]);
-        if (exact[0] < 0.02) ck_assert_msg(p < 2.5 * exact[0] && p > 0.3 * exact[0], "j %d: %g, exact %g", j, p, exact[0]);
+        ck_assert_msg(p <= exact[0] + 0.01 && p >= exact[1] - 0.01, "j %d: %g, exact %g and %g", j, p, exact[0],
+                      exact[1]);
+        if (exact[0] < 0.02)
+            ck_assert_msg(p < 2.5 * exact[0] && p > 0.3 * exact[0], "j %d: %g, exact %g", j, p, exact[0]);
     }
 }
 END_TEST
