@@ -352,6 +352,7 @@ gln_status gln_einsum_of(gln_einsum *out, const gln_net *graph, const gln_node *
     if (attribute == NULL || attribute->kind != GLN_ATTRIBUTE_STRING) return bad(node, "no equation");
     const char *at = attribute->s, *arrow = strstr(at, "->"), *end = arrow != NULL ? arrow : at + strlen(at);
     for (size_t i = 0; i < node->n_inputs; i++) {
+        if (gln_node_input(graph, node, i) == NULL) return bad(node, "an operand left out");
         const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma != NULL ? comma : end;
         if ((comma == NULL) != (i + 1 == node->n_inputs))
             return bad(node, "an equation with another number of operands");
