@@ -500,7 +500,43 @@ gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
     return gln_add_form(c, node->output, &desc, src.at, &dst);
 }
 
-/* Sources are dense: oneDNN 2.6 lost the second of two images' part of a view with gaps (CSPResNet-50's first stage). */
+/*
+ * Sources of different layouts leave oneDNN 2.6 with its reference code, which wrote part of the second of two images to a
+ * wrong place (CSPResNet-50, whose first stage joins a view and a blocked result). So all come in one layout: blocks of
+ * 16 channels where they divide, plain order elsewhere.
+ */
+static gln_status same_layouts(gln_compiler *c, const gln_node *node, dnnl_memory_desc_t *descs, gln_argument *arguments)
+{
+    bool blocks = false;
+    gln_status st = GLN_OK;
+    gln_form form;
+    for (size_t i = 0; i < node->n_inputs; i++) blocks = blocks || descs[i].format_desc.blocking.inner_nblks != 0;
+    for (size_t i = 0; i < node->n_inputs; i++) blocks = blocks && descs[i].ndims == 4 && descs[i].dims[1] % 16 == 0;
+    for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
+        dnnl_memory_desc_t wanted = gln_typed_desc(shape_of(c, node->inputs[i]), descs[i].data_type);
+        if (blocks) dnnl_memory_desc_init_by_tag(&wanted, 4, descs[i].dims, descs[i].data_type, dnnl_nChw16c);
+        if ((st = gln_form_as(c, node->inputs[i], &wanted, &form)) != GLN_OK) return st;
+        descs[i] = form.desc;
+        arguments[i] = (gln_argument){DNNL_ARG_MULTIPLE_SRC + (int)i, form.desc, form.at};
+    }
+    return st;
+}
+
+/* Whether they are of one kind already: all in the same blocks, or all plain. */
+static bool are_alike(const gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *descs)
+{
+    for (size_t i = 0; i < node->n_inputs; i++) {
+        const dnnl_blocking_desc_t *blocks = &descs[i].format_desc.blocking, *first = &descs[0].format_desc.blocking;
+        if (blocks->inner_nblks != first->inner_nblks) return false;
+        for (int j = 0; j < blocks->inner_nblks; j++) {
+            if (blocks->inner_blks[j] != first->inner_blks[j] || blocks->inner_idxs[j] != first->inner_idxs[j]) return false;
+        }
+        dnnl_memory_desc_t plain = gln_typed_desc(shape_of(c, node->inputs[i]), descs[i].data_type);
+        if (blocks->inner_nblks == 0 && !dnnl_memory_desc_equal(&descs[i], &plain)) return false;
+    }
+    return true;
+}
+
 static gln_status compile_concat(gln_compiler *c, const gln_node *node)
 {
     const gln_shape *y = shape_of(c, node->output);
@@ -517,11 +553,12 @@ static gln_status compile_concat(gln_compiler *c, const gln_node *node)
     if (st == GLN_OK) st = gln_alloc(&descs, node->n_inputs, sizeof *descs, "plan");
     if (st == GLN_OK) st = gln_alloc(&arguments, node->n_inputs + 1, sizeof *arguments, "plan");
     for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
-        st = gln_dense_form(c, node->inputs[i], &form);
+        st = gln_first_form(c, node->inputs[i], &form);
         if (st == GLN_OK && form.desc.data_type != c->backend->type) st = gln_work_form(c, node->inputs[i], &form);
         descs[i] = form.desc;
         arguments[i] = (gln_argument){DNNL_ARG_MULTIPLE_SRC + (int)i, form.desc, form.at};
     }
+    if (st == GLN_OK && !are_alike(c, node, descs)) st = same_layouts(c, node, descs, arguments);
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) goto cleanup;
     dnnl_status_t status = dnnl_concat_primitive_desc_create(&pd, NULL, (int)node->n_inputs, (int)axis, descs, attributes,

@@ -1,12 +1,13 @@
 /*
  * What can be computed before any image comes. Two kinds of folding:
  *
- * Constants. A node all of whose inputs are constants becomes one, and so does Shape once its input's shape is known. After
- * this pass over an instance no shape arithmetic is left.
+ * Constants. A node all of whose inputs are constants becomes one, and so does Shape once its input's shape is known.
+ * After this pass over an instance no shape arithmetic is left.
  *
- * Batch norms and factors. At inference a batch norm is y = x * s + t for each channel, with s = gamma / sqrt(var + eps) and
- * t = beta - mean * s; after a convolution, which is linear, s goes into its weights and t into its bias. Products and sums
- * with a number for each channel and Gemm's alpha and beta go the same way. Sums are in double: folding costs no accuracy that a float has.
+ * Batch norms and factors. At inference a batch norm is y = x * s + t for each channel, with s = gamma / sqrt(var +
+ * eps) and t = beta - mean * s; after a convolution, which is linear, s goes into its weights and t into its bias.
+ * Products and sums with a number for each channel and Gemm's alpha and beta go the same way. Sums are in double:
+ * folding costs no accuracy that a float has.
  */
 #include "embed/graph.h"
 
@@ -81,8 +82,8 @@ gln_status gln_net_compute_constant(gln_net *graph, const gln_node *node, bool *
     size_t n_items = gln_shape_items(&out->tensor.shape), work = 0;
     bool fits = gln_mul_size(&work, n_items, work_of_item(graph, node)) && gln_add_size(&work, work, graph->folded);
     if (n_items > MAX_FOLDED_ITEMS || !fits || work > MAX_FOLDED_WORK) {
-        return gln_fail(GLN_E_LIMIT, "node %s (%s) makes a constant that is too large, or too much work (%zu items)", node->name,
-                        node->type, n_items);
+        return gln_fail(GLN_E_LIMIT, "node %s (%s) makes a constant that is too large, or too much work (%zu items)",
+                        node->name, node->type, n_items);
     }
     graph->folded = work;
     gln_status st = gln_alloc(&inputs, node->n_inputs, sizeof *inputs, "constant");
@@ -140,7 +141,8 @@ static gln_status fold_channels(gln_net *graph, gln_node *conv, const double *sc
     gln_status st = derive(graph, &bias, output, " (folded)", &(gln_shape){1, {n_channels}});
     if (st != GLN_OK) return st;
     for (size_t c = 0; c < n_channels; c++) {
-        ((float *)graph->values[bias].tensor.data)[c] = (float)((had != NULL ? (double)had[c] : 0) * scale[c] + shift[c]);
+        ((float *)graph->values[bias].tensor.data)[c] =
+            (float)((had != NULL ? (double)had[c] : 0) * scale[c] + shift[c]);
     }
     if ((st = gln_net_alloc(graph, &inputs, 3, sizeof *inputs, "node inputs")) != GLN_OK) return st;
     memcpy(inputs, conv->inputs, 2 * sizeof *inputs);
@@ -166,7 +168,8 @@ static gln_status fold_batch_norm(gln_net *graph, gln_node *conv, const gln_node
     for (size_t i = 1; i < 5; i++) {
         const gln_tensor *tensor = &gln_node_input(graph, norm, i)->tensor;
         if (tensor->dtype != GLN_F32 || tensor->shape.rank != 1 || tensor->shape.dims[0] != n_channels) {
-            st = gln_fail(GLN_E_FORMAT, "node %s (%s): parameters of another size than the channels", norm->name, norm->type);
+            st = gln_fail(GLN_E_FORMAT, "node %s (%s): parameters of another size than the channels", norm->name,
+                          norm->type);
             goto cleanup;
         }
         p[i] = tensor->data;
@@ -221,7 +224,8 @@ static gln_status fold_factor(gln_net *graph, gln_node *node, size_t input, cons
     size_t scaled = 0, kept = 0;
     gln_shape shape = value->tensor.shape;
     gln_attribute *attributes = NULL;
-    if ((st = gln_net_alloc(graph, &attributes, node->n_attributes, sizeof *attributes, "attributes")) != GLN_OK) return st;
+    if ((st = gln_net_alloc(graph, &attributes, node->n_attributes, sizeof *attributes, "attributes")) != GLN_OK)
+        return st;
     for (size_t i = 0; i < node->n_attributes; i++) {
         if (strcmp(node->attributes[i].name, name) != 0) attributes[kept++] = node->attributes[i];
     }
@@ -245,8 +249,10 @@ static void count_uses(size_t *uses, const gln_net *graph)
     uses[graph->output]++;
 }
 
-/* The convolution with fixed weights that makes operand `side` of a norm, product or sum, and that nothing else reads. */
-static gln_node *foldable_conv(gln_net *graph, const size_t *producer, const size_t *uses, const gln_node *node, size_t side)
+/* The convolution with fixed weights that makes operand `side` of a norm, product or sum, and that nothing else reads.
+ */
+static gln_node *foldable_conv(gln_net *graph, const size_t *producer, const size_t *uses, const gln_node *node,
+                               size_t side)
 {
     bool norm = node->op == GLN_OP_BATCH_NORM && side == 0;
     bool pair = (node->op == GLN_OP_MUL || node->op == GLN_OP_ADD) && node->n_inputs == 2;
@@ -282,8 +288,10 @@ static gln_status check_weights(const gln_net *graph)
             size_t n_items = gln_shape_items(&value->tensor.shape);
             for (size_t k = 0; k < n_items; k++) {
                 if (isfinite(items[k])) continue;
-                return gln_fail(GLN_E_FORMAT, "node %s (%s): its weights %s hold something that is no finite number (item %zu of %zu)",
-                                node->name, node->type, value->name, k, n_items);
+                return gln_fail(
+                    GLN_E_FORMAT,
+                    "node %s (%s): its weights %s hold something that is no finite number (item %zu of %zu)",
+                    node->name, node->type, value->name, k, n_items);
             }
         }
     }

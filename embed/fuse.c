@@ -2,8 +2,9 @@
  * Merging nodes of an instance, so that a backend writes each result once: what follows a convolution or a product
  * (bias, residual sum, activation) is done while the result is still in registers.
  *
- * Exporters spell some activations out. x * sigmoid(x), x * sigmoid(a x), clip(x + 3, 0, 6) / 6 and x times it, both forms of Gelu
- * and, before operator version 17, layer norms are recognised and become one node. The pattern must be exact, constants included, and nothing else may read the values in between.
+ * Exporters spell some activations out. x * sigmoid(x), x * sigmoid(a x), clip(x + 3, 0, 6) / 6 and x times it, both
+ * forms of Gelu and, before operator version 17, layer norms are recognised and become one node. The pattern must be
+ * exact, constants included, and nothing else may read the values in between.
  *
  * A residual sum goes to the operand that is computed last: the other one is there by then.
  */
@@ -42,7 +43,8 @@ static bool is_constant(const fusion *f, size_t value)
 static bool single_float(const fusion *f, size_t value, float *out)
 {
     const gln_tensor *tensor = value == GLN_NO_VALUE ? NULL : &f->graph->values[value].tensor;
-    if (tensor == NULL || tensor->data == NULL || tensor->dtype != GLN_F32 || gln_shape_items(&tensor->shape) != 1) return false;
+    if (tensor == NULL || tensor->data == NULL || tensor->dtype != GLN_F32 || gln_shape_items(&tensor->shape) != 1)
+        return false;
     *out = *(const float *)tensor->data;
     return true;
 }
@@ -94,8 +96,8 @@ static bool match_relu6_of_shifted(const fusion *f, size_t value, gln_node *foun
 {
     gln_post post;
     found[0] = only_source(f, value, GLN_OP_CLIP);
-    if (found[0] == NULL || !gln_node_has_post(f->graph, found[0]) || gln_node_post(&post, f->graph, found[0]) != GLN_OK ||
-        post.alpha != 0 || post.beta != 6) {
+    if (found[0] == NULL || !gln_node_has_post(f->graph, found[0]) ||
+        gln_node_post(&post, f->graph, found[0]) != GLN_OK || post.alpha != 0 || post.beta != 6) {
         return false;
     }
     found[1] = only_source(f, found[0]->inputs[0], GLN_OP_ADD);
@@ -146,13 +148,18 @@ static gln_status match_swish(fusion *f, gln_node *mul)
         gln_post post;
         bool hard = gate->op == GLN_OP_HARD_SIGMOID;
         float factor = 1;
-        if (hard && (gln_node_post(&post, f->graph, gate) != GLN_OK || fabsf(post.alpha - 1.0f / 6) > 1e-6f || post.beta != 0.5f)) {
+        if (hard && (gln_node_post(&post, f->graph, gate) != GLN_OK || fabsf(post.alpha - 1.0f / 6) > 1e-6f ||
+                     post.beta != 0.5f)) {
             continue;
         }
         if (gate->inputs[0] != x) {
             scaled = hard ? NULL : only_source(f, gate->inputs[0], GLN_OP_MUL);
-            size_t other = scaled == NULL ? GLN_NO_VALUE : scaled->inputs[0] == x ? scaled->inputs[1] : scaled->inputs[0];
-            if (scaled == NULL || (scaled->inputs[0] != x && scaled->inputs[1] != x) || !single_float(f, other, &factor)) continue;
+            size_t other = scaled == NULL           ? GLN_NO_VALUE
+                           : scaled->inputs[0] == x ? scaled->inputs[1]
+                                                    : scaled->inputs[0];
+            if (scaled == NULL || (scaled->inputs[0] != x && scaled->inputs[1] != x) ||
+                !single_float(f, other, &factor))
+                continue;
         }
         gln_status st = become(f, mul, hard ? GLN_OP_HARD_SWISH : GLN_OP_SWISH, x, factor, 0);
         if (st != GLN_OK) return st;
@@ -170,11 +177,15 @@ static gln_status match_linear(fusion *f, gln_node *node)
         bool right = side == 0; /* the number is the right operand */
         if (node->n_inputs != 2 || !single_float(f, node->inputs[right ? 1 : 0], &number)) continue;
         size_t x = node->inputs[right ? 0 : 1];
-        if (is_constant(f, x) || !gln_shape_equal(&f->graph->values[x].tensor.shape, &f->graph->values[node->output].tensor.shape)) continue;
+        if (is_constant(f, x) ||
+            !gln_shape_equal(&f->graph->values[x].tensor.shape, &f->graph->values[node->output].tensor.shape))
+            continue;
         switch (node->op) {
         case GLN_OP_MUL: return become(f, node, GLN_OP_LINEAR, x, number, 0);
         case GLN_OP_ADD: return become(f, node, GLN_OP_LINEAR, x, 1, number);
-        case GLN_OP_SUB: return right ? become(f, node, GLN_OP_LINEAR, x, 1, -number) : become(f, node, GLN_OP_LINEAR, x, -1, number);
+        case GLN_OP_SUB:
+            return right ? become(f, node, GLN_OP_LINEAR, x, 1, -number)
+                         : become(f, node, GLN_OP_LINEAR, x, -1, number);
         case GLN_OP_DIV: return right && number != 0 ? become(f, node, GLN_OP_LINEAR, x, 1 / number, 0) : GLN_OK;
         default: return GLN_OK;
         }
@@ -197,7 +208,8 @@ static bool match_cube(const fusion *f, size_t value, gln_node *found[2], size_t
         gln_node *square = only_source(f, node->inputs[side], GLN_OP_MUL);
         if (square == NULL) square = only_source(f, node->inputs[side], GLN_OP_POW);
         if (square == NULL || square->inputs[0] != node->inputs[1 - side]) continue;
-        if (square->op == GLN_OP_MUL ? square->inputs[1] != square->inputs[0] : !is_number(f, square->inputs[1], 2)) continue;
+        if (square->op == GLN_OP_MUL ? square->inputs[1] != square->inputs[0] : !is_number(f, square->inputs[1], 2))
+            continue;
         found[1] = square;
         *out_x = square->inputs[0];
         return true;
@@ -274,20 +286,23 @@ static gln_status match_gelu(fusion *f, gln_node *last)
 }
 
 /*
- * A layer norm as exporters before operator version 17 write it: d = x - mean(x); d / sqrt(mean(d * d) + e) * gamma + beta, the
- * means over the last axis. `last` is the addition.
+ * A layer norm as exporters before operator version 17 write it: d = x - mean(x); d / sqrt(mean(d * d) + e) * gamma +
+ * beta, the means over the last axis. `last` is the addition.
  */
 static bool is_row(const fusion *f, size_t value, size_t width)
 {
     const gln_tensor *tensor = value == GLN_NO_VALUE ? NULL : &f->graph->values[value].tensor;
-    return tensor != NULL && tensor->data != NULL && tensor->dtype == GLN_F32 && tensor->shape.rank == 1 && tensor->shape.dims[0] == width;
+    return tensor != NULL && tensor->data != NULL && tensor->dtype == GLN_F32 && tensor->shape.rank == 1 &&
+           tensor->shape.dims[0] == width;
 }
 
 static bool means_last_axis(const fusion *f, const gln_node *node)
 {
     bool reduced[GLN_MAX_RANK];
     int64_t keep = 1;
-    if (node == NULL || node->op != GLN_OP_REDUCE_MEAN || gln_node_int(&keep, node, "keepdims", 1) != GLN_OK || keep == 0) return false;
+    if (node == NULL || node->op != GLN_OP_REDUCE_MEAN || gln_node_int(&keep, node, "keepdims", 1) != GLN_OK ||
+        keep == 0)
+        return false;
     size_t rank = f->graph->values[node->inputs[0]].tensor.shape.rank;
     if (rank == 0 || gln_reduced_axes(reduced, f->graph, node) != GLN_OK) return false;
     for (size_t i = 0; i < rank; i++) {
@@ -315,13 +330,14 @@ static gln_status match_layer_norm(fusion *f, gln_node *last)
         gln_node *variance = only_source(f, sum->inputs[1 - e], GLN_OP_REDUCE_MEAN);
         gln_node *square = means_last_axis(f, variance) ? made_by(f, variance->inputs[0]) : NULL;
         gln_node *difference = made_by(f, div->inputs[0]);
-        if (square == NULL || f->uses[square->output] != 1 || difference == NULL || difference->op != GLN_OP_SUB) continue;
+        if (square == NULL || f->uses[square->output] != 1 || difference == NULL || difference->op != GLN_OP_SUB)
+            continue;
         bool power = square->op == GLN_OP_POW && is_number(f, square->inputs[1], 2);
         bool product = square->op == GLN_OP_MUL && square->inputs[1] == square->inputs[0];
         gln_node *mean = only_source(f, difference->inputs[1], GLN_OP_REDUCE_MEAN);
         size_t x = difference->inputs[0];
-        if ((!power && !product) || square->inputs[0] != difference->output || f->uses[difference->output] != (product ? 3u : 2u) ||
-            !means_last_axis(f, mean) || mean->inputs[0] != x) {
+        if ((!power && !product) || square->inputs[0] != difference->output ||
+            f->uses[difference->output] != (product ? 3u : 2u) || !means_last_axis(f, mean) || mean->inputs[0] != x) {
             continue;
         }
         gln_attribute *attributes = NULL;
@@ -354,13 +370,15 @@ static bool takes_posts(const fusion *f, const gln_node *node)
     switch (node->op) {
     case GLN_OP_CONV: return is_constant(f, node->inputs[1]) && (node->n_inputs < 3 || is_constant(f, node->inputs[2]));
     case GLN_OP_MATMUL:
-        return f->graph->values[node->inputs[0]].tensor.shape.rank >= 2 && f->graph->values[node->inputs[1]].tensor.shape.rank >= 2;
+        return f->graph->values[node->inputs[0]].tensor.shape.rank >= 2 &&
+               f->graph->values[node->inputs[1]].tensor.shape.rank >= 2;
     case GLN_OP_GEMM: {
         const gln_value *c = gln_node_input(f->graph, node, 2);
         size_t columns = f->graph->values[node->output].tensor.shape.dims[1];
-        bool row = c == NULL || (gln_shape_items(&c->tensor.shape) == columns && c->tensor.shape.dims[c->tensor.shape.rank - 1] == columns);
-        return row && gln_node_float(&alpha, node, "alpha", 1) == GLN_OK && gln_node_float(&beta, node, "beta", 1) == GLN_OK &&
-               alpha == 1 && beta == 1;
+        bool row = c == NULL || (gln_shape_items(&c->tensor.shape) == columns &&
+                                 c->tensor.shape.dims[c->tensor.shape.rank - 1] == columns);
+        return row && gln_node_float(&alpha, node, "alpha", 1) == GLN_OK &&
+               gln_node_float(&beta, node, "beta", 1) == GLN_OK && alpha == 1 && beta == 1;
     }
     default: return false;
     }
@@ -436,7 +454,8 @@ static gln_status merge_pad(fusion *f, gln_node *conv)
         pads[i] = (int64_t)window.pad_low[i] + low[2 + i];
         pads[window.n_axes + i] = (int64_t)window.pad_high[i] + high[2 + i];
     }
-    attributes[kept++] = (gln_attribute){.name = "pads", .kind = GLN_ATTRIBUTE_INTS, .ints = pads, .n_ints = 2 * window.n_axes};
+    attributes[kept++] =
+        (gln_attribute){.name = "pads", .kind = GLN_ATTRIBUTE_INTS, .ints = pads, .n_ints = 2 * window.n_axes};
     conv->attributes = attributes;
     conv->n_attributes = kept;
     f->uses[pad->inputs[0]]++;
@@ -449,7 +468,8 @@ static gln_status merge_pad(fusion *f, gln_node *conv)
 static gln_status merge_activation(fusion *f, const gln_node *node)
 {
     gln_node *source = made_by(f, node->inputs[0]);
-    if (source == NULL || f->uses[node->inputs[0]] != 1 || source->n_posts == GLN_MAX_POSTS || !can_follow(f, source, node)) {
+    if (source == NULL || f->uses[node->inputs[0]] != 1 || source->n_posts == GLN_MAX_POSTS ||
+        !can_follow(f, source, node)) {
         return GLN_OK;
     }
     gln_post post;
@@ -466,13 +486,14 @@ static bool merge_bias(fusion *f, const gln_node *add)
     for (size_t side = 0; side < 2; side++) {
         gln_node *product = only_source(f, add->inputs[side], GLN_OP_MATMUL);
         const gln_value *row = &f->graph->values[add->inputs[1 - side]], *out = &f->graph->values[add->output];
-        if (product == NULL || product->n_inputs != 2 || !takes_posts(f, product) || row->tensor.data == NULL || out->tensor.shape.rank == 0 ||
-            row->tensor.shape.rank == 0 ||
+        if (product == NULL || product->n_inputs != 2 || !takes_posts(f, product) || row->tensor.data == NULL ||
+            out->tensor.shape.rank == 0 || row->tensor.shape.rank == 0 ||
             !gln_shape_equal(&f->graph->values[product->output].tensor.shape, &out->tensor.shape)) {
             continue;
         }
         size_t width = out->tensor.shape.dims[out->tensor.shape.rank - 1];
-        if (row->tensor.shape.dims[row->tensor.shape.rank - 1] != width || gln_shape_items(&row->tensor.shape) != width) continue;
+        if (row->tensor.shape.dims[row->tensor.shape.rank - 1] != width || gln_shape_items(&row->tensor.shape) != width)
+            continue;
         size_t *inputs = NULL;
         if (gln_net_alloc(f->graph, &inputs, 3, sizeof *inputs, "node inputs") != GLN_OK) return false;
         memcpy(inputs, product->inputs, 2 * sizeof *inputs);
@@ -491,7 +512,9 @@ static void merge_sum(fusion *f, const gln_node *add)
     size_t best = GLN_NO_VALUE;
     for (size_t side = 0; side < 2; side++) {
         size_t value = add->inputs[side];
-        if (!gln_shape_equal(&f->graph->values[value].tensor.shape, shape) || f->graph->values[value].tensor.data != NULL) return;
+        if (!gln_shape_equal(&f->graph->values[value].tensor.shape, shape) ||
+            f->graph->values[value].tensor.data != NULL)
+            return;
         if (f->producer[value] == GLN_NO_VALUE) continue;
         if (best == GLN_NO_VALUE || f->producer[value] > f->producer[add->inputs[best]]) best = side;
     }

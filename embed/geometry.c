@@ -1,7 +1,7 @@
 /*
- * What the attributes of windows (convolution, pooling), pads, slices, reductions and einsums come to, once the shapes are
- * known: every default filled in, automatic padding worked out, every number checked. Shape inference and execution both
- * read these, so that they cannot disagree.
+ * What the attributes of windows (convolution, pooling), pads, slices, reductions and einsums come to, once the shapes
+ * are known: every default filled in, automatic padding worked out, every number checked. Shape inference and execution
+ * both read these, so that they cannot disagree.
  */
 #include "embed/graph.h"
 
@@ -30,8 +30,8 @@ static gln_status read_steps(size_t *out, size_t n, int64_t least, const gln_net
     if (n_list == 0) return GLN_OK;
     for (size_t i = 0; i < n_list; i++) {
         if (n_list != n || list[i] < least || list[i] > MAX_STEP) {
-            return gln_fail(GLN_E_FORMAT, "node %s (%s): %s does not fit its input, or is out of range", node->name, node->type,
-                            name);
+            return gln_fail(GLN_E_FORMAT, "node %s (%s): %s does not fit its input, or is out of range", node->name,
+                            node->type, name);
         }
         out[i] = (size_t)list[i];
     }
@@ -86,8 +86,9 @@ gln_status gln_window_of(gln_window *out, const gln_net *graph, const gln_node *
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     memset(out, 0, sizeof *out);
     if (x->rank < 3 || x->rank > 5) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) works on %zu axes; gleaner does [n, channels, and one to three more]",
-                        node->name, node->type, x->rank);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "node %s (%s) works on %zu axes; gleaner does [n, channels, and one to three more]", node->name,
+                        node->type, x->rank);
     }
     out->n_axes = x->rank - 2;
     int64_t group = 1, ceil_mode = 0;
@@ -107,7 +108,8 @@ gln_status gln_window_of(gln_window *out, const gln_net *graph, const gln_node *
         if (in == 0 || padded < span) return bad(node, "a kernel larger than its padded input");
         out->out[i] = (padded - span) / out->stride[i] + 1;
         if (node->op == GLN_OP_CONV) continue;
-        if (out->pad_low[i] >= span || out->pad_high[i] >= span) return bad(node, "padding as large as the pooling window");
+        if (out->pad_low[i] >= span || out->pad_high[i] >= span)
+            return bad(node, "padding as large as the pooling window");
         /* Rounding up adds a last window where it still begins inside the image or the padding before it. */
         size_t up = (padded - span + out->stride[i] - 1) / out->stride[i] + 1;
         if (ceil_mode != 0 && up > out->out[i] && (up - 1) * out->stride[i] < in + out->pad_low[i]) {
@@ -125,7 +127,8 @@ gln_status gln_pad_mode(size_t *out, const gln_node *node)
     return gln_node_word(out, node, "mode", (const char *const[]){"constant", "reflect", "edge", "wrap", NULL}, 0);
 }
 
-gln_status gln_pads_of(int64_t low[GLN_MAX_RANK], int64_t high[GLN_MAX_RANK], const gln_net *graph, const gln_node *node)
+gln_status gln_pads_of(int64_t low[GLN_MAX_RANK], int64_t high[GLN_MAX_RANK], const gln_net *graph,
+                       const gln_node *node)
 {
     const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape;
     int64_t pads[2 * GLN_MAX_RANK], axes[GLN_MAX_RANK];
@@ -280,7 +283,8 @@ gln_status gln_reduced_axes(bool out[GLN_MAX_RANK], const gln_net *graph, const 
 
 /* ---- Einsum ---- */
 
-/* Letters of one term, dots as capital digits below: the axes that "..." stands for are labels '0', '1', ... from the right. */
+/* Letters of one term, dots as capital digits below: the axes that "..." stands for are labels '0', '1', ... from the
+ * right. */
 static gln_status read_term(char out[GLN_MAX_RANK + 1], size_t *out_n, const char *from, size_t length, size_t rank,
                             const gln_node *node)
 {
@@ -303,7 +307,8 @@ static gln_status read_term(char out[GLN_MAX_RANK + 1], size_t *out_n, const cha
             out[n++] = from[i];
             continue;
         }
-        if (i + 2 >= length || from[i + 1] != '.' || from[i + 2] != '.') return bad(node, "an equation with stray dots");
+        if (i + 2 >= length || from[i + 1] != '.' || from[i + 2] != '.')
+            return bad(node, "an equation with stray dots");
         i += 2;
         for (size_t j = rank - letters; j-- > 0;) out[n++] = (char)('0' + j);
     }
@@ -322,7 +327,8 @@ static size_t label_of(char labels[GLN_EINSUM_LABELS], size_t *n_labels, char la
 }
 
 /* The labels of a result that the equation leaves out: dots first, then the letters that occur once, sorted. */
-static size_t implied_result(char out[GLN_MAX_RANK + 1], char terms[][GLN_MAX_RANK + 1], const size_t *n_terms, size_t n)
+static size_t implied_result(char out[GLN_MAX_RANK + 1], char terms[][GLN_MAX_RANK + 1], const size_t *n_terms,
+                             size_t n)
 {
     size_t n_out = 0;
     for (int label = 0; label < 128 + 10; label++) {
@@ -346,9 +352,12 @@ gln_status gln_einsum_of(gln_einsum *out, const gln_net *graph, const gln_node *
     if (attribute == NULL || attribute->kind != GLN_ATTRIBUTE_STRING) return bad(node, "no equation");
     const char *at = attribute->s, *arrow = strstr(at, "->"), *end = arrow != NULL ? arrow : at + strlen(at);
     for (size_t i = 0; i < node->n_inputs; i++) {
+        if (gln_node_input(graph, node, i) == NULL) return bad(node, "an operand left out");
         const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma != NULL ? comma : end;
-        if ((comma == NULL) != (i + 1 == node->n_inputs)) return bad(node, "an equation with another number of operands");
-        gln_status st = read_term(terms[i], &n_terms[i], at, (size_t)(stop - at), gln_node_input(graph, node, i)->tensor.shape.rank, node);
+        if ((comma == NULL) != (i + 1 == node->n_inputs))
+            return bad(node, "an equation with another number of operands");
+        gln_status st = read_term(terms[i], &n_terms[i], at, (size_t)(stop - at),
+                                  gln_node_input(graph, node, i)->tensor.shape.rank, node);
         if (st != GLN_OK) return st;
         at = stop + 1;
     }
@@ -398,7 +407,8 @@ gln_status gln_einsum_of(gln_einsum *out, const gln_net *graph, const gln_node *
     }
     size_t total = 1;
     for (size_t i = 0; i < out->n_labels; i++) {
-        if (!gln_mul_size(&total, total, out->dim[i])) return bad(node, "an equation over more items than can be counted");
+        if (!gln_mul_size(&total, total, out->dim[i]))
+            return bad(node, "an equation over more items than can be counted");
     }
     return GLN_OK;
 }

@@ -1,7 +1,8 @@
 /*
- * A network as gleaner sees it: values (tensors), nodes with one output each (a node of the file with several outputs, as
- * Split, is one node here for each of them), attributes, and what the passes over it need. The ONNX reader builds one, fold.c simplifies it, gln_net_instantiate makes a copy with every shape known,
- * fuse.c merges nodes in that copy, and a backend compiles it. Internal to embed/.
+ * A network as gleaner sees it: values (tensors), nodes with one output each (a node of the file with several outputs,
+ * as Split, is one node here for each of them), attributes, and what the passes over it need. The ONNX reader builds
+ * one, fold.c simplifies it, gln_net_instantiate makes a copy with every shape known, fuse.c merges nodes in that copy,
+ * and a backend compiles it. Internal to embed/.
  *
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", folder);    // parsed, connected, pruned, sorted
  *     st = gln_net_fold(graph);                                   // constants, batch norms
@@ -52,35 +53,126 @@ typedef struct gln_value {
 typedef enum gln_op {
     GLN_OP_UNKNOWN,
     /* two operands, broadcast */
-    GLN_OP_ADD, GLN_OP_SUB, GLN_OP_MUL, GLN_OP_DIV, GLN_OP_POW, GLN_OP_MOD, GLN_OP_MIN, GLN_OP_MAX, GLN_OP_PRELU,
-    GLN_OP_EQUAL, GLN_OP_LESS, GLN_OP_LESS_EQUAL, GLN_OP_GREATER, GLN_OP_GREATER_EQUAL, GLN_OP_AND, GLN_OP_OR, GLN_OP_XOR,
-    GLN_OP_SUM, GLN_OP_MEAN, /* of any number of operands */
+    GLN_OP_ADD,
+    GLN_OP_SUB,
+    GLN_OP_MUL,
+    GLN_OP_DIV,
+    GLN_OP_POW,
+    GLN_OP_MOD,
+    GLN_OP_MIN,
+    GLN_OP_MAX,
+    GLN_OP_PRELU,
+    GLN_OP_EQUAL,
+    GLN_OP_LESS,
+    GLN_OP_LESS_EQUAL,
+    GLN_OP_GREATER,
+    GLN_OP_GREATER_EQUAL,
+    GLN_OP_AND,
+    GLN_OP_OR,
+    GLN_OP_XOR,
+    GLN_OP_SUM,
+    GLN_OP_MEAN, /* of any number of operands */
     GLN_OP_WHERE,
     /* one operand, item by item */
-    GLN_OP_RELU, GLN_OP_LEAKY_RELU, GLN_OP_CLIP, GLN_OP_SIGMOID, GLN_OP_TANH, GLN_OP_HARD_SIGMOID, GLN_OP_HARD_SWISH,
-    GLN_OP_ERF, GLN_OP_SQRT, GLN_OP_EXP, GLN_OP_LOG, GLN_OP_ABS, GLN_OP_NEG, GLN_OP_GELU, GLN_OP_ELU, GLN_OP_SELU, GLN_OP_CELU,
-    GLN_OP_SOFTPLUS, GLN_OP_SOFTSIGN, GLN_OP_MISH, GLN_OP_THRESHOLDED_RELU, GLN_OP_RECIPROCAL, GLN_OP_FLOOR, GLN_OP_CEIL,
-    GLN_OP_ROUND, GLN_OP_SIGN, GLN_OP_SIN, GLN_OP_COS, GLN_OP_NOT, GLN_OP_IS_NAN,
+    GLN_OP_RELU,
+    GLN_OP_LEAKY_RELU,
+    GLN_OP_CLIP,
+    GLN_OP_SIGMOID,
+    GLN_OP_TANH,
+    GLN_OP_HARD_SIGMOID,
+    GLN_OP_HARD_SWISH,
+    GLN_OP_ERF,
+    GLN_OP_SQRT,
+    GLN_OP_EXP,
+    GLN_OP_LOG,
+    GLN_OP_ABS,
+    GLN_OP_NEG,
+    GLN_OP_GELU,
+    GLN_OP_ELU,
+    GLN_OP_SELU,
+    GLN_OP_CELU,
+    GLN_OP_SOFTPLUS,
+    GLN_OP_SOFTSIGN,
+    GLN_OP_MISH,
+    GLN_OP_THRESHOLDED_RELU,
+    GLN_OP_RECIPROCAL,
+    GLN_OP_FLOOR,
+    GLN_OP_CEIL,
+    GLN_OP_ROUND,
+    GLN_OP_SIGN,
+    GLN_OP_SIN,
+    GLN_OP_COS,
+    GLN_OP_NOT,
+    GLN_OP_IS_NAN,
     GLN_OP_GELU_TANH, /* Gelu by tanh */
     GLN_OP_SWISH,     /* x * sigmoid(alpha x); made by fuse.c */
     GLN_OP_LINEAR,    /* alpha x + beta; made by fuse.c */
     /* weights, windows, norms, reductions */
-    GLN_OP_CONV, GLN_OP_BATCH_NORM, GLN_OP_GEMM, GLN_OP_MATMUL, GLN_OP_EINSUM,
-    GLN_OP_MAX_POOL, GLN_OP_AVERAGE_POOL, GLN_OP_GLOBAL_AVERAGE_POOL, GLN_OP_GLOBAL_MAX_POOL, GLN_OP_LRN,
-    GLN_OP_SOFTMAX, GLN_OP_LOG_SOFTMAX, GLN_OP_LAYER_NORM, GLN_OP_INSTANCE_NORM, GLN_OP_GROUP_NORM, GLN_OP_LP_NORM,
-    GLN_OP_REDUCE_MEAN, GLN_OP_REDUCE_SUM, GLN_OP_REDUCE_MAX, GLN_OP_REDUCE_MIN, GLN_OP_REDUCE_PROD, GLN_OP_REDUCE_L1,
-    GLN_OP_REDUCE_L2, GLN_OP_REDUCE_SUM_SQUARE, GLN_OP_REDUCE_LOG_SUM, GLN_OP_REDUCE_LOG_SUM_EXP, GLN_OP_ARG_MAX,
+    GLN_OP_CONV,
+    GLN_OP_BATCH_NORM,
+    GLN_OP_GEMM,
+    GLN_OP_MATMUL,
+    GLN_OP_EINSUM,
+    GLN_OP_MAX_POOL,
+    GLN_OP_AVERAGE_POOL,
+    GLN_OP_GLOBAL_AVERAGE_POOL,
+    GLN_OP_GLOBAL_MAX_POOL,
+    GLN_OP_LRN,
+    GLN_OP_SOFTMAX,
+    GLN_OP_LOG_SOFTMAX,
+    GLN_OP_LAYER_NORM,
+    GLN_OP_INSTANCE_NORM,
+    GLN_OP_GROUP_NORM,
+    GLN_OP_LP_NORM,
+    GLN_OP_REDUCE_MEAN,
+    GLN_OP_REDUCE_SUM,
+    GLN_OP_REDUCE_MAX,
+    GLN_OP_REDUCE_MIN,
+    GLN_OP_REDUCE_PROD,
+    GLN_OP_REDUCE_L1,
+    GLN_OP_REDUCE_L2,
+    GLN_OP_REDUCE_SUM_SQUARE,
+    GLN_OP_REDUCE_LOG_SUM,
+    GLN_OP_REDUCE_LOG_SUM_EXP,
+    GLN_OP_ARG_MAX,
     GLN_OP_ARG_MIN,
     /* layout and shape */
-    GLN_OP_IDENTITY, GLN_OP_RESHAPE, GLN_OP_FLATTEN, GLN_OP_SQUEEZE, GLN_OP_UNSQUEEZE, GLN_OP_CAST, GLN_OP_CAST_LIKE,
-    GLN_OP_TRANSPOSE, GLN_OP_CONCAT, GLN_OP_SPLIT, GLN_OP_SLICE, GLN_OP_GATHER, GLN_OP_GATHER_ELEMENTS, GLN_OP_GATHER_ND,
-    GLN_OP_SCATTER_ND, GLN_OP_EXPAND, GLN_OP_TILE, GLN_OP_PAD, GLN_OP_TRILU, GLN_OP_DEPTH_TO_SPACE, GLN_OP_SPACE_TO_DEPTH,
-    GLN_OP_RESIZE, GLN_OP_SHAPE, GLN_OP_SIZE, GLN_OP_RANGE, GLN_OP_CONSTANT_OF_SHAPE
+    GLN_OP_IDENTITY,
+    GLN_OP_RESHAPE,
+    GLN_OP_FLATTEN,
+    GLN_OP_SQUEEZE,
+    GLN_OP_UNSQUEEZE,
+    GLN_OP_CAST,
+    GLN_OP_CAST_LIKE,
+    GLN_OP_TRANSPOSE,
+    GLN_OP_CONCAT,
+    GLN_OP_SPLIT,
+    GLN_OP_SLICE,
+    GLN_OP_GATHER,
+    GLN_OP_GATHER_ELEMENTS,
+    GLN_OP_GATHER_ND,
+    GLN_OP_SCATTER_ND,
+    GLN_OP_EXPAND,
+    GLN_OP_TILE,
+    GLN_OP_PAD,
+    GLN_OP_TRILU,
+    GLN_OP_DEPTH_TO_SPACE,
+    GLN_OP_SPACE_TO_DEPTH,
+    GLN_OP_RESIZE,
+    GLN_OP_SHAPE,
+    GLN_OP_SIZE,
+    GLN_OP_RANGE,
+    GLN_OP_CONSTANT_OF_SHAPE
 } gln_op;
 
 typedef enum gln_attribute_kind {
-    GLN_ATTRIBUTE_INT, GLN_ATTRIBUTE_FLOAT, GLN_ATTRIBUTE_STRING, GLN_ATTRIBUTE_INTS,
-    GLN_ATTRIBUTE_FLOATS, GLN_ATTRIBUTE_TENSOR, GLN_ATTRIBUTE_OTHER /* subgraphs and the like: no supported operator takes them */
+    GLN_ATTRIBUTE_INT,
+    GLN_ATTRIBUTE_FLOAT,
+    GLN_ATTRIBUTE_STRING,
+    GLN_ATTRIBUTE_INTS,
+    GLN_ATTRIBUTE_FLOATS,
+    GLN_ATTRIBUTE_TENSOR,
+    GLN_ATTRIBUTE_OTHER /* subgraphs and the like: no supported operator takes them */
 } gln_attribute_kind;
 
 typedef struct gln_attribute {
@@ -171,8 +263,8 @@ bool gln_op_is_view(gln_op op); /* same items in the same order under another sh
 const gln_attribute *gln_node_attribute(const gln_node *node, const char *name);
 gln_status gln_node_int(int64_t *out, const gln_node *node, const char *name, int64_t otherwise);
 gln_status gln_node_float(float *out, const gln_node *node, const char *name, float otherwise);
-/* The list as an attribute, or as constant input number `input` (newer operator sets); *out_n = 0 when there is neither.
-   GLN_E_UNSUPPORTED when the input is computed, GLN_E_FORMAT above `capacity`. */
+/* The list as an attribute, or as constant input number `input` (newer operator sets); *out_n = 0 when there is
+   neither. GLN_E_UNSUPPORTED when the input is computed, GLN_E_FORMAT above `capacity`. */
 gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln_net *graph, const gln_node *node,
                          const char *name, size_t input);
 /* An axis in [-rank, rank) as one in [0, rank). */
@@ -181,8 +273,10 @@ gln_status gln_node_axis(size_t *out, const gln_node *node, int64_t axis, size_t
 gln_status gln_node_post(gln_post *out, const gln_net *graph, const gln_node *node);
 /* Whether the node is a unary operator on f32 whose parameters are all fixed, so that gln_node_post can tell them. */
 bool gln_node_has_post(const gln_net *graph, const gln_node *node);
-/* The word that a string attribute holds; GLN_E_FORMAT when it is none of `words`, which end with NULL. *out is its place. */
-gln_status gln_node_word(size_t *out, const gln_node *node, const char *name, const char *const *words, size_t otherwise);
+/* The word that a string attribute holds; GLN_E_FORMAT when it is none of `words`, which end with NULL. *out is its
+ * place. */
+gln_status gln_node_word(size_t *out, const gln_node *node, const char *name, const char *const *words,
+                         size_t otherwise);
 /* The value behind input `i`; NULL when it is left out. */
 const gln_value *gln_node_input(const gln_net *graph, const gln_node *node, size_t i);
 
@@ -214,7 +308,8 @@ typedef struct gln_window {
 gln_status gln_window_of(gln_window *out, const gln_net *graph, const gln_node *node);
 
 /* Pads of a Pad node for each axis; a negative one cuts. */
-gln_status gln_pads_of(int64_t low[GLN_MAX_RANK], int64_t high[GLN_MAX_RANK], const gln_net *graph, const gln_node *node);
+gln_status gln_pads_of(int64_t low[GLN_MAX_RANK], int64_t high[GLN_MAX_RANK], const gln_net *graph,
+                       const gln_node *node);
 
 /* Start, step and count of each axis of a Slice or Split node. */
 typedef struct gln_slice {

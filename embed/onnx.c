@@ -10,8 +10,8 @@
  *   that size is allocated;
  * - name things in ways that break a log or a reply: names are matched as they are and kept with odd bytes replaced.
  *
- * Names become indices here; each output of a node becomes a node of its own, so that one which gleaner does not compute is
- * refused by name if anything needs it and vanishes if nothing does.
+ * Names become indices here; each output of a node becomes a node of its own, so that one which gleaner does not
+ * compute is refused by name if anything needs it and vanishes if nothing does.
  */
 #include "embed/onnx.h"
 
@@ -63,9 +63,11 @@ static gln_status walk(const ProtobufCMessageDescriptor *descriptor, const unsig
         }
         if (size > (uint64_t)(end - at)) return gln_fail(GLN_E_FORMAT, broken);
         if ((tag & 7) == 2) {
-            if (++*n_fields > MAX_FIELDS) return gln_fail(GLN_E_LIMIT, "the model file holds more than %zu parts", MAX_FIELDS);
+            if (++*n_fields > MAX_FIELDS)
+                return gln_fail(GLN_E_LIMIT, "the model file holds more than %zu parts", MAX_FIELDS);
             const ProtobufCFieldDescriptor *field =
-                tag >> 3 > UINT32_MAX ? NULL : protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
+                tag >> 3 > UINT32_MAX ? NULL
+                                      : protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
             if (field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE) {
                 gln_status st = walk(field->descriptor, at, at + size, depth + 1, n_fields);
                 if (st != GLN_OK) return st;
@@ -193,7 +195,8 @@ static gln_status read_input(reader *r)
         }
         const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
         if (shape == NULL) continue;
-        if (shape->n_dim > GLN_MAX_RANK) return gln_fail(GLN_E_FORMAT, "the input %s has %zu axes", v->name, shape->n_dim);
+        if (shape->n_dim > GLN_MAX_RANK)
+            return gln_fail(GLN_E_FORMAT, "the input %s has %zu axes", v->name, shape->n_dim);
         v->tensor.shape.rank = shape->n_dim;
         for (size_t j = 0; j < shape->n_dim; j++) {
             const Onnx__TensorShapeProto__Dimension *dim = shape->dim[j];
@@ -222,7 +225,8 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
         return GLN_OK;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
         out->kind = GLN_ATTRIBUTE_STRING;
-        return gln_net_strdup(r->graph, &out->s, from->has_s ? (const char *)from->s.data : "", from->has_s ? from->s.len : 0);
+        return gln_net_strdup(r->graph, &out->s, from->has_s ? (const char *)from->s.data : "",
+                              from->has_s ? from->s.len : 0);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS: {
         int64_t *ints = NULL;
         out->kind = GLN_ATTRIBUTE_INTS;
@@ -251,10 +255,12 @@ static gln_status read_attribute(reader *r, const char *node_name, gln_attribute
 }
 
 /* Constant: its attribute is the value. */
-static gln_status read_constant(reader *r, const char *node_name, const Onnx__NodeProto *from, const gln_attribute *attributes)
+static gln_status read_constant(reader *r, const char *node_name, const Onnx__NodeProto *from,
+                                const gln_attribute *attributes)
 {
     size_t value = 0;
-    if (from->n_output != 1 || from->n_attribute != 1) return gln_fail(GLN_E_FORMAT, "node %s (Constant) is malformed", node_name);
+    if (from->n_output != 1 || from->n_attribute != 1)
+        return gln_fail(GLN_E_FORMAT, "node %s (Constant) is malformed", node_name);
     gln_status st = define(r, &value, from->output[0]);
     if (st != GLN_OK) return st;
     const gln_attribute *a = &attributes[0];
@@ -280,7 +286,8 @@ static gln_status read_constant(reader *r, const char *node_name, const Onnx__No
     }
     bool list = a->kind == GLN_ATTRIBUTE_INTS && strcmp(a->name, "value_ints") == 0;
     if (!list && (a->kind != GLN_ATTRIBUTE_INT || strcmp(a->name, "value_int") != 0)) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Constant) holds %s, which gleaner does not read", node_name, a->name);
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Constant) holds %s, which gleaner does not read", node_name,
+                        a->name);
     }
     if ((st = gln_net_set_constant(r->graph, value, GLN_I64, list ? &row : &one)) != GLN_OK) return st;
     int64_t *to = r->graph->values[value].tensor.data;
@@ -314,7 +321,8 @@ static gln_status read_node(reader *r, const Onnx__NodeProto *from)
         st = read_attribute(r, name, &attributes[i], from->attribute[i]);
     }
     if (st != GLN_OK) return st;
-    if (from->op_type != NULL && strcmp(from->op_type, "Constant") == 0) return read_constant(r, name, from, attributes);
+    if (from->op_type != NULL && strcmp(from->op_type, "Constant") == 0)
+        return read_constant(r, name, from, attributes);
 
     const char *type = NULL;
     if ((st = operator_name(r, &type, from)) != GLN_OK) return st;
@@ -370,11 +378,13 @@ static gln_status read_graph(reader *r, const char *output)
 gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes)
 {
     size_t n_fields = 0;
-    if (n_bytes > GLN_ONNX_MAX_BYTES) return gln_fail(GLN_E_LIMIT, "the model file has more than %zu bytes", GLN_ONNX_MAX_BYTES);
+    if (n_bytes > GLN_ONNX_MAX_BYTES)
+        return gln_fail(GLN_E_LIMIT, "the model file has more than %zu bytes", GLN_ONNX_MAX_BYTES);
     return walk(&onnx__model_proto__descriptor, bytes, bytes + n_bytes, 0, &n_fields);
 }
 
-gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder)
+gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output,
+                         const char *folder)
 {
     Onnx__ModelProto *model = NULL;
     reader r = {.folder = folder};

@@ -1,6 +1,6 @@
 /*
- * External data: models above protobuf's 2 GiB, and whatever PyTorch writes beside a model by default, keep the items of
- * tensors in other files and say in the model which, where, and how many bytes. A model from outside must not make
+ * External data: models above protobuf's 2 GiB, and whatever PyTorch writes beside a model by default, keep the items
+ * of tensors in other files and say in the model which, where, and how many bytes. A model from outside must not make
  * gleaner read what is none of its business, so a file has to lie in the model's own folder or below: no absolute
  * path, no "..", and no symbolic link that leads elsewhere.
  */
@@ -77,8 +77,9 @@ static bool stays_inside(const char *location)
 
 static gln_status outside(const char *name)
 {
-    return gln_fail(GLN_E_FORMAT, "the tensor %s: its external data should lie outside of the model's folder, which gleaner does not read",
-                    name);
+    return gln_fail(
+        GLN_E_FORMAT,
+        "the tensor %s: its external data should lie outside of the model's folder, which gleaner does not read", name);
 }
 
 /* The file's real place, which must be below the folder's. */
@@ -99,8 +100,8 @@ static gln_status resolve(char out[GLN_PATH_MAX], const char *folder, const char
     return strncmp(out, real, length) == 0 && out[length] == '/' ? GLN_OK : outside(name);
 }
 
-gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx__TensorProto *from, const char *name, const char *folder,
-                             size_t wanted)
+gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx__TensorProto *from, const char *name,
+                             const char *folder, size_t wanted)
 {
     char path[GLN_PATH_MAX];
     external where;
@@ -108,13 +109,15 @@ gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx_
     int file = -1;
     struct stat info;
     if (folder == NULL) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s lies in another file (external data), and this model stands alone", name);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "the tensor %s lies in another file (external data), and this model stands alone", name);
     }
     gln_status st = read_entries(&where, from, name);
     if (st == GLN_OK) st = resolve(path, folder, where.location, name);
     if (st != GLN_OK) return st;
     if (where.has_length && where.length != wanted) {
-        return gln_fail(GLN_E_FORMAT, "the tensor %s has %zu bytes of external data, but should have %zu", name, where.length, wanted);
+        return gln_fail(GLN_E_FORMAT, "the tensor %s has %zu bytes of external data, but should have %zu", name,
+                        where.length, wanted);
     }
     file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return gln_fail_errno(errno, "the tensor %s has its data in %.200s", name, where.location);
@@ -122,9 +125,12 @@ gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx_
         st = gln_fail_errno(errno, "%.200s", where.location);
         goto cleanup;
     }
-    if (!S_ISREG(info.st_mode) || info.st_size < 0 || where.offset > (size_t)info.st_size || wanted > (size_t)info.st_size - where.offset) {
-        st = gln_fail(GLN_E_FORMAT, "the tensor %s has its data in %.200s, %zu bytes from byte %zu on, but the file is shorter or none", name,
-                      where.location, wanted, where.offset);
+    if (!S_ISREG(info.st_mode) || info.st_size < 0 || where.offset > (size_t)info.st_size ||
+        wanted > (size_t)info.st_size - where.offset) {
+        st = gln_fail(
+            GLN_E_FORMAT,
+            "the tensor %s has its data in %.200s, %zu bytes from byte %zu on, but the file is shorter or none", name,
+            where.location, wanted, where.offset);
         goto cleanup;
     }
     if ((st = gln_alloc_raw(&bytes, wanted, 1, name)) != GLN_OK) goto cleanup;
@@ -148,7 +154,8 @@ cleanup:
     return st;
 }
 
-static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **seen, size_t *n_seen, gln_backbone_file_fn visit, void *context)
+static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **seen, size_t *n_seen,
+                               gln_backbone_file_fn visit, void *context)
 {
     external where;
     if (tensor->n_external_data == 0) return GLN_OK;
@@ -158,12 +165,14 @@ static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **see
     for (size_t i = 0; i < *n_seen; i++) {
         if (strcmp(seen[i], where.location) == 0) return GLN_OK;
     }
-    if (*n_seen == MAX_FILES) return gln_fail(GLN_E_LIMIT, "the model keeps its weights in more than %d files", MAX_FILES);
+    if (*n_seen == MAX_FILES)
+        return gln_fail(GLN_E_LIMIT, "the model keeps its weights in more than %d files", MAX_FILES);
     seen[(*n_seen)++] = where.location;
     return visit(context, where.location);
 }
 
-gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit, void *context)
+gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit,
+                                   void *context)
 {
     Onnx__ModelProto *parsed = NULL;
     const char **seen = NULL;

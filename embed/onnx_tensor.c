@@ -1,7 +1,7 @@
 /*
- * The items of an ONNX tensor lie either in raw_data, little-endian and as wide as the type says, or in the typed list of its
- * type (float_data, int64_data, ...; int32_data also carries the narrower types and half floats as bit patterns). Either way
- * there must be exactly as many as the dims say.
+ * The items of an ONNX tensor lie either in raw_data, little-endian and as wide as the type says, or in the typed list
+ * of its type (float_data, int64_data, ...; int32_data also carries the narrower types and half floats as bit
+ * patterns). Either way there must be exactly as many as the dims say.
  */
 #include "embed/onnx_tensor.h"
 
@@ -82,12 +82,13 @@ static uint64_t little_endian(const uint8_t *bytes, size_t n)
 
 static gln_status wrong_count(const gln_net *graph, size_t value, size_t has, size_t wants)
 {
-    return gln_fail(GLN_E_FORMAT, "the tensor %s should hold %zu items, but the file has %zu", graph->values[value].name, wants,
-                    has);
+    return gln_fail(GLN_E_FORMAT, "the tensor %s should hold %zu items, but the file has %zu",
+                    graph->values[value].name, wants, has);
 }
 
 /* Items as the file has them: little-endian, as wide as the type says. */
-static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const unsigned char *raw, size_t n_raw, const gln_shape *shape)
+static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const unsigned char *raw, size_t n_raw,
+                           const gln_shape *shape)
 {
     size_t bytes = raw_item_bytes(type), n_items = gln_shape_items(shape);
     if (n_raw % bytes != 0 || n_raw / bytes != n_items) return wrong_count(graph, value, n_raw / bytes, n_items);
@@ -112,12 +113,14 @@ static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const uns
     return GLN_OK;
 }
 
-static gln_status copy_external(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape, const char *folder)
+static gln_status copy_external(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape,
+                                const char *folder)
 {
     unsigned char *bytes = NULL;
     size_t n_bytes = 0;
     const char *name = graph->values[value].name;
-    gln_status st = gln_onnx_external(&bytes, &n_bytes, from, name, folder, gln_shape_items(shape) * raw_item_bytes(from->data_type));
+    gln_status st = gln_onnx_external(&bytes, &n_bytes, from, name, folder,
+                                      gln_shape_items(shape) * raw_item_bytes(from->data_type));
     if (st == GLN_OK) st = copy_raw(graph, value, from->data_type, bytes, n_bytes, shape);
     gln_free(bytes);
     return st;

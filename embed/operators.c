@@ -2,7 +2,8 @@
  * The table of supported operators, and how passes read a node's attributes. An operator or attribute that is not
  * here is refused by name: a network is computed as its file says or not at all.
  *
- * Version 6 of the operators asks for broadcasting by an attribute; where it names no axis, that is what later ones always do.
+ * Version 6 of the operators asks for broadcasting by an attribute; where it names no axis, that is what later ones
+ * always do.
  *
  * Old and new operator sets differ mostly in whether a list is an attribute or an input (axes of Squeeze, pads of Pad,
  * bounds of Clip); readers here take either, so that no pass cares.
@@ -23,8 +24,8 @@ typedef struct gln_operator {
     size_t min_inputs, max_inputs;
     size_t max_outputs;
     unsigned kind;
-    /* Element types of the inputs, the last one's for all that follow: f floats, i integers and booleans, * either, a digit
-       the same as that input has. */
+    /* Element types of the inputs, the last one's for all that follow: f floats, i integers and booleans, * either, a
+       digit the same as that input has. */
     const char *inputs;
     const char *attributes; /* names with a space around each */
 } gln_operator;
@@ -85,7 +86,8 @@ static const gln_operator operators[] = {
     {"Gemm", GLN_OP_GEMM, 2, 3, 1, 0, "f", " alpha beta broadcast transA transB "},
     {"MatMul", GLN_OP_MATMUL, 2, 2, 1, 0, "f", ""},
     {"Einsum", GLN_OP_EINSUM, 1, GLN_EINSUM_OPERANDS, 1, 0, "f", " equation "},
-    {"MaxPool", GLN_OP_MAX_POOL, 1, 1, 1, 0, "f", " auto_pad ceil_mode dilations kernel_shape pads storage_order strides "},
+    {"MaxPool", GLN_OP_MAX_POOL, 1, 1, 1, 0, "f",
+     " auto_pad ceil_mode dilations kernel_shape pads storage_order strides "},
     {"AveragePool", GLN_OP_AVERAGE_POOL, 1, 1, 1, 0, "f",
      " auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides "},
     {"GlobalAveragePool", GLN_OP_GLOBAL_AVERAGE_POOL, 1, 1, 1, 0, "f", ""},
@@ -132,7 +134,8 @@ static const gln_operator operators[] = {
     {"DepthToSpace", GLN_OP_DEPTH_TO_SPACE, 1, 1, 1, 0, "*", " blocksize mode "},
     {"SpaceToDepth", GLN_OP_SPACE_TO_DEPTH, 1, 1, 1, 0, "*", " blocksize "},
     {"Resize", GLN_OP_RESIZE, 2, 4, 1, 0, "fffi",
-     " antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value keep_aspect_ratio_policy mode"
+     " antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
+     "keep_aspect_ratio_policy mode"
      " nearest_mode "},
     {"Upsample", GLN_OP_RESIZE, 1, 2, 1, 0, "f", " mode scales "},
     {"Shape", GLN_OP_SHAPE, 1, 1, 1, 0, "*", " start end "},
@@ -185,7 +188,8 @@ static gln_status check_dropout(const gln_net *graph, const gln_node *node)
     gln_status st = gln_node_int(&is_test, node, "is_test", old ? 0 : 1);
     if (st != GLN_OK) return st;
     if (training == NULL && is_test != 0) return GLN_OK;
-    if (training == NULL) return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode", node->name, node->type);
+    if (training == NULL)
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode", node->name, node->type);
     const gln_tensor *tensor = &training->tensor;
     if (tensor->data != NULL && tensor->dtype == GLN_I64 && gln_shape_items(&tensor->shape) == 1 &&
         *(const int64_t *)tensor->data == 0) {
@@ -240,8 +244,8 @@ gln_status gln_operator_resolve(const gln_net *graph, gln_node *node)
                         node->type);
     }
     if (node->which >= found->max_outputs) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) should compute its output %zu, which gleaner does not do", node->name,
-                        node->type, node->which + 1);
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) should compute its output %zu, which gleaner does not do",
+                        node->name, node->type, node->which + 1);
     }
     if (node->n_inputs < found->min_inputs || node->n_inputs > found->max_inputs) {
         return gln_fail(GLN_E_FORMAT, "node %s (%s) has %zu inputs", node->name, node->type, node->n_inputs);
@@ -254,8 +258,8 @@ gln_status gln_operator_resolve(const gln_net *graph, gln_node *node)
     }
     for (size_t i = 0; i < node->n_attributes; i++) {
         if (!lists(found->attributes, node->attributes[i].name)) {
-            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) has the attribute %s, which gleaner does not know", node->name,
-                            node->type, node->attributes[i].name);
+            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) has the attribute %s, which gleaner does not know",
+                            node->name, node->type, node->attributes[i].name);
         }
     }
     node->op = found->op;
@@ -271,14 +275,17 @@ gln_status gln_operator_check_types(const gln_net *graph, const gln_node *node)
     for (size_t i = 0; i < node->n_inputs; i++) {
         const gln_value *value = gln_node_input(graph, node, i);
         if (value == NULL) continue;
-        if (!value->shaped) return gln_fail(GLN_E_INTERNAL, "node %s reads %s before its shape is known", node->name, value->name);
+        if (!value->shaped)
+            return gln_fail(GLN_E_INTERNAL, "node %s reads %s before its shape is known", node->name, value->name);
         char type = types[i < n_types ? i : n_types - 1];
         gln_dtype has = value->tensor.dtype;
         if (type == 'f' && has != GLN_F32) {
-            return gln_fail(GLN_E_FORMAT, "node %s (%s): the input %s holds integers", node->name, node->type, value->name);
+            return gln_fail(GLN_E_FORMAT, "node %s (%s): the input %s holds integers", node->name, node->type,
+                            value->name);
         }
         if (type == 'i' && has != GLN_I64) {
-            return gln_fail(GLN_E_FORMAT, "node %s (%s): the input %s holds no integers", node->name, node->type, value->name);
+            return gln_fail(GLN_E_FORMAT, "node %s (%s): the input %s holds no integers", node->name, node->type,
+                            value->name);
         }
         if (type == '0' || type == '1') {
             const gln_value *other = gln_node_input(graph, node, (size_t)(type - '0'));
@@ -300,8 +307,8 @@ const gln_attribute *gln_node_attribute(const gln_node *node, const char *name)
 
 static gln_status wrong_kind(const gln_node *node, const char *name)
 {
-    return gln_fail(GLN_E_FORMAT, "node %s (%s): the attribute %s has another type than it should", node->name, node->type,
-                    name);
+    return gln_fail(GLN_E_FORMAT, "node %s (%s): the attribute %s has another type than it should", node->name,
+                    node->type, name);
 }
 
 gln_status gln_node_int(int64_t *out, const gln_node *node, const char *name, int64_t otherwise)
@@ -336,18 +343,20 @@ gln_status gln_node_ints(int64_t *out, size_t *out_n, size_t capacity, const gln
         *out_n = attribute->n_ints;
     } else if (value != NULL) {
         if (value->tensor.data == NULL) {
-            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s): %s is computed from the image (%s); gleaner needs it fixed",
-                            node->name, node->type, name, value->name);
+            return gln_fail(GLN_E_UNSUPPORTED,
+                            "node %s (%s): %s is computed from the image (%s); gleaner needs it fixed", node->name,
+                            node->type, name, value->name);
         }
         if (value->tensor.dtype != GLN_I64 || value->tensor.shape.rank > 1) {
-            return gln_fail(GLN_E_FORMAT, "node %s (%s): %s is not a list of integers", node->name, node->type, value->name);
+            return gln_fail(GLN_E_FORMAT, "node %s (%s): %s is not a list of integers", node->name, node->type,
+                            value->name);
         }
         from = value->tensor.data;
         *out_n = gln_shape_items(&value->tensor.shape);
     }
     if (*out_n > capacity) {
-        return gln_fail(GLN_E_FORMAT, "node %s (%s): %s has %zu items, at most %zu make sense", node->name, node->type, name,
-                        *out_n, capacity);
+        return gln_fail(GLN_E_FORMAT, "node %s (%s): %s has %zu items, at most %zu make sense", node->name, node->type,
+                        name, *out_n, capacity);
     }
     if (*out_n != 0) memcpy(out, from, *out_n * sizeof *out);
     return GLN_OK;
@@ -381,7 +390,8 @@ static gln_status read_bound(float *out, const gln_net *graph, const gln_node *n
 bool gln_node_has_post(const gln_net *graph, const gln_node *node)
 {
     const gln_value *x = gln_node_input(graph, node, 0);
-    if (!gln_op_is_unary(node->op) || x == NULL || x->tensor.dtype != GLN_F32 || node->op == GLN_OP_IS_NAN) return false;
+    if (!gln_op_is_unary(node->op) || x == NULL || x->tensor.dtype != GLN_F32 || node->op == GLN_OP_IS_NAN)
+        return false;
     for (size_t i = 1; i < node->n_inputs; i++) {
         const gln_value *bound = gln_node_input(graph, node, i);
         if (bound != NULL && bound->tensor.data == NULL) return false;
@@ -389,7 +399,8 @@ bool gln_node_has_post(const gln_net *graph, const gln_node *node)
     return true;
 }
 
-gln_status gln_node_word(size_t *out, const gln_node *node, const char *name, const char *const *words, size_t otherwise)
+gln_status gln_node_word(size_t *out, const gln_node *node, const char *name, const char *const *words,
+                         size_t otherwise)
 {
     const gln_attribute *attribute = gln_node_attribute(node, name);
     *out = otherwise;
@@ -400,7 +411,8 @@ gln_status gln_node_word(size_t *out, const gln_node *node, const char *name, co
         *out = i;
         return GLN_OK;
     }
-    return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s): %s is something that gleaner does not know", node->name, node->type, name);
+    return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s): %s is something that gleaner does not know", node->name,
+                    node->type, name);
 }
 
 gln_status gln_node_post(gln_post *out, const gln_net *graph, const gln_node *node)

@@ -1,7 +1,8 @@
 /*
- * Operators in plain C over plain row-major tensors: shape arithmetic and other constants at load, whatever a backend has no
- * faster way for, and the exact twin that the tests hold a backend against. Clear rather than quick, except that inner loops
- * run over contiguous rows; sums are in double. One file a kind; this one has the walks over strided tensors that they share.
+ * Operators in plain C over plain row-major tensors: shape arithmetic and other constants at load, whatever a backend
+ * has no faster way for, and the exact twin that the tests hold a backend against. Clear rather than quick, except that
+ * inner loops run over contiguous rows; sums are in double. One file a kind; this one has the walks over strided
+ * tensors that they share.
  */
 #include "embed/reference.h"
 
@@ -18,8 +19,8 @@ void gln_row_major(ptrdiff_t strides[GLN_MAX_RANK], const gln_shape *shape)
     }
 }
 
-void gln_advance(size_t index[GLN_MAX_RANK], const gln_shape *shape, size_t rank, ptrdiff_t *a, const ptrdiff_t *a_strides,
-                 ptrdiff_t *b, const ptrdiff_t *b_strides)
+void gln_advance(size_t index[GLN_MAX_RANK], const gln_shape *shape, size_t rank, ptrdiff_t *a,
+                 const ptrdiff_t *a_strides, ptrdiff_t *b, const ptrdiff_t *b_strides)
 {
     for (size_t i = rank; i-- > 0;) {
         *a += a_strides[i];
@@ -38,7 +39,8 @@ void gln_copy_strided(void *dst, ptrdiff_t dst_at, const ptrdiff_t *dst_strides,
     if (n_items == 0) return;
     size_t row_axis = shape->rank == 0 ? 0 : shape->rank - 1;
     size_t row = shape->rank == 0 ? 1 : shape->dims[row_axis];
-    ptrdiff_t dst_step = shape->rank == 0 ? 1 : dst_strides[row_axis], src_step = shape->rank == 0 ? 1 : src_strides[row_axis];
+    ptrdiff_t dst_step = shape->rank == 0 ? 1 : dst_strides[row_axis],
+              src_step = shape->rank == 0 ? 1 : src_strides[row_axis];
     size_t index[GLN_MAX_RANK] = {0};
     for (size_t done = 0; done < n_items; done += row) {
         unsigned char *to = (unsigned char *)dst + dst_at * (ptrdiff_t)bytes;
@@ -47,7 +49,8 @@ void gln_copy_strided(void *dst, ptrdiff_t dst_at, const ptrdiff_t *dst_strides,
             memcpy(to, from, row * bytes);
         } else {
             for (size_t i = 0; i < row; i++) {
-                memcpy(to + (ptrdiff_t)i * dst_step * (ptrdiff_t)bytes, from + (ptrdiff_t)i * src_step * (ptrdiff_t)bytes, bytes);
+                memcpy(to + (ptrdiff_t)i * dst_step * (ptrdiff_t)bytes,
+                       from + (ptrdiff_t)i * src_step * (ptrdiff_t)bytes, bytes);
             }
         }
         gln_advance(index, shape, row_axis, &dst_at, dst_strides, &src_at, src_strides);
@@ -64,7 +67,8 @@ void gln_broadcast_strides(ptrdiff_t strides[GLN_MAX_RANK], const gln_shape *sha
 
 gln_status gln_reference_run(const gln_net *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
 {
-    if (gln_op_is_unary(node->op) || gln_op_is_binary(node->op)) return gln_reference_pointwise(graph, node, inputs, out);
+    if (gln_op_is_unary(node->op) || gln_op_is_binary(node->op))
+        return gln_reference_pointwise(graph, node, inputs, out);
     if (gln_op_is_view(node->op)) {
         memcpy(out->data, inputs[0].data, gln_shape_items(&out->shape) * gln_item_bytes(out->dtype));
         return GLN_OK;

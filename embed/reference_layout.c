@@ -1,5 +1,5 @@
-/* Operators that move items about. Transpose, slice, split, expand, tile, pad and concat are one strided copy each; they differ
-   in strides and offsets. */
+/* Operators that move items about. Transpose, slice, split, expand, tile, pad and concat are one strided copy each;
+   they differ in strides and offsets. */
 #include "embed/reference.h"
 
 #include <string.h>
@@ -78,8 +78,8 @@ static gln_status run_gather(const gln_node *node, const gln_tensor *inputs, gln
     for (size_t o = 0; o < outer; o++) {
         for (size_t i = 0; i < n_index; i++) {
             if (index[i] < -dim || index[i] >= dim) {
-                return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)index[i],
-                                (long long)dim);
+                return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name,
+                                (long long)index[i], (long long)dim);
             }
             size_t at = (size_t)(index[i] < 0 ? index[i] + dim : index[i]);
             memcpy((unsigned char *)out->data + (o * n_index + i) * inner,
@@ -98,7 +98,8 @@ static gln_status run_tile(const gln_tensor *x, gln_tensor *out)
     gln_row_major(in, &x->shape);
     gln_row_major(to, &out->shape);
     for (size_t i = 0; i < repeats.rank; i++) {
-        repeats.dims[i] = out->shape.dims[i] / x->shape.dims[i]; /* nothing is empty here: see gln_net_compute_constant */
+        repeats.dims[i] =
+            out->shape.dims[i] / x->shape.dims[i]; /* nothing is empty here: see gln_net_compute_constant */
         step[i] = to[i] * (ptrdiff_t)x->shape.dims[i];
     }
     for (size_t i = 0; i < gln_shape_items(&repeats); i++) {
@@ -113,7 +114,10 @@ static int64_t pad_source(int64_t at, int64_t dim, size_t mode)
 {
     if (at >= 0 && at < dim) return at;
     switch (mode) {
-    case 1: return dim == 1 ? 0 : at < 0 ? -at : 2 * (dim - 1) - at; /* pads are smaller than dim: one reflection is enough */
+    case 1:
+        return dim == 1 ? 0
+               : at < 0 ? -at
+                        : 2 * (dim - 1) - at; /* pads are smaller than dim: one reflection is enough */
     case 2: return at < 0 ? 0 : dim - 1;
     case 3: return (at % dim + dim) % dim;
     default: return -1;
@@ -124,7 +128,8 @@ static gln_status run_pad(const gln_net *graph, const gln_node *node, const gln_
 {
     int64_t low[GLN_MAX_RANK], high[GLN_MAX_RANK];
     ptrdiff_t from[GLN_MAX_RANK];
-    size_t mode = 0, index[GLN_MAX_RANK] = {0}, bytes = gln_item_bytes(out->dtype), n_items = gln_shape_items(&out->shape);
+    size_t mode = 0, index[GLN_MAX_RANK] = {0}, bytes = gln_item_bytes(out->dtype),
+           n_items = gln_shape_items(&out->shape);
     float value = 0;
     int64_t zero = 0;
     const void *fill = &zero;
@@ -143,7 +148,8 @@ static gln_status run_pad(const gln_net *graph, const gln_node *node, const gln_
             inside = inside && source >= 0;
             at += inside ? from[j] * (ptrdiff_t)source : 0;
         }
-        memcpy((unsigned char *)out->data + i * bytes, inside ? (const unsigned char *)inputs[0].data + at * (ptrdiff_t)bytes : fill, bytes);
+        memcpy((unsigned char *)out->data + i * bytes,
+               inside ? (const unsigned char *)inputs[0].data + at * (ptrdiff_t)bytes : fill, bytes);
         for (size_t j = out->shape.rank; j-- > 0 && ++index[j] == out->shape.dims[j];) index[j] = 0;
     }
     return GLN_OK;
@@ -151,7 +157,8 @@ static gln_status run_pad(const gln_net *graph, const gln_node *node, const gln_
 
 static gln_status wrong_index(const gln_node *node, int64_t index, int64_t dim)
 {
-    return gln_fail(GLN_E_FORMAT, "node %s (%s) takes item %lld of %lld", node->name, node->type, (long long)index, (long long)dim);
+    return gln_fail(GLN_E_FORMAT, "node %s (%s) takes item %lld of %lld", node->name, node->type, (long long)index,
+                    (long long)dim);
 }
 
 static gln_status run_gather_elements(const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
@@ -170,14 +177,16 @@ static gln_status run_gather_elements(const gln_node *node, const gln_tensor *in
         int64_t wanted = ((const int64_t *)inputs[1].data)[i];
         if (wanted < -dim || wanted >= dim) return wrong_index(node, wanted, dim);
         ptrdiff_t source = at + along * (ptrdiff_t)(wanted < 0 ? wanted + dim : wanted);
-        memcpy((unsigned char *)out->data + i * bytes, (const unsigned char *)inputs[0].data + source * (ptrdiff_t)bytes, bytes);
+        memcpy((unsigned char *)out->data + i * bytes,
+               (const unsigned char *)inputs[0].data + source * (ptrdiff_t)bytes, bytes);
         gln_advance(index, &out->shape, out->shape.rank, &at, in, &unused, zero);
     }
     return GLN_OK;
 }
 
 /* The item that an index tuple names, in items of x from the first of its batch. */
-static gln_status tuple_place(size_t *out, const gln_node *node, const int64_t *tuple, size_t n, const size_t *dims, const ptrdiff_t *strides)
+static gln_status tuple_place(size_t *out, const gln_node *node, const int64_t *tuple, size_t n, const size_t *dims,
+                              const ptrdiff_t *strides)
 {
     *out = 0;
     for (size_t i = 0; i < n; i++) {
@@ -199,12 +208,14 @@ static gln_status run_gather_nd(const gln_node *node, const gln_tensor *inputs, 
     size_t first = (size_t)batch_dims;
     gln_row_major(in, x);
     for (size_t i = 0; i < first; i++) n_batches *= x->dims[i];
-    size_t n_tuples = gln_shape_items(index) / tuple, piece = (size_t)in[first + tuple - 1], per_batch = gln_shape_items(x) / n_batches;
+    size_t n_tuples = gln_shape_items(index) / tuple, piece = (size_t)in[first + tuple - 1],
+           per_batch = gln_shape_items(x) / n_batches;
     for (size_t i = 0; i < n_tuples; i++) {
         st = tuple_place(&place, node, (const int64_t *)inputs[1].data + i * tuple, tuple, x->dims + first, in + first);
         if (st != GLN_OK) return st;
         place += i / (n_tuples / n_batches) * per_batch;
-        memcpy((unsigned char *)out->data + i * piece * bytes, (const unsigned char *)inputs[0].data + place * bytes, piece * bytes);
+        memcpy((unsigned char *)out->data + i * piece * bytes, (const unsigned char *)inputs[0].data + place * bytes,
+               piece * bytes);
     }
     return GLN_OK;
 }
@@ -232,7 +243,8 @@ static gln_status run_scatter_nd(const gln_node *node, const gln_tensor *inputs,
     memcpy(out->data, inputs[0].data, gln_shape_items(x) * bytes);
     size_t piece = (size_t)in[tuple - 1], n_tuples = gln_shape_items(index) / tuple;
     for (size_t i = 0; i < n_tuples; i++) {
-        if ((st = tuple_place(&place, node, (const int64_t *)inputs[1].data + i * tuple, tuple, x->dims, in)) != GLN_OK) return st;
+        if ((st = tuple_place(&place, node, (const int64_t *)inputs[1].data + i * tuple, tuple, x->dims, in)) != GLN_OK)
+            return st;
         unsigned char *to = (unsigned char *)out->data + place * bytes;
         const unsigned char *from = (const unsigned char *)inputs[2].data + i * piece * bytes;
         if (how == 0) memcpy(to, from, piece * bytes);
@@ -258,7 +270,8 @@ static gln_status run_depth(const gln_node *node, const gln_tensor *x, gln_tenso
         size_t block = row % b * b + column % b;
         size_t packed = how == 1 ? channel * b * b + block : block * n_channels + channel;
         size_t other = ((n * n_channels * b * b + packed) * (h / b) + row / b) * (w / b) + column / b;
-        memcpy((unsigned char *)out->data + (deep ? other : i) * bytes, (const unsigned char *)x->data + (deep ? i : other) * bytes, bytes);
+        memcpy((unsigned char *)out->data + (deep ? other : i) * bytes,
+               (const unsigned char *)x->data + (deep ? i : other) * bytes, bytes);
     }
     return GLN_OK;
 }
@@ -267,7 +280,8 @@ static gln_status run_trilu(const gln_node *node, const gln_tensor *inputs, gln_
 {
     int64_t upper = 1, k = node->n_inputs > 1 && inputs[1].data != NULL ? *(const int64_t *)inputs[1].data : 0;
     gln_status st = gln_node_int(&upper, node, "upper", 1);
-    size_t rank = out->shape.rank, rows = out->shape.dims[rank - 2], columns = out->shape.dims[rank - 1], bytes = gln_item_bytes(out->dtype);
+    size_t rank = out->shape.rank, rows = out->shape.dims[rank - 2], columns = out->shape.dims[rank - 1],
+           bytes = gln_item_bytes(out->dtype);
     memcpy(out->data, inputs[0].data, gln_shape_items(&out->shape) * bytes);
     k = k < -(int64_t)rows ? -(int64_t)rows : k > (int64_t)columns ? (int64_t)columns : k;
     for (size_t i = 0; i < gln_shape_items(&out->shape); i++) {

@@ -13,14 +13,16 @@ static gln_status run_batch_norm(const gln_node *node, const gln_tensor *inputs,
     gln_status st = gln_node_float(&epsilon, node, "epsilon", 1e-5f);
     if (st == GLN_OK) st = gln_node_int(&training, node, "training_mode", 0);
     if (st != GLN_OK) return st;
-    const float *x = inputs[0].data, *gamma = inputs[1].data, *beta = inputs[2].data, *mean = inputs[3].data, *var = inputs[4].data;
+    const float *x = inputs[0].data, *gamma = inputs[1].data, *beta = inputs[2].data, *mean = inputs[3].data,
+                *var = inputs[4].data;
     size_t n_channels = out->shape.dims[1], n_outer = out->shape.dims[0], n_inner = 1;
     for (size_t i = 2; i < out->shape.rank; i++) n_inner *= out->shape.dims[i];
     for (size_t c = 0; c < n_channels; c++) {
         double centre = (double)mean[c], square = 0, n = (double)n_outer * (double)n_inner;
         if (training != 0) { /* the moments of what there is */
             centre = 0;
-            for (size_t i = 0; i < n_outer * n_inner; i++) centre += (double)x[(i / n_inner * n_channels + c) * n_inner + i % n_inner] / n;
+            for (size_t i = 0; i < n_outer * n_inner; i++)
+                centre += (double)x[(i / n_inner * n_channels + c) * n_inner + i % n_inner] / n;
             for (size_t i = 0; i < n_outer * n_inner; i++) {
                 double away = (double)x[(i / n_inner * n_channels + c) * n_inner + i % n_inner] - centre;
                 square += away * away;
@@ -105,12 +107,14 @@ static gln_status run_along_axis(const gln_net *graph, const gln_node *node, con
 {
     int64_t axis_at = 0, p = 2;
     size_t axis = 0, outer = 1, length = 1, inner = 1;
-    bool norm = node->op == GLN_OP_LP_NORM, flat = !norm && graph->opset < 13; /* older sets take all from the axis on as one row */
+    bool norm = node->op == GLN_OP_LP_NORM,
+         flat = !norm && graph->opset < 13; /* older sets take all from the axis on as one row */
     gln_status st = gln_node_int(&axis_at, node, "axis", flat ? 1 : -1);
     if (st == GLN_OK) st = gln_node_int(&p, node, "p", 2);
     if (st == GLN_OK) st = gln_node_axis(&axis, node, axis_at, x->shape.rank);
     if (st != GLN_OK) return st;
-    for (size_t i = 0; i < x->shape.rank; i++) *(i < axis ? &outer : i == axis || flat ? &length : &inner) *= x->shape.dims[i];
+    for (size_t i = 0; i < x->shape.rank; i++)
+        *(i < axis ? &outer : i == axis || flat ? &length : &inner) *= x->shape.dims[i];
     for (size_t row = 0; row < outer * inner; row++) {
         size_t first = row / inner * length * inner + row % inner;
         const float *from = (const float *)x->data + first;
@@ -145,7 +149,8 @@ static gln_status run_lrn(const gln_node *node, const gln_tensor *x, gln_tensor 
     if (st == GLN_OK) st = gln_node_int(&size, node, "size", 0);
     if (st != GLN_OK) return st;
     if (size < 1 || size > 1 << 20) return gln_fail(GLN_E_FORMAT, "node %s (LRN) has an impossible size", node->name);
-    size_t n_channels = x->shape.dims[1], n_inner = 1, before = (size_t)(size - 1) / 2, after = (size_t)size - 1 - before;
+    size_t n_channels = x->shape.dims[1], n_inner = 1, before = (size_t)(size - 1) / 2,
+           after = (size_t)size - 1 - before;
     for (size_t i = 2; i < x->shape.rank; i++) n_inner *= x->shape.dims[i];
     for (size_t i = 0; i < gln_shape_items(&x->shape); i++) {
         size_t c = i / n_inner % n_channels;
@@ -156,7 +161,8 @@ static gln_status run_lrn(const gln_node *node, const gln_tensor *x, gln_tensor 
             double item = (double)*(at + ((ptrdiff_t)j - (ptrdiff_t)low) * (ptrdiff_t)n_inner);
             square += item * item;
         }
-        ((float *)out->data)[i] = (float)((double)*at / pow((double)bias + (double)alpha / (double)size * square, (double)beta));
+        ((float *)out->data)[i] =
+            (float)((double)*at / pow((double)bias + (double)alpha / (double)size * square, (double)beta));
     }
     return GLN_OK;
 }
@@ -196,8 +202,10 @@ static void gather_float(gathered *g, double x, bool last)
 
 static void gather_integer(gathered *g, int64_t x, bool last)
 {
-    if (g->n == 0 || x > g->integer_most || (last && x == g->integer_most)) g->integer_most = x, g->place_of_most = g->n;
-    if (g->n == 0 || x < g->integer_least || (last && x == g->integer_least)) g->integer_least = x, g->place_of_least = g->n;
+    if (g->n == 0 || x > g->integer_most || (last && x == g->integer_most))
+        g->integer_most = x, g->place_of_most = g->n;
+    if (g->n == 0 || x < g->integer_least || (last && x == g->integer_least))
+        g->integer_least = x, g->place_of_least = g->n;
     g->integer_sum = (int64_t)((uint64_t)g->integer_sum + (uint64_t)x);
     g->integer_product = g->n == 0 ? x : (int64_t)((uint64_t)g->integer_product * (uint64_t)x);
     g->n++;

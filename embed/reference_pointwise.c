@@ -1,6 +1,6 @@
 /*
- * Item by item: unary and binary operators, choices, casts, and what a network computes from its shapes. Integers wrap around
- * as the machine does: a hostile file must not reach undefined behaviour.
+ * Item by item: unary and binary operators, choices, casts, and what a network computes from its shapes. Integers wrap
+ * around as the machine does: a hostile file must not reach undefined behaviour.
  */
 #include "embed/reference.h"
 
@@ -89,12 +89,13 @@ static double item_of(const gln_tensor *x, ptrdiff_t at)
 
 static bool compares(gln_op op)
 {
-    return op == GLN_OP_EQUAL || op == GLN_OP_LESS || op == GLN_OP_LESS_EQUAL || op == GLN_OP_GREATER || op == GLN_OP_GREATER_EQUAL;
+    return op == GLN_OP_EQUAL || op == GLN_OP_LESS || op == GLN_OP_LESS_EQUAL || op == GLN_OP_GREATER ||
+           op == GLN_OP_GREATER_EQUAL;
 }
 
 /* Item i of the result from item a of x and item b of y. */
-static gln_status binary_item(const gln_node *node, const gln_tensor *x, ptrdiff_t a, const gln_tensor *y, ptrdiff_t b, bool fmod_like,
-                              gln_tensor *out, size_t i)
+static gln_status binary_item(const gln_node *node, const gln_tensor *x, ptrdiff_t a, const gln_tensor *y, ptrdiff_t b,
+                              bool fmod_like, gln_tensor *out, size_t i)
 {
     if (node->op == GLN_OP_POW && (x->dtype == GLN_I64 || y->dtype == GLN_I64)) {
         double power = pow(item_of(x, a), item_of(y, b));
@@ -107,7 +108,8 @@ static gln_status binary_item(const gln_node *node, const gln_tensor *x, ptrdiff
         if (compares(node->op)) {
             ((int64_t *)out->data)[i] = compare_f32(node->op, fa, fb);
         } else {
-            ((float *)out->data)[i] = node->op == GLN_OP_MOD ? mod_f32(fa, fb, fmod_like) : binary_f32(node->op, fa, fb);
+            ((float *)out->data)[i] =
+                node->op == GLN_OP_MOD ? mod_f32(fa, fb, fmod_like) : binary_f32(node->op, fa, fb);
         }
         return GLN_OK;
     }
@@ -115,7 +117,9 @@ static gln_status binary_item(const gln_node *node, const gln_tensor *x, ptrdiff
     if ((node->op == GLN_OP_DIV || node->op == GLN_OP_MOD) && ib == 0) {
         return gln_fail(GLN_E_FORMAT, "node %s (%s) divides an integer by zero", node->name, node->type);
     }
-    *to = compares(node->op) ? compare_i64(node->op, ia, ib) : node->op == GLN_OP_MOD ? mod_i64(ia, ib, fmod_like) : binary_i64(node->op, ia, ib);
+    *to = compares(node->op)       ? compare_i64(node->op, ia, ib)
+          : node->op == GLN_OP_MOD ? mod_i64(ia, ib, fmod_like)
+                                   : binary_i64(node->op, ia, ib);
     return GLN_OK;
 }
 
@@ -146,7 +150,8 @@ static gln_status run_binary(const gln_node *node, const gln_tensor *inputs, gln
 
 static void run_where(const gln_tensor *inputs, gln_tensor *out)
 {
-    ptrdiff_t sc[GLN_MAX_RANK], sa[GLN_MAX_RANK], sb[GLN_MAX_RANK], zero[GLN_MAX_RANK] = {0}, a = 0, b = 0, c = 0, unused = 0;
+    ptrdiff_t sc[GLN_MAX_RANK], sa[GLN_MAX_RANK], sb[GLN_MAX_RANK], zero[GLN_MAX_RANK] = {0}, a = 0, b = 0, c = 0,
+                                                                    unused = 0;
     size_t index[GLN_MAX_RANK] = {0}, again[GLN_MAX_RANK] = {0}, bytes = gln_item_bytes(out->dtype);
     gln_broadcast_strides(sc, &inputs[0].shape, &out->shape);
     gln_broadcast_strides(sa, &inputs[1].shape, &out->shape);
@@ -219,11 +224,13 @@ static gln_status run_unary(const gln_net *graph, const gln_node *node, const gl
         return GLN_OK;
     }
     if (x->dtype == GLN_I64) {
-        for (size_t i = 0; i < n_items; i++) ((int64_t *)out->data)[i] = unary_i64(node->op, ((const int64_t *)x->data)[i]);
+        for (size_t i = 0; i < n_items; i++)
+            ((int64_t *)out->data)[i] = unary_i64(node->op, ((const int64_t *)x->data)[i]);
         return GLN_OK;
     }
     gln_status st = gln_node_post(&post, graph, node);
-    for (size_t i = 0; st == GLN_OK && i < n_items; i++) ((float *)out->data)[i] = gln_reference_unary(&post, floats[i]);
+    for (size_t i = 0; st == GLN_OK && i < n_items; i++)
+        ((float *)out->data)[i] = gln_reference_unary(&post, floats[i]);
     return st;
 }
 
@@ -294,7 +301,8 @@ static void run_range(const gln_tensor *inputs, gln_tensor *out)
         if (out->dtype == GLN_F32) {
             ((float *)out->data)[i] = *(const float *)inputs[0].data + (float)i * *(const float *)inputs[2].data;
         } else {
-            uint64_t start = (uint64_t)*(const int64_t *)inputs[0].data, delta = (uint64_t)*(const int64_t *)inputs[2].data;
+            uint64_t start = (uint64_t) * (const int64_t *)inputs[0].data,
+                     delta = (uint64_t) * (const int64_t *)inputs[2].data;
             ((int64_t *)out->data)[i] = (int64_t)(start + i * delta);
         }
     }
@@ -308,7 +316,8 @@ static gln_status run_shape(const gln_net *graph, const gln_node *node, const gl
     return st;
 }
 
-gln_status gln_reference_pointwise(const gln_net *graph, const gln_node *node, const gln_tensor *inputs, gln_tensor *out)
+gln_status gln_reference_pointwise(const gln_net *graph, const gln_node *node, const gln_tensor *inputs,
+                                   gln_tensor *out)
 {
     switch (node->op) {
     case GLN_OP_CLIP: return run_clip(node, inputs, out);

@@ -13,7 +13,8 @@ static void multiply(const product *p, const float *a, const float *b, float *y)
         for (size_t j = 0; j < p->n; j++) {
             double sum = 0;
             const float *pa = a + (ptrdiff_t)i * p->a_row, *pb = b + (ptrdiff_t)j * p->b_column;
-            for (size_t l = 0; l < p->k; l++) sum += (double)pa[(ptrdiff_t)l * p->a_column] * (double)pb[(ptrdiff_t)l * p->b_row];
+            for (size_t l = 0; l < p->k; l++)
+                sum += (double)pa[(ptrdiff_t)l * p->a_column] * (double)pb[(ptrdiff_t)l * p->b_row];
             y[i * p->n + j] = (float)sum;
         }
     }
@@ -44,7 +45,8 @@ static gln_status run_matmul(const gln_node *node, const gln_tensor *inputs, gln
         gln_advance(index, &batches, batches.rank, &at_a, sa, &at_b, sb);
     }
     if (node->n_inputs < 3) return GLN_OK;
-    for (size_t i = 0; i < gln_shape_items(&out->shape); i++) ((float *)out->data)[i] += ((const float *)inputs[2].data)[i % p.n];
+    for (size_t i = 0; i < gln_shape_items(&out->shape); i++)
+        ((float *)out->data)[i] += ((const float *)inputs[2].data)[i % p.n];
     return GLN_OK;
 }
 
@@ -59,7 +61,12 @@ static gln_status run_gemm(const gln_node *node, const gln_tensor *inputs, gln_t
     if (st == GLN_OK) st = gln_node_float(&beta, node, "beta", 1);
     if (st != GLN_OK) return st;
     size_t m = out->shape.dims[0], n = out->shape.dims[1], k = inputs[0].shape.dims[trans_a != 0 ? 0 : 1];
-    product p = {m, n, k, trans_a != 0 ? 1 : (ptrdiff_t)k, trans_a != 0 ? (ptrdiff_t)m : 1, trans_b != 0 ? 1 : (ptrdiff_t)n,
+    product p = {m,
+                 n,
+                 k,
+                 trans_a != 0 ? 1 : (ptrdiff_t)k,
+                 trans_a != 0 ? (ptrdiff_t)m : 1,
+                 trans_b != 0 ? 1 : (ptrdiff_t)n,
                  trans_b != 0 ? (ptrdiff_t)k : 1};
     multiply(&p, inputs[0].data, inputs[1].data, out->data);
     const float *c = node->n_inputs > 2 ? inputs[2].data : NULL;

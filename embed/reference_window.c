@@ -1,4 +1,5 @@
-/* Convolution and pooling in plain loops, over one to three axes: fewer are lifted to three by axes of one item in front. */
+/* Convolution and pooling in plain loops, over one to three axes: fewer are lifted to three by axes of one item in
+ * front. */
 #include "embed/reference.h"
 
 #include <math.h>
@@ -14,7 +15,8 @@ static gln_status lift(volume *v, const gln_net *graph, const gln_node *node, co
     gln_window w = {.n_axes = x->rank - 2, .group = 1};
     gln_status st = GLN_OK;
     if (node->op == GLN_OP_GLOBAL_AVERAGE_POOL || node->op == GLN_OP_GLOBAL_MAX_POOL) {
-        if (x->rank > 5) return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) works on %zu axes", node->name, node->type, x->rank);
+        if (x->rank > 5)
+            return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) works on %zu axes", node->name, node->type, x->rank);
         for (size_t i = 0; i < w.n_axes; i++) {
             w.kernel[i] = x->dims[2 + i];
             w.stride[i] = w.dilation[i] = 1;
@@ -73,7 +75,8 @@ static gln_status run_conv(const gln_net *graph, const gln_node *node, const gln
                         if (!inside) continue;
                         size_t at = (s[0] * v.in[1] + s[1]) * v.in[2] + s[2];
                         for (size_t c = 0; c < per_group; c++) {
-                            sum += (double)x[(first + c) * in_items + at] * (double)weights[(o * per_group + c) * n_taps + tap];
+                            sum += (double)x[(first + c) * in_items + at] *
+                                   (double)weights[(o * per_group + c) * n_taps + tap];
                         }
                     }
                     *to++ = (float)sum;

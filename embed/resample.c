@@ -1,8 +1,9 @@
 /*
- * Resize as ONNX defines it (operator versions 10 to 19), Upsample as its ancestor. Interpolation is separable: each axis whose
- * size changes is done on its own, with a table of source items and weights for every result item. The formulas are those
- * of ONNX's documentation of Resize; where it leaves something open, they follow its reference implementation:
- * coordinates outside the input read its edge, and "align_corners" divides by the exact, unrounded length.
+ * Resize as ONNX defines it (operator versions 10 to 19), Upsample as its ancestor. Interpolation is separable: each
+ * axis whose size changes is done on its own, with a table of source items and weights for every result item. The
+ * formulas are those of ONNX's documentation of Resize; where it leaves something open, they follow its reference
+ * implementation: coordinates outside the input read its edge, and "align_corners" divides by the exact, unrounded
+ * length.
  */
 #include "embed/resample.h"
 
@@ -25,14 +26,15 @@ static gln_status bad(const gln_node *node, const char *why)
 }
 
 /* The floats of an input that must be fixed; *out_n = 0 when it is left out or empty. */
-static gln_status fixed_floats(const float **out, size_t *out_n, const gln_net *graph, const gln_node *node, size_t input)
+static gln_status fixed_floats(const float **out, size_t *out_n, const gln_net *graph, const gln_node *node,
+                               size_t input)
 {
     const gln_value *value = gln_node_input(graph, node, input);
     *out_n = 0;
     if (value == NULL || gln_shape_items(&value->tensor.shape) == 0) return GLN_OK;
     if (value->tensor.data == NULL || value->tensor.dtype != GLN_F32) {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s): %s is computed from the image; gleaner needs it fixed", node->name,
-                        node->type, value->name);
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s): %s is computed from the image; gleaner needs it fixed",
+                        node->name, node->type, value->name);
     }
     *out = value->tensor.data;
     *out_n = gln_shape_items(&value->tensor.shape);
@@ -50,8 +52,11 @@ static gln_status read_words(gln_resize *out, size_t *policy, const gln_net *gra
     int64_t exclude = 0, antialias = 0;
     bool old = graph->opset < 11 || strcmp(node->type, "Upsample") == 0;
     gln_status st = gln_node_word(&out->filter, node, "mode", filters, NEAREST);
-    if (st == GLN_OK) st = gln_node_word(&out->coordinates, node, "coordinate_transformation_mode", coordinates, old ? ASYMMETRIC : HALF_PIXEL);
-    if (st == GLN_OK) st = gln_node_word(&out->rounding, node, "nearest_mode", roundings, old ? FLOOR : ROUND_PREFER_FLOOR);
+    if (st == GLN_OK)
+        st = gln_node_word(&out->coordinates, node, "coordinate_transformation_mode", coordinates,
+                           old ? ASYMMETRIC : HALF_PIXEL);
+    if (st == GLN_OK)
+        st = gln_node_word(&out->rounding, node, "nearest_mode", roundings, old ? FLOOR : ROUND_PREFER_FLOOR);
     if (st == GLN_OK) st = gln_node_word(policy, node, "keep_aspect_ratio_policy", policies, STRETCH);
     if (st == GLN_OK) st = gln_node_int(&exclude, node, "exclude_outside", 0);
     if (st == GLN_OK) st = gln_node_int(&antialias, node, "antialias", 0);
@@ -62,8 +67,8 @@ static gln_status read_words(gln_resize *out, size_t *policy, const gln_net *gra
     return st;
 }
 
-static gln_status apply_sizes(gln_resize *out, const gln_shape *x, const int64_t *sizes, const size_t *axes, size_t n, size_t policy,
-                              const gln_node *node)
+static gln_status apply_sizes(gln_resize *out, const gln_shape *x, const int64_t *sizes, const size_t *axes, size_t n,
+                              size_t policy, const gln_node *node)
 {
     double common = policy == NOT_LARGER ? INFINITY : 0;
     for (size_t i = 0; i < n; i++) {
@@ -119,7 +124,8 @@ gln_status gln_resize_of(gln_resize *out, const gln_net *graph, const gln_node *
     if (n_sizes != 0) return apply_sizes(out, x, sizes, axes, n_axes, policy, node);
     for (size_t i = 0; i < n_axes; i++) {
         double size = floor((double)x->dims[axes[i]] * (double)scales[i]);
-        if (!(scales[i] > 0) || !(size >= 1) || size > (double)GLN_MAX_ITEMS) return bad(node, "a scale that leaves nothing, or too much");
+        if (!(scales[i] > 0) || !(size >= 1) || size > (double)GLN_MAX_ITEMS)
+            return bad(node, "a scale that leaves nothing, or too much");
         out->out.dims[axes[i]] = (size_t)size;
         out->scale[axes[i]] = (double)scales[i];
     }
@@ -129,7 +135,8 @@ gln_status gln_resize_of(gln_resize *out, const gln_net *graph, const gln_node *
 /* Where result item `i` of an axis lies in the input. */
 static double source_of(const gln_resize *r, size_t axis, size_t i, double in)
 {
-    double scale = r->scale[axis], length = scale * in, x = (double)i, start = r->roi_start[axis], end = r->roi_end[axis];
+    double scale = r->scale[axis], length = scale * in, x = (double)i, start = r->roi_start[axis],
+           end = r->roi_end[axis];
     switch (r->coordinates) {
     case HALF_PIXEL_SYMMETRIC:
         return in / 2 * (1 - (double)r->out.dims[axis] / length) + (x + 0.5) / scale - 0.5;
@@ -137,7 +144,8 @@ static double source_of(const gln_resize *r, size_t axis, size_t i, double in)
     case ALIGN_CORNERS: return length == 1 ? 0 : x * (in - 1) / (length - 1);
     case ASYMMETRIC: return x / scale;
     case TF_CROP:
-        return start * (in - 1) + (length == 1 ? (end - start) * (in - 1) / 2 : x * (end - start) * (in - 1) / (length - 1));
+        return start * (in - 1) +
+               (length == 1 ? (end - start) * (in - 1) / 2 : x * (end - start) * (in - 1) / (length - 1));
     case TF_HALF_PIXEL: return (x + 0.5) / scale;
     default: return (x + 0.5) / scale - 0.5;
     }
@@ -194,7 +202,9 @@ static gln_status make_taps(gln_taps *taps, const gln_resize *r, size_t axis, si
         for (size_t j = 0; j < taps->n; j++) {
             double item = r->filter == NEAREST ? nearest(r, at) : base + first_tap + (double)j;
             bool beyond = item < 0 || item > (double)in - 1;
-            double weight = r->filter == NEAREST ? 1 : beyond && r->exclude_outside ? 0 : weight_of(r, item - at, shrink);
+            double weight = r->filter == NEAREST           ? 1
+                            : beyond && r->exclude_outside ? 0
+                                                           : weight_of(r, item - at, shrink);
             taps->from[i * taps->n + j] = item < 0 ? 0 : beyond ? in - 1 : (size_t)item;
             taps->weight[i * taps->n + j] = weight;
             sum += weight;
@@ -206,8 +216,8 @@ static gln_status make_taps(gln_taps *taps, const gln_resize *r, size_t axis, si
 }
 
 /* One axis: from [outer, in, inner] to [outer, out, inner]. */
-static void run_axis(float *to, const float *from, const gln_taps *taps, size_t outer, size_t in, size_t out, size_t inner,
-                     float extrapolation)
+static void run_axis(float *to, const float *from, const gln_taps *taps, size_t outer, size_t in, size_t out,
+                     size_t inner, float extrapolation)
 {
     for (size_t o = 0; o < outer; o++) {
         for (size_t i = 0; i < out; i++) {
@@ -215,7 +225,8 @@ static void run_axis(float *to, const float *from, const gln_taps *taps, size_t 
             for (size_t k = 0; k < inner; k++) {
                 double sum = 0;
                 for (size_t j = 0; j < taps->n; j++) {
-                    sum += taps->weight[i * taps->n + j] * (double)from[(o * in + taps->from[i * taps->n + j]) * inner + k];
+                    sum += taps->weight[i * taps->n + j] *
+                           (double)from[(o * in + taps->from[i * taps->n + j]) * inner + k];
                 }
                 row[k] = taps->outside[i] ? extrapolation : (float)sum;
             }

@@ -1,8 +1,8 @@
 /*
  * Types and shapes of every node's result, from those of its inputs. All dims are known numbers here: a batch size is
  * chosen before inference, and what a network computes from its shapes (Shape, Gather, Concat, Reshape) has become
- * constants by the time it is needed, because constants are computed during the same pass. Operators that move items about
- * are in shapes_layout.c.
+ * constants by the time it is needed, because constants are computed during the same pass. Operators that move items
+ * about are in shapes_layout.c.
  */
 #include "embed/graph.h"
 
@@ -56,7 +56,8 @@ gln_status gln_shapes_mismatch(const gln_net *graph, const gln_node *node, const
         if (value == NULL) continue;
         used += (size_t)snprintf(text + used, sizeof text - used, "%s[", used == 0 ? "" : ", ");
         for (size_t j = 0; j < value->tensor.shape.rank && used < sizeof text; j++) {
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%zu", j == 0 ? "" : ",", value->tensor.shape.dims[j]);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%zu", j == 0 ? "" : ",",
+                                     value->tensor.shape.dims[j]);
         }
         if (used < sizeof text) used += (size_t)snprintf(text + used, sizeof text - used, "]");
         if (used >= sizeof text) break;
@@ -82,7 +83,8 @@ gln_status gln_shapes_broadcast(gln_shape *out, const gln_net *graph, const gln_
 /* A vector on the left is a row, one on the right a column; its axis is gone from the result. */
 static gln_status infer_matmul(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape, *b = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *b = &gln_node_input(graph, node, 1)->tensor.shape;
     if (a->rank == 0 || b->rank == 0) return gln_shapes_mismatch(graph, node, "a product of numbers");
     size_t inner = b->dims[b->rank == 1 ? 0 : b->rank - 2];
     if (a->dims[a->rank - 1] != inner) return gln_shapes_mismatch(graph, node, "inner dimensions that differ");
@@ -99,7 +101,8 @@ static gln_status infer_matmul(const gln_net *graph, const gln_node *node, gln_s
 
 static gln_status infer_gemm(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape, *b = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *a = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *b = &gln_node_input(graph, node, 1)->tensor.shape;
     int64_t trans_a = 0, trans_b = 0;
     gln_status st = gln_node_int(&trans_a, node, "transA", 0);
     if (st == GLN_OK) st = gln_node_int(&trans_b, node, "transB", 0);
@@ -112,12 +115,14 @@ static gln_status infer_gemm(const gln_net *graph, const gln_node *node, gln_sha
     gln_shape with_c;
     if (c == NULL) return GLN_OK;
     if ((st = gln_shapes_broadcast(&with_c, graph, node, out, &c->tensor.shape)) != GLN_OK) return st;
-    return gln_shape_equal(out, &with_c) ? GLN_OK : gln_shapes_mismatch(graph, node, "a third input larger than the product");
+    return gln_shape_equal(out, &with_c) ? GLN_OK
+                                         : gln_shapes_mismatch(graph, node, "a third input larger than the product");
 }
 
 static gln_status infer_conv(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape, *w = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *w = &gln_node_input(graph, node, 1)->tensor.shape;
     gln_window window;
     gln_status st = gln_window_of(&window, graph, node);
     if (st != GLN_OK) return st;
@@ -159,7 +164,8 @@ static gln_status infer_batch_norm(const gln_net *graph, const gln_node *node, g
     if (st == GLN_OK) st = gln_node_int(&is_test, node, "is_test", 0);
     if (st != GLN_OK) return st;
     if (graph->opset < 7) training = is_test == 0;
-    /* Of weights, which some networks standardise so, it is as good as any computation; of images it would mix the batch. */
+    /* Of weights, which some networks standardise so, it is as good as any computation; of images it would mix the
+     * batch. */
     bool of_weights = gln_node_input(graph, node, 0)->tensor.data != NULL;
     if ((training != 0 && !of_weights) || spatial != 1) {
         return gln_fail(GLN_E_UNSUPPORTED, "node %s (%s) is in training mode or not spatial", node->name, node->type);
@@ -167,7 +173,8 @@ static gln_status infer_batch_norm(const gln_net *graph, const gln_node *node, g
     if (x->rank < 2) return gln_shapes_mismatch(graph, node, "no channels to normalise");
     for (size_t i = 1; i < 5; i++) {
         const gln_shape *p = &gln_node_input(graph, node, i)->tensor.shape;
-        if (p->rank != 1 || p->dims[0] != x->dims[1]) return gln_shapes_mismatch(graph, node, "parameters of another size than the channels");
+        if (p->rank != 1 || p->dims[0] != x->dims[1])
+            return gln_shapes_mismatch(graph, node, "parameters of another size than the channels");
     }
     *out = *x;
     return GLN_OK;
@@ -222,7 +229,8 @@ static gln_status infer_group_norm(const gln_net *graph, const gln_node *node, g
     }
     for (size_t i = 1; i < 3; i++) {
         const gln_shape *p = &gln_node_input(graph, node, i)->tensor.shape;
-        if (p->rank != 1 || p->dims[0] != n_parameters) return gln_shapes_mismatch(graph, node, "parameters of a wrong size");
+        if (p->rank != 1 || p->dims[0] != n_parameters)
+            return gln_shapes_mismatch(graph, node, "parameters of a wrong size");
     }
     *out = *x;
     return GLN_OK;
@@ -333,8 +341,8 @@ static gln_status infer_cast(const gln_node *node, gln_dtype *out)
     } else if ((to >= 2 && to <= 7) || to == 9 || to == 12 || to == 13) { /* integers and booleans */
         *out = GLN_I64;
     } else {
-        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Cast) makes elements of type %lld, which gleaner does not have", node->name,
-                        (long long)to);
+        return gln_fail(GLN_E_UNSUPPORTED, "node %s (Cast) makes elements of type %lld, which gleaner does not have",
+                        node->name, (long long)to);
     }
     return GLN_OK;
 }
@@ -408,7 +416,8 @@ gln_status gln_infer(gln_net *graph, const gln_node *node)
     case GLN_OP_RESIZE: st = infer_resize(graph, node, &shape); break;
     case GLN_OP_CONSTANT_OF_SHAPE: {
         const gln_attribute *fill = gln_node_attribute(node, "value");
-        if (fill != NULL && fill->kind != GLN_ATTRIBUTE_TENSOR) return gln_shapes_mismatch(graph, node, "a value that is no tensor");
+        if (fill != NULL && fill->kind != GLN_ATTRIBUTE_TENSOR)
+            return gln_shapes_mismatch(graph, node, "a value that is no tensor");
         dtype = fill != NULL ? graph->values[fill->value].tensor.dtype : GLN_F32;
         bool done = false;
         st = gln_infer_layout(&shape, &done, graph, node);

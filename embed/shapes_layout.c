@@ -17,14 +17,17 @@ static gln_status infer_reshape(const gln_net *graph, const gln_node *node, gln_
             open = i;
             continue;
         }
-        if (dims[i] == 0 && allow_zero == 0 && i >= x->rank) return gln_shapes_mismatch(graph, node, "a new shape that copies a missing axis");
+        if (dims[i] == 0 && allow_zero == 0 && i >= x->rank)
+            return gln_shapes_mismatch(graph, node, "a new shape that copies a missing axis");
         if (dims[i] < 0) return gln_shapes_mismatch(graph, node, "a new shape with a negative dimension");
         out->dims[i] = dims[i] == 0 && allow_zero == 0 ? x->dims[i] : (size_t)dims[i];
-        if (!gln_mul_size(&known, known, out->dims[i])) return gln_shapes_mismatch(graph, node, "a new shape that is too large");
+        if (!gln_mul_size(&known, known, out->dims[i]))
+            return gln_shapes_mismatch(graph, node, "a new shape that is too large");
     }
     size_t n_items = gln_shape_items(x);
     if (open != SIZE_MAX) {
-        if (known == 0 || n_items % known != 0) return gln_shapes_mismatch(graph, node, "a new shape that does not divide the items");
+        if (known == 0 || n_items % known != 0)
+            return gln_shapes_mismatch(graph, node, "a new shape that does not divide the items");
         out->dims[open] = n_items / known;
     } else if (known != n_items) {
         return gln_shapes_mismatch(graph, node, "a new shape with another number of items");
@@ -58,7 +61,8 @@ static gln_status infer_squeeze(const gln_net *graph, const gln_node *node, gln_
     for (size_t i = 0; i < n_axes; i++) {
         size_t axis = 0;
         if ((st = gln_node_axis(&axis, node, axes[i], rank)) != GLN_OK) return st;
-        if (chosen[axis] || (!add && x->dims[axis] != 1)) return gln_shapes_mismatch(graph, node, "an axis named twice, or not of size 1");
+        if (chosen[axis] || (!add && x->dims[axis] != 1))
+            return gln_shapes_mismatch(graph, node, "an axis named twice, or not of size 1");
         chosen[axis] = true;
     }
     for (size_t i = 0; !add && n_axes == 0 && i < rank; i++) chosen[i] = x->dims[i] == 1;
@@ -160,7 +164,8 @@ static gln_status infer_pad(const gln_net *graph, const gln_node *node, gln_shap
     *out = gln_node_input(graph, node, 0)->tensor.shape;
     for (size_t i = 0; i < out->rank; i++) {
         int64_t dim = (int64_t)out->dims[i], padded = dim + low[i] + high[i];
-        if (padded < 0 || dim + low[i] < 0 || dim + high[i] < 0) return gln_shapes_mismatch(graph, node, "pads that cut more than there is");
+        if (padded < 0 || dim + low[i] < 0 || dim + high[i] < 0)
+            return gln_shapes_mismatch(graph, node, "pads that cut more than there is");
         bool copies = mode != 0 && (low[i] > 0 || high[i] > 0);
         if (copies && (dim == 0 || (mode == 1 && (low[i] >= dim || high[i] >= dim)))) {
             return gln_shapes_mismatch(graph, node, "pads larger than what they reflect");
@@ -168,7 +173,8 @@ static gln_status infer_pad(const gln_net *graph, const gln_node *node, gln_shap
         out->dims[i] = (size_t)padded;
     }
     const gln_value *fill = gln_node_input(graph, node, 2);
-    if (fill != NULL && gln_shape_items(&fill->tensor.shape) != 1) return gln_shapes_mismatch(graph, node, "a fill that is not one number");
+    if (fill != NULL && gln_shape_items(&fill->tensor.shape) != 1)
+        return gln_shapes_mismatch(graph, node, "a fill that is not one number");
     return GLN_OK;
 }
 
@@ -208,7 +214,8 @@ static gln_status infer_tile(const gln_net *graph, const gln_node *node, gln_sha
 
 static gln_status infer_gather_elements(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape, *index = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *index = &gln_node_input(graph, node, 1)->tensor.shape;
     int64_t axis_at = 0;
     size_t axis = 0;
     gln_status st = gln_node_int(&axis_at, node, "axis", 0);
@@ -224,12 +231,14 @@ static gln_status infer_gather_elements(const gln_net *graph, const gln_node *no
 /* Batch axes, then those of the indices but the last, then what an index tuple leaves of the input. */
 static gln_status infer_gather_nd(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape, *index = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *index = &gln_node_input(graph, node, 1)->tensor.shape;
     int64_t batch = 0;
     gln_status st = gln_node_int(&batch, node, "batch_dims", 0);
     if (st != GLN_OK) return st;
     size_t tuple = index->rank == 0 ? 0 : index->dims[index->rank - 1];
-    bool fits = batch >= 0 && (uint64_t)batch < index->rank && (uint64_t)batch < x->rank && tuple >= 1 && tuple <= x->rank - (size_t)batch;
+    bool fits = batch >= 0 && (uint64_t)batch < index->rank && (uint64_t)batch < x->rank && tuple >= 1 &&
+                tuple <= x->rank - (size_t)batch;
     for (size_t i = 0; fits && i < (size_t)batch; i++) fits = x->dims[i] == index->dims[i];
     if (!fits || index->rank - 1 + x->rank - (size_t)batch - tuple > GLN_MAX_RANK) {
         return gln_shapes_mismatch(graph, node, "indices that do not fit the input");
@@ -242,7 +251,8 @@ static gln_status infer_gather_nd(const gln_net *graph, const gln_node *node, gl
 
 static gln_status infer_scatter_nd(const gln_net *graph, const gln_node *node, gln_shape *out)
 {
-    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape, *index = &gln_node_input(graph, node, 1)->tensor.shape;
+    const gln_shape *x = &gln_node_input(graph, node, 0)->tensor.shape,
+                    *index = &gln_node_input(graph, node, 1)->tensor.shape;
     const gln_shape *updates = &gln_node_input(graph, node, 2)->tensor.shape;
     size_t tuple = index->rank == 0 ? 0 : index->dims[index->rank - 1], how = 0;
     gln_status st = gln_node_word(&how, node, "reduction", (const char *const[]){"none", "add", "mul", NULL}, 0);
@@ -264,7 +274,8 @@ static gln_status infer_depth(const gln_net *graph, const gln_node *node, gln_sh
     gln_status st = gln_node_int(&side, node, "blocksize", 0);
     if (st == GLN_OK) st = gln_node_word(&how, node, "mode", (const char *const[]){"DCR", "CRD", NULL}, 0);
     if (st != GLN_OK) return st;
-    if (out->rank != 4 || side < 1 || side > 1 << 15) return gln_shapes_mismatch(graph, node, "blocks that make no sense");
+    if (out->rank != 4 || side < 1 || side > 1 << 15)
+        return gln_shapes_mismatch(graph, node, "blocks that make no sense");
     size_t s = (size_t)side;
     bool deep = node->op == GLN_OP_SPACE_TO_DEPTH;
     if (deep ? out->dims[2] % s != 0 || out->dims[3] % s != 0 : out->dims[1] % (s * s) != 0) {
@@ -280,7 +291,8 @@ static gln_status infer_trilu(const gln_net *graph, const gln_node *node, gln_sh
     const gln_value *k = gln_node_input(graph, node, 1);
     *out = gln_node_input(graph, node, 0)->tensor.shape;
     if (out->rank < 2) return gln_shapes_mismatch(graph, node, "no matrix");
-    if (k != NULL && gln_shape_items(&k->tensor.shape) != 1) return gln_shapes_mismatch(graph, node, "a diagonal that is not one number");
+    if (k != NULL && gln_shape_items(&k->tensor.shape) != 1)
+        return gln_shapes_mismatch(graph, node, "a diagonal that is not one number");
     return GLN_OK;
 }
 

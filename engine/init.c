@@ -96,8 +96,10 @@ static gln_status copy_data_file(void *context, const char *name)
     if (st != GLN_OK) goto cleanup;
     if (gln_file_exists(to) && gln_file_read(&there, &n_there, to, max_model_bytes) == GLN_OK) {
         if (n_there != n_bytes || memcmp(there, bytes, n_bytes) != 0)
-            st = gln_fail(GLN_E_CONFLICT, "%s: another model's weights are there under this name; export the model with a "
-                          "name of its own, or with the weights in it", to);
+            st = gln_fail(GLN_E_CONFLICT,
+                          "%s: another model's weights are there under this name; export the model with a "
+                          "name of its own, or with the weights in it",
+                          to);
         goto cleanup;
     }
     char *slash = strrchr(to, '/');
@@ -112,7 +114,8 @@ cleanup:
     return st;
 }
 
-/* Copies manifest, model and the model's files of weights below data/backbones; the manifest last, so that what it names is there. */
+/* Copies manifest, model and the model's files of weights below data/backbones; the manifest last, so that what it
+ * names is there. */
 static gln_status copy_backbone(const char *data, const char *manifest_path, char *out_name, size_t capacity)
 {
     unsigned char *manifest_bytes = NULL, *model_bytes = NULL;

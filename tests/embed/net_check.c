@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Relative to the largest number of the output: the sums of a layer run over thousands of f32 terms in another order. */
+/* Relative to the largest number of the output: the sums of a layer run over thousands of f32 terms in another order.
+ */
 #define TOLERANCE 2e-5
 
 static gln_rng rng;
@@ -144,7 +145,8 @@ void net_add_conv(onnx_builder *b, const conv_case *k, const char *in, const cha
     snprintf(c, sizeof c, "%s.b", out);
     snprintf(inputs, sizeof inputs, "%s,%s%s%s", in, w, bias ? "," : "", bias ? c : "");
     size_t per_group = k->c_in / k->group;
-    net_weights(b, w, 4, (size_t[]){k->c_out, per_group, k->kernel[0], k->kernel[1]}, per_group * k->kernel[0] * k->kernel[1]);
+    net_weights(b, w, 4, (size_t[]){k->c_out, per_group, k->kernel[0], k->kernel[1]},
+                per_group * k->kernel[0] * k->kernel[1]);
     if (bias) net_weights(b, c, 1, &k->c_out, 1);
     Onnx__NodeProto *node = onnx_node(b, "Conv", out, inputs, out);
     onnx_int_attribute(b, node, "group", (int64_t)k->group);

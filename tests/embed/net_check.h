@@ -21,8 +21,8 @@ void net_number(onnx_builder *b, const char *name, float value);
 gln_net *net_read(onnx_builder *b);
 
 onnx_builder *net_begin(size_t channels, size_t height, size_t width);
-/* Runs the network on three images, folded and fused, and by the twin; then compiled for two images at once, where its shapes
-   allow it. Returns the nodes that were left to run. */
+/* Runs the network on three images, folded and fused, and by the twin; then compiled for two images at once, where its
+   shapes allow it. Returns the nodes that were left to run. */
 size_t net_agrees(onnx_builder *b, const char *what);
 /* The network fails before it runs, and the sentence has "culprit", the node's name, and the word. */
 void net_refused(onnx_builder *b, gln_status status, const char *word);

@@ -1,7 +1,7 @@
 /*
- * ONNX's own conformance cases (Debian's libonnx-testdata): a small model, its inputs and its outputs in each folder. A case
- * is claimed when the table of operators.c holds every operator in it. Every claimed case must give what ONNX says, in
- * each of these ways, or stand in the list of exclusions below with the reason:
+ * ONNX's own conformance cases (Debian's libonnx-testdata): a small model, its inputs and its outputs in each folder. A
+ * case is claimed when the table of operators.c holds every operator in it. Every claimed case must give what ONNX
+ * says, in each of these ways, or stand in the list of exclusions below with the reason:
  *
  *   fixed       all inputs are initialisers: the plain code at load;
  *   first       the first input of floats is the network's, the others are initialisers: packed weights on the backend;
@@ -119,7 +119,8 @@ static bool open_case(test_case *t, const char *folder)
         t->inputs[t->n_inputs] = read_tensor(folder, "input", t->n_inputs);
         t->n_inputs++;
     }
-    for (size_t i = 0; i < t->model->graph->n_output && i < MAX_TENSORS; i++) t->outputs[i] = read_tensor(folder, "output", i);
+    for (size_t i = 0; i < t->model->graph->n_output && i < MAX_TENSORS; i++)
+        t->outputs[i] = read_tensor(folder, "output", i);
     t->n_outputs = t->model->graph->n_output < MAX_TENSORS ? t->model->graph->n_output : MAX_TENSORS;
     return true;
 }
@@ -236,7 +237,8 @@ static gln_status build(const test_case *t, question *q, way how, size_t output)
             double item = q->input[i].dtype == GLN_F32 ? (double)((const float *)q->input[i].data)[j]
                                                        : (double)((const int64_t *)q->input[i].data)[j];
             q->image[at + j] = (float)item;
-            if (q->input[i].dtype == GLN_I64 && fabs(item) > 1 << 24) return gln_fail(GLN_E_UNSUPPORTED, "gleaner needs it fixed: large");
+            if (q->input[i].dtype == GLN_I64 && fabs(item) > 1 << 24)
+                return gln_fail(GLN_E_UNSUPPORTED, "gleaner needs it fixed: large");
         }
         if (how == FIRST) {
             q->image_shape = q->input[i].shape;
@@ -250,7 +252,8 @@ static gln_status build(const test_case *t, question *q, way how, size_t output)
     for (size_t i = 0; i < graph->n_node; i++) onnx_copy_node(b, graph->node[i]);
     /* Integers leave a running network as floats. */
     bool cast = how != FIXED && q->expected.dtype == GLN_I64;
-    Onnx__NodeProto *last = onnx_node(b, cast ? "Cast" : "Identity", "gln.last", graph->output[output]->name, "gln.output");
+    Onnx__NodeProto *last =
+        onnx_node(b, cast ? "Cast" : "Identity", "gln.last", graph->output[output]->name, "gln.output");
     if (cast) onnx_int_attribute(b, last, "to", 1);
     return GLN_OK;
 }
@@ -258,13 +261,15 @@ static gln_status build(const test_case *t, question *q, way how, size_t output)
 static double tolerance_of(const Onnx__TensorProto *expected)
 {
     switch (expected->data_type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16: return 1.0 / 1024; /* computed in f32, compared with what was rounded */
+    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+        return 1.0 / 1024; /* computed in f32, compared with what was rounded */
     case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16: return 1.0 / 128;
     default: return 1e-5;
     }
 }
 
-static bool same_numbers(const Onnx__TensorProto *proto, const gln_tensor *want, const float *floats, const gln_tensor *got)
+static bool same_numbers(const Onnx__TensorProto *proto, const gln_tensor *want, const float *floats,
+                         const gln_tensor *got)
 {
     double most = 0;
     size_t n = gln_shape_items(&want->shape);
@@ -273,7 +278,8 @@ static bool same_numbers(const Onnx__TensorProto *proto, const gln_tensor *want,
         if (isfinite(item)) most = fmax(most, item);
     }
     for (size_t i = 0; i < n; i++) {
-        double e = want->dtype == GLN_F32 ? (double)((const float *)want->data)[i] : (double)((const int64_t *)want->data)[i];
+        double e =
+            want->dtype == GLN_F32 ? (double)((const float *)want->data)[i] : (double)((const int64_t *)want->data)[i];
         double a = floats != NULL              ? (double)floats[i]
                    : got->dtype == GLN_F32 ? (double)((const float *)got->data)[i]
                                            : (double)((const int64_t *)got->data)[i];
@@ -354,7 +360,8 @@ cleanup:
 
 static bool needs_fixed(gln_status st)
 {
-    return st == GLN_E_UNSUPPORTED && (strstr(gln_message(), "needs it fixed") != NULL || strstr(gln_message(), "fixed number") != NULL);
+    return st == GLN_E_UNSUPPORTED &&
+           (strstr(gln_message(), "needs it fixed") != NULL || strstr(gln_message(), "fixed number") != NULL);
 }
 
 /* The whole case, every output in every way. */
@@ -379,7 +386,8 @@ static const exclusion *excluded(const char *name, bool *used)
     for (size_t i = 0; i < sizeof exclusions / sizeof exclusions[0]; i++) {
         size_t length = strlen(exclusions[i].name);
         bool prefix = exclusions[i].name[length - 1] == '*';
-        if (prefix ? strncmp(exclusions[i].name, name, length - 1) != 0 : strcmp(exclusions[i].name, name) != 0) continue;
+        if (prefix ? strncmp(exclusions[i].name, name, length - 1) != 0 : strcmp(exclusions[i].name, name) != 0)
+            continue;
         used[i] = true;
         return &exclusions[i];
     }
@@ -420,10 +428,11 @@ START_TEST(conformance__every_claimed_case_agrees_or_is_excluded_with_a_reason)
         }
         closedir(dir);
     }
-    printf("conformance: %zu passed of %zu claimed of %zu cases; %zu excluded; %zu questions\n", n_passed, n_claimed, n_all, n_excluded,
-           n_asked);
+    printf("conformance: %zu passed of %zu claimed of %zu cases; %zu excluded; %zu questions\n", n_passed, n_claimed,
+           n_all, n_excluded, n_asked);
     fflush(stdout);
-    for (size_t i = 0; i < sizeof used / sizeof used[0]; i++) ck_assert_msg(used[i], "%s is excluded, but no such case is claimed", exclusions[i].name);
+    for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
+        ck_assert_msg(used[i], "%s is excluded, but no such case is claimed", exclusions[i].name);
     ck_assert_msg(n_wrong == 0, "%zu cases", n_wrong);
     ck_assert_uint_gt(n_passed, 0);
     ck_assert_uint_eq(n_passed + n_excluded, n_claimed);

@@ -244,7 +244,8 @@ START_TEST(fuse__one_number_goes_along_with_what_is_before)
 {
     static const struct {
         const char *type, *inputs;
-    } cases[] = {{"Mul", "x,n"}, {"Mul", "n,x"}, {"Add", "x,n"}, {"Sub", "x,n"}, {"Sub", "n,x"}, {"Div", "x,n"}, {"Div", "n,x"}};
+    } cases[] = {{"Mul", "x,n"}, {"Mul", "n,x"}, {"Add", "x,n"}, {"Sub", "x,n"},
+                 {"Sub", "n,x"}, {"Div", "x,n"}, {"Div", "n,x"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         onnx_builder *b = net_begin(16, 6, 6);
         net_add_conv(b, &net_square, "input", "c", true);
@@ -302,7 +303,8 @@ END_TEST
 
 START_TEST(fuse__activation_after_a_product_that_runs_by_the_plain_code_stays)
 {
-    onnx_builder *b = net_begin(16, 8, 8); /* a convolution with computed weights, a Gemm that scales what is computed */
+    onnx_builder *b =
+        net_begin(16, 8, 8); /* a convolution with computed weights, a Gemm that scales what is computed */
     onnx_node(b, "GlobalAveragePool", "pool", "input", "p");
     onnx_ints(b, "shape", 4, (int64_t[]){1, 16, 1, 1});
     onnx_node(b, "Reshape", "w", "p,shape", "w");

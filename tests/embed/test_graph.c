@@ -50,9 +50,10 @@ START_TEST(conv__every_geometry_agrees_with_plain_loops)
 END_TEST
 
 /* With those that a primitive does to its own result first. */
-static const char *const activations[] = {"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Abs", "Neg", "Exp", "Elu",
-                                          "Mish", "Gelu", "Erf", "Softplus", "Softsign", "Selu", "Celu", "ThresholdedRelu", "Floor",
-                                          "Ceil", "Round", "Sign", "Sin", "Cos"};
+static const char *const activations[] = {"Relu",  "LeakyRelu", "Sigmoid",  "Tanh", "HardSigmoid", "HardSwish",
+                                          "Abs",   "Neg",       "Exp",      "Elu",  "Mish",        "Gelu",
+                                          "Erf",   "Softplus",  "Softsign", "Selu", "Celu",        "ThresholdedRelu",
+                                          "Floor", "Ceil",      "Round",    "Sign", "Sin",         "Cos"};
 enum { N_FUSED_ACTIVATIONS = 12 };
 
 START_TEST(unary__every_activation_agrees_alone_and_after_a_convolution)
@@ -123,7 +124,8 @@ START_TEST(net__fire_modules_concatenate)
         onnx_builder *b = net_begin(16, 8, 8);
         net_add_pointwise(b, 16, widths[i][0], "input", "a");
         onnx_node(b, "Relu", "ra", "a", "ar");
-        net_add_conv(b, &(conv_case){16, widths[i][1], 1, {3, 3}, {0}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL}, "input", "c", true);
+        net_add_conv(b, &(conv_case){16, widths[i][1], 1, {3, 3}, {0}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL}, "input",
+                     "c", true);
         onnx_node(b, "Relu", "rc", "c", "cr");
         onnx_int_attribute(b, onnx_node(b, "Concat", "cat", "ar,cr,input", "x"), "axis", i == 1 ? -3 : 1);
         net_add_pointwise(b, widths[i][0] + widths[i][1] + 16, 8, "x", "output");
@@ -134,7 +136,8 @@ END_TEST
 
 START_TEST(net__operands_of_all_shapes_broadcast)
 {
-    static const size_t shapes[][5] = {{0}, {1, 8}, {3, 16, 1, 1}, {4, 1, 16, 1, 1}, {4, 1, 16, 8, 8}, {2, 8, 1}, {4, 1, 1, 8, 8}};
+    static const size_t shapes[][5] = {{0},       {1, 8},         {3, 16, 1, 1}, {4, 1, 16, 1, 1}, {4, 1, 16, 8, 8},
+                                       {2, 8, 1}, {4, 1, 1, 8, 8}};
     static const char *const types[] = {"Add", "Sub", "Mul", "Div", "Min", "Max"};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (size_t j = 0; j < 6; j++) {
@@ -277,7 +280,8 @@ START_TEST(net__attention_through_split_and_slice)
         } else {
             onnx_ints(b, "last", 1, (int64_t[]){2});
             for (int64_t i = 0; i < 3; i++) {
-                char from[8] = {'f', (char)('0' + i)}, to[8] = {'t', (char)('0' + i)}, inputs[32], out[8] = {"qkv"[i], '0'};
+                char from[8] = {'f', (char)('0' + i)}, to[8] = {'t', (char)('0' + i)}, inputs[32],
+                     out[8] = {"qkv"[i], '0'};
                 onnx_ints(b, from, 1, (int64_t[]){12 * i});
                 onnx_ints(b, to, 1, (int64_t[]){i == 2 ? INT64_MAX : 12 * i + 12});
                 snprintf(inputs, sizeof inputs, "m,%s,%s,last", from, to);
@@ -516,13 +520,15 @@ START_TEST(plan__buffers_alive_together_never_overlap)
         size_t n = gln_rng_below(&rng, 60), total = 0, lower = 0, upper = 0;
         for (size_t i = 0; i < n; i++) {
             size_t first = gln_rng_below(&rng, 50);
-            buffers[i] = (gln_plan_buffer){.bytes = gln_rng_below(&rng, 5000), .first = first, .last = first + gln_rng_below(&rng, 8)};
+            buffers[i] = (gln_plan_buffer){
+                .bytes = gln_rng_below(&rng, 5000), .first = first, .last = first + gln_rng_below(&rng, 8)};
             upper += (buffers[i].bytes + 63) / 64 * 64;
         }
         gln_ok(gln_plan_arena(buffers, n, &total));
         for (size_t step = 0; step < 60; step++) {
             size_t alive = 0;
-            for (size_t i = 0; i < n; i++) alive += buffers[i].first <= step && step <= buffers[i].last ? buffers[i].bytes : 0;
+            for (size_t i = 0; i < n; i++)
+                alive += buffers[i].first <= step && step <= buffers[i].last ? buffers[i].bytes : 0;
             if (alive > lower) lower = alive;
         }
         ck_assert_uint_ge(total, lower);
@@ -554,7 +560,8 @@ END_TEST
 START_TEST(plan__sizes_that_overflow_are_refused)
 {
     gln_plan_buffer one[] = {{.bytes = SIZE_MAX - 3, .first = 0, .last = 1}};
-    gln_plan_buffer two[] = {{.bytes = SIZE_MAX / 2 - 100, .first = 0, .last = 1}, {.bytes = SIZE_MAX / 2 - 100, .first = 1, .last = 1}};
+    gln_plan_buffer two[] = {{.bytes = SIZE_MAX / 2 - 100, .first = 0, .last = 1},
+                             {.bytes = SIZE_MAX / 2 - 100, .first = 1, .last = 1}};
     size_t total = 0;
     gln_fails(gln_plan_arena(one, 1, &total), GLN_E_LIMIT);
     gln_fails(gln_plan_arena(two, 2, &total), GLN_E_LIMIT);
@@ -573,8 +580,10 @@ int main(void)
     TCase *cases = tcase_create("graph");
     tcase_set_timeout(cases, 600);
     tcase_add_checked_fixture(cases, seed, NULL);
-    tcase_add_loop_test(cases, conv__every_geometry_agrees_with_plain_loops, 0, (int)(sizeof conv_cases / sizeof conv_cases[0]));
-    tcase_add_loop_test(cases, pool__every_geometry_agrees_with_plain_loops, 0, (int)(sizeof pool_cases / sizeof pool_cases[0]));
+    tcase_add_loop_test(cases, conv__every_geometry_agrees_with_plain_loops, 0,
+                        (int)(sizeof conv_cases / sizeof conv_cases[0]));
+    tcase_add_loop_test(cases, pool__every_geometry_agrees_with_plain_loops, 0,
+                        (int)(sizeof pool_cases / sizeof pool_cases[0]));
     tcase_add_loop_test(cases, unary__every_activation_agrees_alone_and_after_a_convolution, 0,
                         (int)(sizeof activations / sizeof activations[0]));
     tcase_add_test(cases, net__squeeze_and_excitation);

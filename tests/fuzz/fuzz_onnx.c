@@ -4,8 +4,8 @@
  *     make fuzz [FUZZ_SECONDS=60]
  *
  * A crash, a leak or undefined behaviour ends the run and leaves the input in build/fuzz; put it into
- * tests/data/onnx_crashes, where an ordinary test runs all of them through the backend too, and mend the code. Limits on
- * work are lower here (FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION, see fold.c), so that an input takes no seconds.
+ * tests/data/onnx_crashes, where an ordinary test runs all of them through the backend too, and mend the code. Limits
+ * on work are lower here (FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION, see fold.c), so that an input takes no seconds.
  */
 #include "embed/onnx.h"
 
@@ -56,8 +56,10 @@ static void run(const gln_net *net)
             n_read += gln_shape_items(&inputs[j].shape);
         }
         if (gln_shape_items(&out.shape) > MAX_ITEMS || n_read > MAX_ITEMS) goto cleanup;
-        if (gln_shape_items(&out.shape) * (n_read + 1) > MAX_ITEMS * 64) goto cleanup; /* a bound for products and windows */
-        if (gln_alloc(&out.data, gln_shape_items(&out.shape), gln_item_bytes(out.dtype), "result") != GLN_OK) goto cleanup;
+        if (gln_shape_items(&out.shape) * (n_read + 1) > MAX_ITEMS * 64)
+            goto cleanup; /* a bound for products and windows */
+        if (gln_alloc(&out.data, gln_shape_items(&out.shape), gln_item_bytes(out.dtype), "result") != GLN_OK)
+            goto cleanup;
         computed[node->output] = out.data;
         if (gln_reference_run(net, node, inputs, &out) != GLN_OK) goto cleanup;
     }
@@ -71,7 +73,8 @@ cleanup:
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n_bytes)
 {
     gln_net *net = NULL, *instance = NULL;
-    if (gln_onnx_read(&net, bytes, n_bytes, "gln.output", NULL) == GLN_OK && fix_input(net) && gln_net_fold(net) == GLN_OK &&
+    if (gln_onnx_read(&net, bytes, n_bytes, "gln.output", NULL) == GLN_OK && fix_input(net) &&
+        gln_net_fold(net) == GLN_OK &&
         gln_net_instantiate(&instance, net, net->values[net->input].tensor.shape.dims[0]) == GLN_OK) {
         run(instance);
         gln_net_fuse(instance);

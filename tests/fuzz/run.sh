@@ -26,5 +26,5 @@ clang -g -O1 -std=c17 -D_POSIX_C_SOURCE=200809L -DFUZZING_BUILD_MODE_UNSAFE_FOR_
     "$build/embed/onnx/onnx.pb-c.c" -o "$work/fuzz_onnx" $(pkg-config --libs libprotobuf-c libcjson libcrypto libxxhash) -lpthread -lm
 
 cd "$work"
-exec ./fuzz_onnx -max_total_time="$seconds" -max_len=8192 -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
+exec ./fuzz_onnx -max_total_time="$seconds" -max_len=8192 -timeout=600 -rss_limit_mb=4096 -print_final_stats=1 \
     corpus seeds "$here/tests/data/onnx_crashes"
