@@ -7,10 +7,10 @@ Both sides of a comparison run in turn, as whole processes on THREADS threads. P
 neighbouring rounds, the median with the smallest and the largest.
 """
 
+import hashlib
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def make_photos(folder, photos, scratch):
         run(sys.executable, f"{HERE}/../make_photos.py", photos, 64)
     paths = sorted(os.path.join(base, f) for base, _, files in os.walk(photos) for f in files if f.lower().endswith((".jpg", ".jpeg")))
     chosen = random.Random(1)
-    for name, size, count, tiles in (("12 megapixels", (4000, 3000), 16, 6), ("500 pixels", (500, 375), 256, 2)):
+    for name, size, count, tiles in (("12 megapixels", (4000, 3000), 40, 6), ("500 pixels", (500, 375), 256, 2)):
         os.makedirs(f"{folder}/{name}")
         for i in range(count):
             image = Image.new("RGB", size)
@@ -119,10 +119,17 @@ def rate_of(build, manifest, photos, folder, precision):
 
 def make_blind(folder, side):
     """A network of next to nothing with the same input as the others: what is left is decoding."""
+    import onnx
+
     source = f"{HERE}/../../tests/data/backbones"
     with open(f"{source}/mean_colour.json", encoding="utf-8") as f:
         manifest = json.load(f)
-    shutil.copyfile(f"{source}/{manifest['model']}", f"{folder}/{manifest['model']}")
+    model = onnx.load(f"{source}/{manifest['model']}")
+    for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dim.dim_value = side
+    onnx.save(model, f"{folder}/{manifest['model']}")
+    with open(f"{folder}/{manifest['model']}", "rb") as f:
+        manifest["sha256"] = hashlib.sha256(f.read()).hexdigest()
     manifest["input"]["side"] = side
     manifest["input"]["resize"] = {"filter": "bilinear", "mode": "crop", "scale": 0.875}
     with open(f"{folder}/blind.json", "w", encoding="utf-8") as f:
