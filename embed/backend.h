@@ -23,6 +23,8 @@ gln_status gln_backend_compute_in(gln_backend *backend, gln_precision precision)
 bool gln_backend_has_bf16(void);
 size_t gln_backend_threads(const gln_backend *backend);
 void gln_backend_free(gln_backend *backend);
+/* Floating-point operations a second of a large matrix product in the backend's precision, on all its threads. */
+gln_status gln_backend_ceiling(gln_backend *backend, double *out_flops);
 /* Bytes of weights packed for oneDNN so far. */
 size_t gln_backend_weights_bytes(const gln_backend *backend);
 

@@ -3,6 +3,8 @@
  *
  *     embed_speed MANIFEST BATCH THREADS SECONDS [PRECISION]
  *
+ *     embed_speed --ceiling THREADS      floating-point operations a second of a matrix product, {"f32": .., "bf16": ..}
+ *
  * {"images_per_second": [one for each round of a fifth of SECONDS], "cpu_ms_per_image": .., "load_s": .., "weights_bytes": ..,
  *  "activations_bytes": .., "peak_bytes": .., "multiply_adds": .., "precision": ".."}
  */
@@ -11,6 +13,7 @@
 #include "common/memory.h"
 #include "common/rng.h"
 #include "embed/backbone.h"
+#include "embed/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +50,31 @@ static gln_status measure(gln_backbone *backbone, const float *input, size_t bat
     return st;
 }
 
+static int print_ceiling(size_t n_threads)
+{
+    gln_json *json = gln_json_object();
+    gln_status st = GLN_OK;
+    for (gln_precision precision = GLN_PRECISION_F32; st == GLN_OK && precision <= GLN_PRECISION_BF16; precision++) {
+        gln_backend *backend = NULL;
+        double flops = 0;
+        if (precision == GLN_PRECISION_BF16 && !gln_backend_has_bf16()) continue;
+        st = gln_backend_create(&backend, n_threads);
+        if (st == GLN_OK) st = gln_backend_compute_in(backend, precision);
+        if (st == GLN_OK) st = gln_backend_ceiling(backend, &flops);
+        gln_backend_free(backend);
+        gln_json_set_number(json, gln_precision_name(precision), flops);
+    }
+    char *text = gln_json_print(json, false);
+    if (st != GLN_OK) fprintf(stderr, "embed_speed: %s\n", gln_message());
+    else if (text != NULL) puts(text);
+    gln_free(text);
+    gln_json_free(json);
+    return st == GLN_OK ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--ceiling") == 0) return print_ceiling((size_t)strtoul(argv[2], NULL, 10));
     if (argc != 5 && argc != 6) {
         fprintf(stderr, "embed_speed MANIFEST BATCH THREADS SECONDS [PRECISION]\n");
         return 2;

@@ -140,7 +140,6 @@ static gln_status one_draw(struct tally *tally, const gln_bench_pool *pool, size
                               .n_classes = pool->n_classes,
                               .n_clusters = clusters.k,
                               .embeddings = &view,
-                              .graph = graph,
                               .cluster = clusters.cluster,
                               .representative = group,
                               .label = label,
