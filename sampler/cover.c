@@ -27,6 +27,7 @@
 #include "sampler/cover.h"
 
 #include "common/memory.h"
+#include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -46,7 +47,8 @@
 static const float nowhere = 1e30f;
 
 /* l2_sq [n, n_targets] from images of the pool to the targets, in blocks. */
-static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
+static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n,
+                            gln_pool *threads)
 {
     const gln_kernel_table *kernels = gln_kernels();
     size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
@@ -57,12 +59,12 @@ static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddin
         (st = gln_alloc_raw(&target_sq, c->n_targets, sizeof *target_sq, "norms")) != GLN_OK)
         goto cleanup;
     kernels->norm_sq(target_sq, c->target, c->n_targets, c->d);
-    for (size_t first = 0; first < n; first += block) {
+    for (size_t first = 0; first < n && st == GLN_OK; first += block) {
         size_t rest = n - first < block ? n - first : block;
         float *out = l2_sq + first * c->n_targets;
         kernels->gather_f32(rows, pool, images + first, rest);
         kernels->norm_sq(row_sq, rows, rest, c->d);
-        kernels->gram_f32(out, rows, rest, c->target, c->n_targets, c->d);
+        if ((st = gln_gram_f32(threads, out, rows, rest, c->target, c->n_targets, c->d)) != GLN_OK) break;
         kernels->l2_sq_from_gram(out, rest, c->n_targets, row_sq, target_sq);
     }
 cleanup:
@@ -73,7 +75,7 @@ cleanup:
 }
 
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
-                          const uint32_t *candidates, size_t n_candidates)
+                          const uint32_t *candidates, size_t n_candidates, gln_pool *threads)
 {
     size_t row_bytes = 0, kernel_bytes = 0;
     gln_status st;
@@ -94,8 +96,8 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
         c->importance[i] = 1.0f;
         c->nearest[i] = nowhere;
     }
-    if ((st = distances(c->between, c, pool, targets, n_targets)) != GLN_OK) return st;
-    return distances(c->l2_sq, c, pool, candidates, n_candidates);
+    if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK) return st;
+    return distances(c->l2_sq, c, pool, candidates, n_candidates, threads);
 }
 
 void gln_cover_dispose(gln_cover *c)
@@ -204,14 +206,14 @@ static void come_nearer(gln_cover *c, const float *l2_sq)
         if (l2_sq[i] < c->nearest[i]) c->nearest[i] = l2_sq[i];
 }
 
-gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n)
+gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n, gln_pool *threads)
 {
     size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
     float *l2_sq = NULL;
     gln_status st = gln_alloc_raw(&l2_sq, block, c->n_targets * sizeof *l2_sq, "distances of the set");
     for (size_t first = 0; first < n && st == GLN_OK; first += block) {
         size_t rest = n - first < block ? n - first : block;
-        st = distances(l2_sq, c, pool, images + first, rest);
+        st = distances(l2_sq, c, pool, images + first, rest, threads);
         for (size_t i = 0; i < rest && st == GLN_OK; i++) come_nearer(c, l2_sq + i * c->n_targets);
     }
     if (st == GLN_OK) gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);

@@ -1,9 +1,9 @@
 /*
  * Inside sampler/ only: how much of the pool a set of images covers, and what one more would add.
  *
- *     gln_cover_init(&c, embeddings, targets, n_targets, candidates, n_candidates);
+ *     gln_cover_init(&c, embeddings, targets, n_targets, candidates, n_candidates, threads);
  *     for (...) c.importance[i] = ...;                     // what covering a target is worth, and c.flatness; 1 by default
- *     gln_cover_add(&c, embeddings, images, n);            // labelled, leased
+ *     gln_cover_add(&c, embeddings, images, n, threads);   // labelled, leased
  *     gln_cover_rescale(&c, n_modes, threads);             // now gains mean something
  *     double gain = gln_cover_gain(&c, j);                 // of candidate j; never grows until the next rescale
  *     gln_cover_take(&c, j);
@@ -35,14 +35,14 @@ typedef struct gln_cover {
 /* targets [n_targets] and candidates [n_candidates] are images of the pool; at least one target. The set is empty. Dispose also
    after a failure. */
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
-                          const uint32_t *candidates, size_t n_candidates);
+                          const uint32_t *candidates, size_t n_candidates, gln_pool *threads);
 void gln_cover_dispose(gln_cover *c);
 
 /* Sets gamma so that the targets look like about n_modes distinct kinds (see cover.c), and everything that follows from it. */
 gln_status gln_cover_rescale(gln_cover *c, double n_modes, gln_pool *threads);
 
 /* Puts images [n] of the pool into the set. */
-gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n);
+gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n, gln_pool *threads);
 
 /* Puts candidate j into the set; returns its gain. */
 double gln_cover_take(gln_cover *c, size_t j);

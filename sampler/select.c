@@ -226,19 +226,19 @@ static gln_status weigh_targets(struct selecting *s)
 }
 
 /* What is covered already, and what is worth covering. */
-static gln_status set_up_cover(struct selecting *s)
+static gln_status set_up_cover(struct selecting *s, gln_pool *threads)
 {
     const gln_select_pool *pool = s->pool;
     uint32_t *set = NULL;
     gln_status st = gln_alloc_raw(&set, s->candidates.n_labelled + s->candidates.n_leased, sizeof *set, "known images");
     if (st == GLN_OK)
         st = gln_cover_init(&s->cover, pool->embeddings, s->shortlist.target, s->shortlist.n_targets, s->shortlist.candidate,
-                            s->shortlist.n_candidates);
+                            s->shortlist.n_candidates, threads);
     if (st == GLN_OK && s->classified) st = weigh_targets(s);
     if (st == GLN_OK) {
         for (size_t i = 0; i < pool->n; i++)
             if (s->candidates.in_set[i]) set[s->n_set++] = (uint32_t)i;
-        st = gln_cover_add(&s->cover, pool->embeddings, set, s->n_set);
+        st = gln_cover_add(&s->cover, pool->embeddings, set, s->n_set, threads);
     }
     gln_free(set);
     return st;
@@ -370,7 +370,7 @@ static size_t affordable(const struct selecting *s)
     return n < 1.0 ? 1 : (size_t)llround(n);
 }
 
-static gln_status set_up(struct selecting *s)
+static gln_status set_up(struct selecting *s, gln_pool *threads)
 {
     const gln_select_pool *pool = s->pool;
     gln_status st = GLN_OK;
@@ -399,7 +399,7 @@ static gln_status set_up(struct selecting *s)
     gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
     s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
     if ((st = gln_shortlist_make(&s->shortlist, pool, &s->candidates, s->planned, s->request->seed)) != GLN_OK ||
-        (st = set_up_cover(s)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
+        (st = set_up_cover(s, threads)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
         (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK)
         return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
@@ -455,7 +455,7 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
         uint32_t image = s->audit[s->n_audited++];
         double before = gln_cover_weighted(&s->cover);
         if (!fits(s, image)) continue;
-        gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1);
+        gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1, NULL);
         if (st != GLN_OK) return st;
         take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
         *out_took = true;
@@ -612,7 +612,7 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
                           .classified = pool->probability != NULL && pool->n_classes != 0};
     *selection = (gln_selection){0};
     gln_status st = check_request(pool, request);
-    if (st == GLN_OK) st = set_up(&s);
+    if (st == GLN_OK) st = set_up(&s, threads);
     if (st == GLN_OK && (st = deal(&s, threads)) == GLN_OK) {
         if (selection->n == 0)
             st = gln_fail(GLN_E_CONFLICT, "the limit does not pay for a single label");

@@ -17,6 +17,7 @@
 
 #include "common/memory.h"
 #include "common/rng.h"
+#include "kernels/gram.h"
 #include "kernels/kernels.h"
 #include "sampler/clusters.h"
 
@@ -103,16 +104,18 @@ cleanup:
 }
 
 /* Squared distances from the rows of the problem, or inner products. */
-static void fill_kernel(gln_svm_problem *p, bool distances)
+static gln_status fill_kernel(gln_svm_problem *p, bool distances, gln_pool *threads)
 {
     const gln_kernel_table *kernels = gln_kernels();
-    kernels->gram_f32(p->kernel, p->x, p->n, p->x, p->n, p->d);
+    gln_status st = gln_gram_f32(threads, p->kernel, p->x, p->n, p->x, p->n, p->d);
+    if (st != GLN_OK) return st;
     if (distances) {
         /* The norms are the diagonal: an image is then at distance 0 from itself, whatever rounding did. */
         for (size_t i = 0; i < p->n; i++) p->norm_sq[i] = p->kernel[i * p->n + i];
         kernels->l2_sq_from_gram(p->kernel, p->n, p->n, p->norm_sq, p->norm_sq);
     }
     p->has_distances = distances;
+    return GLN_OK;
 }
 
 gln_status gln_svm_problem_init(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
@@ -145,7 +148,10 @@ gln_status gln_svm_problem_init(gln_svm_problem *p, const float *x, const int32_
 gln_status gln_svm_problem_kernel(gln_svm_problem *p, gln_svm_kernel kernel, double gamma, gln_pool *threads)
 {
     bool distances = kernel == GLN_SVM_RBF;
-    if (!p->filled || p->has_distances != distances) fill_kernel(p, distances);
+    if (!p->filled || p->has_distances != distances) {
+        gln_status st = fill_kernel(p, distances, threads);
+        if (st != GLN_OK) return st;
+    }
     p->filled = true;
     return gln_svm_matrix_fill(p->matrix, p->kernel, distances ? gamma : 0.0, threads);
 }

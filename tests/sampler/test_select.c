@@ -350,7 +350,7 @@ static void cover_all(gln_cover *cover, const gln_mixture *m, double n_modes)
     uint32_t all[1024];
     ck_assert_uint_le(m->n, 1024);
     for (size_t i = 0; i < m->n; i++) all[i] = (uint32_t)i;
-    gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n));
+    gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n, NULL));
     gln_ok(gln_cover_rescale(cover, n_modes, NULL));
 }
 
