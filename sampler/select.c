@@ -15,8 +15,9 @@
  *
  * What is worth covering moves the same way. Targets count by (1 - margin)^2 of their calibrated probabilities: a classifier that
  * knows nothing has the same margin everywhere, one that knows much leaves the boundaries between classes. And in a cold
- * start they count by rarity (cover.c), so that no kind of image drowns another; where predictions can be trusted that is the classes'
- * business, and targets count by how much their class is wanted against how often it is predicted.
+ * start they count by rarity (cover.c), so that no kind of image drowns another. Rarity costs something in a pool that is even, where
+ * density points to what is typical; so it fades as far as predictions spread over all classes, and as far as they can be trusted: then
+ * balance is the classes' business, and targets count by how much their class is wanted against how often it is predicted.
  *
  * The arms take turns by the largest arrears, so that any prefix of the batch is a good smaller batch. With a limit in money or
  * time gains are taken per unit of expected cost, and an image that no longer fits is passed over.
@@ -198,9 +199,24 @@ static double reliability(const struct selecting *s)
     return sum;
 }
 
+/* How uneven the targets' predicted classes are: 0 when all classes are predicted equally often, near 1 for one of many. */
+static double unevenness(const struct selecting *s, double *scratch)
+{
+    double entropy = 0.0;
+    for (size_t c = 0; c < s->n_classes; c++) scratch[c] = 0.0;
+    for (size_t k = 0; k < s->shortlist.n_targets; k++) {
+        int32_t first, second;
+        top_two(s, s->shortlist.target[k], &first, &second);
+        scratch[first] += 1.0 / (double)s->shortlist.n_targets;
+    }
+    for (size_t c = 0; c < s->n_classes; c++)
+        if (scratch[c] > 0.0) entropy -= scratch[c] * log(scratch[c]);
+    return 1.0 - exp(entropy) / (double)s->n_classes; /* exp: the effective number of classes (Hill 1973) */
+}
+
 /*
  * What is worth covering: (1 - margin)^2 of the calibrated probabilities, times the weight of the classes as they are wanted in the measure
- * in which predictions are trusted; density is taken out in the measure in which they are not.
+ * in which predictions are trusted; density is taken out in the measure in which they are not, and in which the pool looks uneven.
  */
 static gln_status weigh_targets(struct selecting *s)
 {
@@ -220,7 +236,7 @@ static gln_status weigh_targets(struct selecting *s)
             if (p[c] > 0.0f) balance += (double)p[c] * s->share[c] / predicted[c];
         s->cover.importance[k] = (float)(pow(1.0 - (double)(p[first] - p[second]), 2.0) * pow(balance, trust));
     }
-    s->cover.flatness = 1.0 - trust;
+    s->cover.flatness = (1.0 - trust) * unevenness(s, predicted);
     gln_free(predicted);
     return GLN_OK;
 }
