@@ -120,7 +120,6 @@ typedef struct gln_run {
     gln_progress *progress;
     gln_watch watch;
     double reported_s, watched_s;
-    bool holds_writer; /* in a write transaction of its own: progress is told to `watch` alone */
 } gln_run;
 gln_status gln_run_begin(gln_run *run, gln_engine *engine, const char *kind, int64_t project_id, int64_t run_id,
                          const char *parameters, uint64_t seed, const gln_watch *watch);

@@ -356,7 +356,9 @@ static gln_status write_sampling(struct resample *r, gln_store *store, const int
     bool all = n_changed > r->n / 2;
     if (all) st = gln_store_sampling_clear(store, r->project.id);
     for (size_t i = 0; i < r->n && st == GLN_OK; i++) {
-        if (i % 1024 == 0 && (st = gln_progress_add(r->run->progress, r->n - i < 1024 ? r->n - i : 1024)) != GLN_OK) break;
+        /* No progress from in here: its sink writes, too, and the order of locks is progress before writer. */
+        if (i % 1024 == 0 && (gln_progress_cancelled(r->run->progress) || atomic_load(&r->engine->interrupted)))
+            return gln_fail(GLN_E_CANCELLED, "stopped on request");
         if (!all && is_written(r, i, new_id)) continue;
         gln_sampling_row row = {
             .image_id = state->image_id[i],
@@ -401,7 +403,6 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
     if (st == GLN_OK)
         st = gln_clusters_medoids(medoid, N_MEDOIDS, &r->pool, clusters->cluster, clusters->l2_sq, clusters->k);
     if (st == GLN_OK && (st = gln_engine_write_begin(r->engine, &store)) == GLN_OK) {
-        r->run->holds_writer = true;
         st = carry_ids(r, store, clusters, new_id);
         if (st == GLN_OK) st = write_medoids(r, store, clusters, medoid, new_id);
         if (st == GLN_OK) st = write_sampling(r, store, new_id);
@@ -415,9 +416,9 @@ static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
             gln_free(text);
         }
         st = gln_engine_write_end(r->engine, st);
-        r->run->holds_writer = false;
     }
     if (st == GLN_OK) st = gln_kept_publish(r->engine, r->project.id);
+    if (st == GLN_OK) (void)gln_progress_add(r->run->progress, r->n); /* what is written is published, cancelled or not */
     if (st == GLN_OK) st = order_clusters(r->state, new_id, clusters->k);
     if (st == GLN_OK && (st = gln_state_publish(r->engine, r->state)) == GLN_OK) r->state = NULL;
     gln_free(new_id);

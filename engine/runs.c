@@ -26,7 +26,7 @@ static void report(void *context, const gln_progress_report *r)
         run->watched_s = now_s;
         run->watch.sink(run->watch.context, r);
     }
-    if (run->holds_writer || (!edge && now_s - run->reported_s < 1.0)) return;
+    if (!edge && now_s - run->reported_s < 1.0) return;
     run->reported_s = now_s;
     gln_store *store = NULL;
     /* Progress is a courtesy: what fails here fails again, and louder, where it matters. */
