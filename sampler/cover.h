@@ -21,7 +21,8 @@
 typedef struct gln_cover {
     size_t n_targets, n_candidates, d;
     double gamma;      /* of the kernel exp(-gamma * squared distance) */
-    float *target;     /* [n_targets, d] rows of the images to be covered */
+    float *centre;     /* [d] mean of the targets, which is taken out of all rows */
+    float *target;     /* [n_targets, d] rows of the images to be covered, centred and normalised again */
     float *importance; /* [n_targets] not negative; the caller's */
     double flatness;   /* of the density: 1 takes it out of the weights, 0 leaves it in; the caller's */
     float *weight;     /* [n_targets] importance / density around the target ^ flatness, sum 1 */

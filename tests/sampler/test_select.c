@@ -369,6 +369,12 @@ START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
     gln_ok(gln_alloc(&x, n, D * sizeof *x, "rows"));
     gln_kernels()->gather_f32(x, m.pool.embeddings, NULL, n);
     cover_all(&cover, &m, 12.0);
+    float centre[D] = {0};
+    for (size_t j = 0; j < n; j++)
+        for (size_t e = 0; e < D; e++) centre[e] += x[j * D + e] / (float)n;
+    for (size_t j = 0; j < n; j++)
+        for (size_t e = 0; e < D; e++) x[j * D + e] -= centre[e];
+    gln_kernels()->l2_normalise(x, n, D);
     gln_ok(gln_cover_gains(&cover, gain, NULL));
     gln_ok(gln_queues_create(&q, 1, &n));
     for (size_t i = 0; i < n; i++)
