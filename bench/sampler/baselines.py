@@ -182,7 +182,7 @@ def badge(x, y, n_classes, budgets, seed):
 
 
 def cluster_margin(x, y, n_classes, budgets, seed):
-    """Ten candidates for each image wanted, clusters of ten images on average: the paper's proportions for its largest set."""
+    """Ten candidates for each image wanted, clusters of ten images on average: proportions of our own choice."""
     cluster = average_linkage_clusters(x, max(1, len(x) // 10))
 
     def choose(free, probability, size, rng):
