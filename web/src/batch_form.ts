@@ -39,7 +39,7 @@ export class BatchForm {
       "form",
       { class: "batch-form", novalidate: true, "aria-label": "Take a batch" },
       h("div", { class: "form-main" }, this.measureField(), this.shareFields(), h("div", { class: "row" }, this.submit, this.guess)),
-      h("p", { class: "form-hint muted" }, "Explore goes to clusters that nobody has labelled yet, audit is drawn at random so that accuracy can be estimated honestly; the rest fills the classes. What is not labelled when the lease ends is free again."),
+      h("p", { class: "form-hint muted" }, "Explore goes to what labels do not cover yet (auto: as much as predictions cannot be trusted with), audit is drawn at random so that accuracy can be estimated honestly; the rest fills the classes. What is not labelled when the lease ends is free again."),
       this.targetFields(),
       this.problem,
     );

@@ -20,7 +20,7 @@ export interface PickedLabel {
 
 const ARMS: Record<string, string> = {
   quota: "Fills the quota of a class",
-  explore: "Explores what nobody has labelled yet",
+  explore: "Explores what labels do not cover yet",
   audit: "Drawn at random, to estimate accuracy honestly",
 };
 
