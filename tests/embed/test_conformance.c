@@ -342,9 +342,9 @@ static gln_status ask(const test_case *t, way how, size_t output, bool *out_aske
         goto cleanup;
     }
     if ((st = gln_net_fuse(instance)) != GLN_OK) goto cleanup;
-    gln_ok(gln_backend_create(&backend, 1));
-    if ((st = gln_plan_create(&plan, backend, instance)) != GLN_OK) goto cleanup;
-    float *found = onnx_memory(q.b, gln_plan_output_items(plan) * sizeof *found);
+    gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
+    if ((st = gln_plan_create(&plan, backend, instance, false)) != GLN_OK) goto cleanup;
+    float *found = onnx_memory(q.b, plan->output_items * sizeof *found);
     if ((st = gln_plan_run(plan, q.image, 1, found)) != GLN_OK) goto cleanup;
     if (!same_numbers(t->outputs[output], &q.expected, found, NULL)) st = GLN_E_INTERNAL;
 
