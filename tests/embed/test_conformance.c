@@ -160,9 +160,14 @@ typedef struct question {
 
 static gln_status take_tensor(question *q, gln_tensor *out, const Onnx__TensorProto *from)
 {
-    size_t value = 0;
+    size_t value = 0, n_bytes = onnx__tensor_proto__get_packed_size(from);
+    gln_onnx_file *file = NULL;
+    unsigned char *bytes = onnx_memory(q->b, n_bytes);
+    onnx__tensor_proto__pack(from, bytes);
     gln_status st = gln_net_add_value(q->tensors, &value, from->name != NULL ? from->name : "tensor");
-    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, from, NULL);
+    if (st == GLN_OK) st = gln_onnx_parse_tensor(&file, bytes, n_bytes);
+    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, &file->tensor, NULL);
+    gln_onnx_file_free(file);
     if (st == GLN_OK) *out = q->tensors->values[value].tensor;
     return st;
 }
