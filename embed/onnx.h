@@ -1,5 +1,5 @@
 /*
- * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
+ * Reads an ONNX file into a graph. Internal to embed/.
  *
  *     gln_net *graph = NULL;
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", "folder/of/the/model");
@@ -22,8 +22,5 @@
  * refuses those.
  */
 gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder);
-
-/* Whether the bytes may be handed to protobuf-c: framed as ONNX is, not too deep, not too many parts. */
-gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes);
 
 #endif
