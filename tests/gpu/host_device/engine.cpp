@@ -10,6 +10,7 @@
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__)
@@ -156,6 +157,9 @@ stack *new_stack()
 
 void prepare(stack *s)
 {
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(s->low, s->bytes); /* frames that were left and never returned from */
+#endif
 #if defined(__x86_64__)
     auto *top = reinterpret_cast<uint64_t *>(s->low + STACK_BYTES);
     *--top = 0; /* begin() is entered as if called: the stack pointer is 8 below a multiple of 16 */
