@@ -36,23 +36,19 @@ export class BatchPanel extends Panel {
   }
 
   async refresh(): Promise<void> {
-    try {
-      await this.load(
-        async () => {
-          const base = projectPath(project().name, "/batches");
-          const { items } = await api<List<Batch>>("GET", base, { query: { limit: 50 } });
-          const leased = items.filter((one) => one.state === "leased");
-          const one = leased.find((each) => each.id === this.chosen) ?? leased[0];
-          return { leased, batch: one === undefined ? null : await api<Batch>("GET", `${base}/${one.id}`) };
-        },
-        ({ leased, batch }) => {
-          this.leased = leased;
-          this.show(batch);
-        },
-      );
-    } catch (error) {
-      report(error);
-    }
+    await this.load(
+      async () => {
+        const base = projectPath(project().name, "/batches");
+        const { items } = await api<List<Batch>>("GET", base, { query: { limit: 50 } });
+        const leased = items.filter((one) => one.state === "leased");
+        const one = leased.find((each) => each.id === this.chosen) ?? leased[0];
+        return { leased, batch: one === undefined ? null : await api<Batch>("GET", `${base}/${one.id}`) };
+      },
+      ({ leased, batch }) => {
+        this.leased = leased;
+        this.show(batch);
+      },
+    );
   }
 
   focus(): void {

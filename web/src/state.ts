@@ -5,7 +5,7 @@
 import { api, projectPath } from "./api";
 import type { Project, Role, Session } from "./types";
 
-export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs";
+export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs" | "insight";
 
 const listeners = new Map<Topic, Set<() => void>>();
 
