@@ -41,7 +41,7 @@ describe("insight", { concurrency: 1 }, () => {
   }
 
   test("without labels every page says what to do next", async () => {
-    await page.locator("#overview").getByText("No forecast yet").waitFor();
+    await page.locator("#overview .steps .current").getByText("Label a batch").waitFor();
     await page.keyboard.press("f");
     await page.locator("#forecast").getByText("Take a first batch and label it").waitFor();
     assert.match(page.url(), /#\/forecast$/);
@@ -180,7 +180,7 @@ describe("insight", { concurrency: 1 }, () => {
     assert.equal((await labelOf(image)).class, other);
   });
 
-  test("photos of another kind are drift: where they lie, with photos, and accepted after a question", async () => {
+  test("photos of another kind are drift: where they lie, with photos", async () => {
     const { id } = await api("POST", "/images", { paths: [join(STAMPS, "symbols")] });
     while (!["done", "failed"].includes((await api("GET", `/runs/${id}`)).state)) await page.waitForTimeout(200);
     await page.getByText("The ingest is done.").waitFor();
@@ -200,7 +200,25 @@ describe("insight", { concurrency: 1 }, () => {
     await first.getByRole("button", { name: /^Open/ }).click();
     await page.locator("dialog.drawer .tile").first().waitFor();
     await page.keyboard.press("Escape");
+  });
 
+  test("a batch is taken from where the new photos lie, another one asked for and left", async () => {
+    const { cluster } = (await api("GET", "/drift")).clusters[0];
+    await page.locator("#drift .drift-clusters > li").first().getByRole("button", { name: "Take a batch from it" }).click();
+    await page.locator("#batch form").getByText(`Only from Cluster ${cluster}`).waitFor();
+    await page.keyboard.type("4");
+    await page.keyboard.press("Enter");
+    await page.locator(".bench .item").first().waitFor();
+    const [batch] = (await api("GET", "/batches?limit=1")).items;
+    assert.deepEqual([batch.size, batch.request.cluster], [4, cluster]);
+    await page.getByRole("button", { name: "Take another" }).click();
+    await page.locator("#batch form").waitFor();
+    await page.locator("#batch").getByRole("button", { name: "Cancel" }).click();
+    assert.equal(await page.locator(".bench .item").count(), 4);
+  });
+
+  test("drift is accepted after a question", async () => {
+    await page.keyboard.press("d");
     await page.getByRole("button", { name: "Accept the pool as it is" }).click();
     await page.locator("dialog.confirm").getByRole("button", { name: "Keep" }).click();
     assert.equal((await api("GET", "/drift")).accepted, false);

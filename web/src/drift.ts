@@ -1,6 +1,6 @@
 /* Whether new photos lie as those before: since when, how much, where, with photos of both, and accepting it. */
 import { api, projectPath } from "./api";
-import { openCluster } from "./cluster_drawer";
+import { openCluster, takeBatch } from "./cluster_drawer";
 import { confirmed } from "./dialog";
 import { button, h, prose, replace, type Child } from "./dom";
 import { count, finePercent, plural, points } from "./format";
@@ -122,7 +122,7 @@ function clusterRow({ drift, cluster, arrivals, before }: Shown): HTMLElement {
   return h(
     "li",
     {},
-    h("p", { class: "row" }, open, h("span", { class: "num" }, `${finePercent(drift.share_arrivals)} of the new photos`), h("span", { class: "muted num" }, `${finePercent(drift.share_reference)} of those before`)),
+    h("p", { class: "row" }, open, h("span", { class: "num" }, `${finePercent(drift.share_arrivals)} of the new photos`), h("span", { class: "muted num" }, `${finePercent(drift.share_reference)} of those before`), h("span", { class: "spring" }), cluster !== null && takeBatch(cluster)),
     h("div", { class: "drift-sides" }, strip(`New here (${count(drift.arrivals)})`, arrivals, "They are in another cluster by now."), strip("Here before", before, "None: this cluster is new.")),
   );
 }

@@ -179,6 +179,7 @@ function showProject(opened: Project, all: readonly Project[]): void {
       element.focus({ preventScroll: true });
     });
   const toBatch = atHome(() => batch.focus());
+  on("wish", toBatch);
   const skip = (event: Event): void => {
     event.preventDefault();
     toBatch();

@@ -32,6 +32,8 @@ interface Tile {
 export class Overview extends Panel {
   constructor(private readonly pages: () => Pages) {
     super("overview", "At a glance", 3);
+    // Room for the chart from the start, where there will be one.
+    this.body.classList.toggle("tall", project().labels > 0);
     on("insight", () => void this.refresh());
   }
 
@@ -60,21 +62,37 @@ export class Overview extends Panel {
 
     const usual = forecasts.find((one) => one.labels_more === usualBudget(forecasts.map((each) => each.labels_more)));
     const known = forecasts.some((one) => one.gain !== null);
+    const tiles = [next(usual), wrong(checks, open, suspects), changedPool(drift)];
+    const started = project().labels > 0 || drift.verdict === "found";
     replace(
       this.body,
-      h("div", { class: "glance" }, known ? learningCurve(forecasts, usual?.labels_more) : this.noCurve(forecasts[0]), h("div", { class: "glance-tiles" }, ...[next(usual), wrong(checks, open, suspects), changedPool(drift)].map(tile))),
+      h(
+        "div",
+        { class: started ? "glance" : "" },
+        known ? learningCurve(forecasts, usual?.labels_more) : firstSteps(forecasts[0]),
+        started && h("div", { class: "glance-tiles" }, ...tiles.map(tile)),
+      ),
     );
   }
+}
 
-  /* Where the chart will be: what has to be done for it. */
-  private noCurve(answer: Forecast | undefined): HTMLElement {
-    const { images, labels, published_run: published } = project();
-    let words: Child[] = prose(answer?.words ?? "");
-    if (images === 0) words = prose("First the pool needs images: `gleaner ingest`.");
-    else if (published === null) words = ["Resample once; then the first batch can be taken."];
-    else if (labels === 0) words = ["Take a first batch below and label it: the learning curve comes from your own labels."];
-    return h("div", { class: "state empty" }, h("p", { class: "state-title" }, "No forecast yet"), h("p", {}, ...words), images > 0 && (published === null || labels > 0) && resampleNow(published === null ? "primary" : ""));
-  }
+/* Where the chart will be: the way to it, what is done and what comes next. */
+function firstSteps(answer: Forecast | undefined): HTMLElement {
+  const { images, labels, published_run: published } = project();
+  const steps: [boolean, string, Child][] = [
+    [images > 0, "Photos", images > 0 ? `${plural(images, "image")} in the pool` : h("span", {}, ...prose("`gleaner ingest` registers a folder; see below"))],
+    [published !== null, "Resample", published !== null ? "clusters and near-duplicates are found" : "finds clusters and near-duplicates"],
+    [labels > 0, "Label a batch", labels > 0 ? plural(labels, "label") : "take the first one below: it is chosen for diversity"],
+    [false, "Resample again", answer !== undefined && labels > 0 ? h("span", {}, ...prose(answer.words)) : "learns from the labels: forecast, label checks, better batches"],
+  ];
+  const current = steps.findIndex(([done]) => !done);
+  const list = h("ol", { class: "steps", "aria-label": "First steps" });
+  steps.forEach(([done, title, words], i) => {
+    const look = done ? "ready" : i === current ? "current" : "";
+    const act = i === current && images > 0 && (i === 1 || i === 3) && resampleNow("primary");
+    list.append(h("li", { class: look, "aria-current": i === current ? "step" : null }, h("strong", {}, title, done && h("span", { class: "sr" }, " (done)")), h("span", { class: "muted" }, words), act));
+  });
+  return list;
 }
 
 function tile({ path, title, value, words, look = "" }: Tile): HTMLElement {
