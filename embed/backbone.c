@@ -7,7 +7,6 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/memory.h"
-#include "embed/backend.h"
 #include "embed/manifest.h"
 #include "embed/onnx.h"
 #include "embed/pooling.h"
@@ -127,10 +126,11 @@ static gln_status settle_precision(gln_backbone *backbone, const gln_backbone_op
         gln_manifest_identity(identity, &backbone->manifest, p);
         if (memcmp(identity, options->identity, sizeof identity) == 0) wanted = p;
     }
+    gln_runner_options run = {options->max_batch, {.kind = GLN_BACKEND_CPU, .n_threads = options->n_threads, .precision = wanted}};
     gln_precision_trial trial = {.chosen = wanted, .agreement = NAN, .speed_up = NAN};
     gln_status st = wanted == GLN_PRECISION_AUTO
                         ? gln_precision_choose(&backbone->runner, &trial, backbone->graph, options->max_batch, options->n_threads)
-                        : gln_runner_create(&backbone->runner, backbone->graph, options->max_batch, options->n_threads, wanted);
+                        : gln_runner_create(&backbone->runner, backbone->graph, &run);
     info->precision = trial.chosen;
     info->agreement = trial.agreement;
     info->speed_up = trial.speed_up;

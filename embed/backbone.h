@@ -25,11 +25,13 @@
 
 typedef struct gln_backbone gln_backbone;
 
-/* What the network computes in. bf16 keeps float's range with 8 bits of precision: sums are in f32, activations and weights are not. */
+/* What the network computes in. bf16 keeps float's range with 8 bits of precision, f16 has 11 bits and ends at 65504: sums are in
+   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16. */
 typedef enum gln_precision {
     GLN_PRECISION_F32,
     GLN_PRECISION_BF16,
-    GLN_PRECISION_AUTO /* bf16 where that is measured to pay and the embeddings stay the same, f32 elsewhere */
+    GLN_PRECISION_AUTO, /* f16 on a GPU; bf16 where that is measured to pay and the embeddings stay the same, f32 elsewhere */
+    GLN_PRECISION_F16
 } gln_precision;
 
 /* How a tensor inside the network becomes a vector. */

@@ -1,5 +1,5 @@
 /*
- * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
+ * Reads an ONNX file into a graph. Internal to embed/.
  *
  *     gln_net *graph = NULL;
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", "folder/of/the/model");
@@ -26,8 +26,5 @@ gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_byt
 
 /* The real place of a file that a model in `folder` names for its weights; GLN_E_FORMAT when that is outside of the folder. */
 gln_status gln_onnx_external_path(char out[GLN_PATH_MAX], const char *folder, const char *location);
-
-/* Whether the bytes may be handed to protobuf-c: framed as ONNX is, not too deep, not too many parts. */
-gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes);
 
 #endif

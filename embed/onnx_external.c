@@ -40,12 +40,13 @@ static gln_status read_number(size_t *out, const char *text, const char *key, co
     return GLN_OK;
 }
 
-static gln_status read_entries(external *out, const Onnx__TensorProto *from, const char *name)
+static gln_status read_entries(external *out, const gln_onnx_tensor_proto *from, const char *name)
 {
     gln_status st = GLN_OK;
     *out = (external){0};
-    for (size_t i = 0; st == GLN_OK && i < from->n_external_data; i++) {
-        const char *key = from->external_data[i]->key, *value = from->external_data[i]->value;
+    const gln_onnx_entry *entries = from->external_data.items;
+    for (size_t i = 0; st == GLN_OK && i < from->external_data.n; i++) {
+        const char *key = entries[i].key, *value = entries[i].value;
         if (key == NULL || value == NULL) continue;
         if (strcmp(key, "location") == 0) out->location = value;
         if (strcmp(key, "offset") == 0) st = read_number(&out->offset, value, key, name);
@@ -107,7 +108,7 @@ static gln_status of_tensor(gln_status status, const char *name)
     return gln_fail(status, "the tensor %s: %.400s", name, why);
 }
 
-gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx__TensorProto *from, const char *name,
+gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from, const char *name,
                              const char *folder, size_t wanted)
 {
     char path[GLN_PATH_MAX];
@@ -162,11 +163,11 @@ cleanup:
     return st;
 }
 
-static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **seen, size_t *n_seen,
+static gln_status visit_tensor(const gln_onnx_tensor_proto *tensor, const char **seen, size_t *n_seen,
                                gln_backbone_file_fn visit, void *context)
 {
     external where;
-    if (tensor->n_external_data == 0) return GLN_OK;
+    if (tensor->external_data.n == 0) return GLN_OK;
     gln_status st = read_entries(&where, tensor, tensor->name != NULL ? tensor->name : "");
     if (st != GLN_OK) return st;
     if (!stays_inside(where.location)) return of_tensor(outside(where.location), tensor->name != NULL ? tensor->name : "");
@@ -182,30 +183,30 @@ static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **see
 gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit,
                                    void *context)
 {
-    Onnx__ModelProto *parsed = NULL;
+    gln_onnx_file *file = NULL;
     const char **seen = NULL;
     size_t n_seen = 0;
-    gln_status st = gln_onnx_check(model, n_bytes);
+    gln_status st = gln_onnx_parse(&file, model, n_bytes);
     if (st != GLN_OK) return st;
-    parsed = onnx__model_proto__unpack(NULL, n_bytes, model);
-    if (parsed == NULL || parsed->graph == NULL) {
+    if (file->model.graph == NULL) {
         st = gln_fail(GLN_E_FORMAT, "the model file holds no graph");
         goto cleanup;
     }
     if ((st = gln_alloc(&seen, MAX_FILES, sizeof *seen, "names")) != GLN_OK) goto cleanup;
-    const Onnx__GraphProto *graph = parsed->graph;
-    for (size_t i = 0; st == GLN_OK && i < graph->n_initializer; i++) {
-        st = visit_tensor(graph->initializer[i], seen, &n_seen, visit, context);
+    const gln_onnx_list *tensors = &file->model.graph->initializer, *nodes = &file->model.graph->node;
+    for (size_t i = 0; st == GLN_OK && i < tensors->n; i++) {
+        st = visit_tensor((const gln_onnx_tensor_proto *)tensors->items + i, seen, &n_seen, visit, context);
     }
-    for (size_t i = 0; st == GLN_OK && i < graph->n_node; i++) { /* constants that are nodes */
-        for (size_t j = 0; st == GLN_OK && j < graph->node[i]->n_attribute; j++) {
-            const Onnx__TensorProto *tensor = graph->node[i]->attribute[j]->t;
+    for (size_t i = 0; st == GLN_OK && i < nodes->n; i++) { /* constants that are nodes */
+        const gln_onnx_list *attributes = &((const gln_onnx_node *)nodes->items + i)->attribute;
+        for (size_t j = 0; st == GLN_OK && j < attributes->n; j++) {
+            const gln_onnx_tensor_proto *tensor = ((const gln_onnx_attribute *)attributes->items + j)->t;
             if (tensor != NULL) st = visit_tensor(tensor, seen, &n_seen, visit, context);
         }
     }
 
 cleanup:
     gln_free(seen);
-    if (parsed != NULL) onnx__model_proto__free_unpacked(parsed, NULL);
+    gln_onnx_file_free(file);
     return st;
 }
