@@ -47,39 +47,15 @@ gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const c
     return gln_fail(st, "node %s (%s): oneDNN, %s: %s", c->node->name, c->node->type, what, onednn_words(status));
 }
 
-bool gln_backend_has_bf16(void)
+static bool computes_in(gln_precision precision)
 {
-    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+    return precision == GLN_PRECISION_F32 ||
+           (precision == GLN_PRECISION_BF16 && dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16);
 }
 
-gln_status gln_backend_compute_in(gln_backend *backend, gln_precision precision)
+static void free_backend(gln_backend *base)
 {
-    if (precision == GLN_PRECISION_BF16 && !gln_backend_has_bf16()) {
-        return gln_fail(GLN_E_UNSUPPORTED, "this processor has no bf16 arithmetic; use the precision f32");
-    }
-    backend->type = precision == GLN_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
-    return GLN_OK;
-}
-
-gln_status gln_backend_create(gln_backend **out, size_t n_threads)
-{
-    gln_backend *backend = NULL;
-    gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
-    if (st != GLN_OK) return st;
-    backend->type = dnnl_f32;
-    st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
-    if (st == GLN_OK) st = gln_pool_create(&backend->pool, n_threads);
-    if (st != GLN_OK) {
-        gln_backend_free(backend);
-        return st;
-    }
-    *out = backend;
-    return GLN_OK;
-}
-
-void gln_backend_free(gln_backend *backend)
-{
-    if (backend == NULL) return;
+    gln_onednn *backend = (gln_onednn *)base;
     for (size_t i = 0; i < backend->n_packed; i++) gln_free(backend->packed[i].data);
     gln_free(backend->packed);
     gln_pool_free(backend->pool);
@@ -87,18 +63,25 @@ void gln_backend_free(gln_backend *backend)
     gln_free(backend);
 }
 
-size_t gln_backend_threads(const gln_backend *backend)
+static gln_status create_backend(gln_backend **out, const gln_backend_options *options)
 {
-    return gln_pool_size(backend->pool);
-}
-
-size_t gln_backend_weights_bytes(const gln_backend *backend)
-{
-    return backend->packed_bytes;
+    gln_onednn *backend = NULL;
+    gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
+    if (st != GLN_OK) return st;
+    backend->type = options->precision == GLN_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
+    st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
+    if (st == GLN_OK) st = gln_pool_create(&backend->pool, options->n_threads);
+    if (st != GLN_OK) {
+        free_backend(&backend->base);
+        return st;
+    }
+    backend->base.n_threads = gln_pool_size(backend->pool);
+    *out = &backend->base;
+    return GLN_OK;
 }
 
 /* Runs one reorder at once, outside any plan. */
-static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *from, void *source, const dnnl_memory_desc_t *to,
+static gln_status reorder_now(gln_onednn *backend, const dnnl_memory_desc_t *from, void *source, const dnnl_memory_desc_t *to,
                               void *target)
 {
     dnnl_primitive_desc_t pd = NULL;
@@ -124,7 +107,7 @@ static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *fr
     return gln_onednn_check(NULL, status, "packing weights");
 }
 
-gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
                             const dnnl_memory_desc_t *wanted)
 {
     for (size_t i = 0; i < backend->n_packed; i++) {
@@ -148,12 +131,12 @@ gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, 
     packed->key = data;
     packed->desc = *wanted;
     backend->n_packed++;
-    backend->packed_bytes += bytes;
+    backend->base.weights_bytes += bytes;
     *out = packed->data;
     return GLN_OK;
 }
 
-static void dispose_context(const gln_plan *plan, gln_context *context)
+static void dispose_context(const gln_onednn_plan *plan, gln_context *context)
 {
     for (size_t i = 0; context->bound != NULL && i < plan->n_arguments; i++) {
         if (context->bound[i].memory != NULL) dnnl_memory_destroy(context->bound[i].memory);
@@ -164,14 +147,14 @@ static void dispose_context(const gln_plan *plan, gln_context *context)
     gln_free(context->arena);
 }
 
-static size_t n_contexts(const gln_plan *plan)
+static size_t n_contexts(const gln_onednn_plan *plan)
 {
     return plan->wide ? 1 : gln_pool_size(plan->backend->pool);
 }
 
-void gln_plan_free(gln_plan *plan)
+static void free_plan(gln_plan *base)
 {
-    if (plan == NULL) return;
+    gln_onednn_plan *plan = (gln_onednn_plan *)base;
     for (size_t i = 0; plan->contexts != NULL && i < n_contexts(plan); i++) {
         dispose_context(plan, &plan->contexts[i]);
     }
@@ -186,13 +169,13 @@ void gln_plan_free(gln_plan *plan)
     gln_free(plan);
 }
 
-static void *address(const gln_plan *plan, const gln_context *context, gln_place at)
+static void *address(const gln_onednn_plan *plan, const gln_context *context, gln_place at)
 {
     if (at.buffer == GLN_NONE) return at.fixed;
     return context->arena + plan->buffers[at.buffer].offset + at.offset;
 }
 
-static gln_status make_context(const gln_plan *plan, gln_context *context)
+static gln_status make_context(const gln_onednn_plan *plan, gln_context *context)
 {
     size_t longest = 0;
     for (size_t i = 0; i < plan->n_steps; i++) {
@@ -216,11 +199,12 @@ static gln_status make_context(const gln_plan *plan, gln_context *context)
     return st;
 }
 
-static gln_status make_contexts(gln_plan *plan)
+static gln_status make_contexts(gln_onednn_plan *plan)
 {
     size_t n = n_contexts(plan);
     gln_status st = gln_plan_arena(plan->buffers, plan->n_buffers, &plan->arena_bytes);
     if (st == GLN_OK) st = gln_alloc(&plan->contexts, n, sizeof *plan->contexts, "plan");
+    plan->base.memory_bytes = plan->arena_bytes * n;
     for (size_t i = 0; st == GLN_OK && i < n; i++) st = make_context(plan, &plan->contexts[i]);
     return st;
 }
@@ -228,13 +212,13 @@ static gln_status make_contexts(gln_plan *plan)
 static gln_status compile(gln_compiler *c)
 {
     const gln_net *graph = c->graph;
-    gln_plan *plan = c->plan;
+    gln_onednn_plan *plan = c->plan;
     const gln_value *input = &graph->values[graph->input], *output = &graph->values[graph->output];
     gln_place at;
     gln_form out;
 
-    plan->input_items = gln_shape_items(&input->tensor.shape);
-    gln_status st = gln_add_buffer(c, &at, plan->input_items * sizeof(float));
+    plan->base.input_items = gln_shape_items(&input->tensor.shape);
+    gln_status st = gln_add_buffer(c, &at, plan->base.input_items * sizeof(float));
     if (st != GLN_OK) return st;
     plan->input_buffer = at.buffer;
     dnnl_memory_desc_t desc = gln_plain_desc(&input->tensor.shape);
@@ -250,7 +234,7 @@ static gln_status compile(gln_compiler *c)
         gln_end_reads(c, node);
     }
     c->node = NULL;
-    plan->output_items = gln_shape_items(&output->tensor.shape);
+    plan->base.output_items = gln_shape_items(&output->tensor.shape);
     if (output->tensor.dtype != GLN_F32) return gln_fail(GLN_E_FORMAT, "the output %s holds integers", output->name);
     if ((st = gln_form_as(c, graph->output, NULL, &out)) != GLN_OK) return st;
     plan->output = out.at;
@@ -275,19 +259,20 @@ static void count_uses(gln_compiler *c)
 }
 
 /* OpenMP threads that a primitive of this plan has; the same around making and around running. */
-static int threads_inside(const gln_plan *plan)
+static int threads_inside(const gln_onednn_plan *plan)
 {
     return plan->wide ? (int)gln_pool_size(plan->backend->pool) : 1;
 }
 
-static gln_status create(gln_plan **out, gln_backend *backend, const gln_net *instance, bool wide)
+static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *instance, bool wide)
 {
+    gln_onednn *backend = (gln_onednn *)base;
     gln_compiler c = {.backend = backend, .graph = instance};
     int had_threads = omp_get_max_threads();
     gln_status st = gln_alloc(&c.plan, 1, sizeof *c.plan, "plan");
     if (st != GLN_OK) return st;
     c.plan->backend = backend;
-    c.plan->graph = instance;
+    c.plan->base.graph = instance;
     c.plan->wide = wide;
     omp_set_num_threads(threads_inside(c.plan));
     st = gln_alloc(&c.first_form, instance->n_values, sizeof *c.first_form, "plan");
@@ -300,37 +285,27 @@ static gln_status create(gln_plan **out, gln_backend *backend, const gln_net *in
     gln_free(c.first_form);
     gln_free(c.uses);
     if (st != GLN_OK) {
-        gln_plan_free(c.plan);
+        free_plan(&c.plan->base);
         return st;
     }
-    *out = c.plan;
+    *out = &c.plan->base;
     return GLN_OK;
 }
 
-gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance)
-{
-    return create(out, backend, instance, false);
-}
-
-gln_status gln_plan_create_wide(gln_plan **out, gln_backend *backend, const gln_net *instance)
-{
-    return create(out, backend, instance, true);
-}
-
 /* A node by the plain code. fuse.c merges nothing into such nodes. */
-static gln_status run_reference(const gln_plan *plan, const gln_context *context, const gln_step *step)
+static gln_status run_reference(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step)
 {
     const gln_step_tensor *tensors = plan->tensors + step->first_tensor;
     for (size_t i = 0; i < step->n_tensors; i++) {
         context->inputs[i] = tensors[i].tensor;
         context->inputs[i].data = tensors[i].left_out ? NULL : address(plan, context, tensors[i].at);
     }
-    return gln_reference_run(plan->graph, step->node, context->inputs, &context->inputs[step->n_tensors - 1]);
+    return gln_reference_run(plan->base.graph, step->node, context->inputs, &context->inputs[step->n_tensors - 1]);
 }
 
-static gln_status run_image(const gln_plan *plan, const gln_context *context, const float *input, float *output)
+static gln_status run_image(const gln_onednn_plan *plan, const gln_context *context, const float *input, float *output)
 {
-    memcpy(address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->input_items * sizeof *input);
+    memcpy(address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->base.input_items * sizeof *input);
     for (size_t i = 0; i < plan->n_steps; i++) {
         const gln_step *step = &plan->steps[i];
         gln_status st = GLN_OK;
@@ -345,12 +320,12 @@ static gln_status run_image(const gln_plan *plan, const gln_context *context, co
         if (st != GLN_OK) return st;
     }
     gln_status st = gln_onednn_check(NULL, dnnl_stream_wait(context->stream), "running the network");
-    if (st == GLN_OK) memcpy(output, address(plan, context, plan->output), plan->output_items * sizeof *output);
+    if (st == GLN_OK) memcpy(output, address(plan, context, plan->output), plan->base.output_items * sizeof *output);
     return st;
 }
 
 typedef struct run_job {
-    const gln_plan *plan;
+    const gln_onednn_plan *plan;
     const float *input;
     float *output;
 } run_job;
@@ -358,34 +333,32 @@ typedef struct run_job {
 static gln_status run_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const run_job *job = context;
-    const gln_plan *plan = job->plan;
+    const gln_onednn_plan *plan = job->plan;
     gln_status st = GLN_OK;
     int had_threads = omp_get_max_threads(); /* the caller's thread is one of the pool's */
     omp_set_num_threads(threads_inside(plan));
     for (size_t i = begin; st == GLN_OK && i < end; i++) {
-        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->input_items, job->output + i * plan->output_items);
+        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->base.input_items, job->output + i * plan->base.output_items);
     }
     omp_set_num_threads(had_threads);
     return st;
 }
 
-gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output)
+static gln_status run_plan(gln_plan *base, const float *input, size_t n, float *output)
 {
+    const gln_onednn_plan *plan = (const gln_onednn_plan *)base;
     run_job job = {plan, input, output};
     return gln_pool_for(plan->wide ? NULL : plan->backend->pool, n, 1, run_range, &job);
 }
 
-size_t gln_plan_output_items(const gln_plan *plan)
-{
-    return plan->output_items;
-}
-
-size_t gln_plan_memory_bytes(const gln_plan *plan)
-{
-    return plan->arena_bytes * n_contexts(plan);
-}
-
-double gln_plan_multiply_adds(const gln_plan *plan)
-{
-    return plan->multiply_adds;
-}
+const gln_backend_class gln_backend_onednn = {
+    .name = "oneDNN",
+    .fuses = true,
+    .computes_in = computes_in,
+    .create = create_backend,
+    .free = free_backend,
+    .ceiling = gln_onednn_ceiling,
+    .plan_create = create_plan,
+    .plan_free = free_plan,
+    .plan_run = run_plan,
+};

@@ -53,10 +53,12 @@ typedef struct gln_context {
     dnnl_stream_t stream;
 } gln_context;
 
-struct gln_plan {
-    gln_backend *backend;
+typedef struct gln_onednn gln_onednn;
+
+typedef struct gln_onednn_plan {
+    gln_plan base;
+    gln_onednn *backend;
     bool wide; /* all threads on each layer */
-    const gln_net *graph;
     gln_step *steps;
     size_t n_steps, steps_capacity;
     gln_argument *arguments;
@@ -65,12 +67,11 @@ struct gln_plan {
     size_t n_tensors, tensors_capacity;
     gln_plan_buffer *buffers;
     size_t n_buffers, buffers_capacity;
-    size_t arena_bytes, input_items, output_items;
+    size_t arena_bytes;
     size_t input_buffer;
     gln_place output;
-    double multiply_adds;
     gln_context *contexts; /* narrow: one for each thread of the pool; wide: one */
-};
+} gln_onednn_plan;
 
 typedef struct gln_packed {
     const void *key; /* the plain constant */
@@ -78,18 +79,19 @@ typedef struct gln_packed {
     void *data;
 } gln_packed;
 
-struct gln_backend {
+struct gln_onednn {
+    gln_backend base;
     dnnl_engine_t engine;
     dnnl_data_type_t type; /* of activations and packed weights, f32 or bf16; biases and parameters of norms are f32 */
     gln_pool *pool;
     gln_packed *packed;
-    size_t n_packed, packed_capacity, packed_bytes;
+    size_t n_packed, packed_capacity;
 };
 
 /* State while a plan is made. */
 typedef struct gln_compiler {
-    gln_backend *backend;
-    gln_plan *plan;
+    gln_onednn *backend;
+    gln_onednn_plan *plan;
     const gln_net *graph;
     const gln_node *node; /* the one being compiled, for sentences */
     gln_form *forms;
@@ -103,8 +105,12 @@ typedef struct gln_compiler {
 /* GLN_OK, or oneDNN's status as ours, naming the node. */
 gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const char *what);
 /* The constant behind `data` in layout `wanted`, packed once. */
-gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
                             const dnnl_memory_desc_t *wanted);
+
+/* ---- backend_onednn_ceiling.c: the class's ceiling ---- */
+
+gln_status gln_onednn_ceiling(gln_backend *base, double *out_flops);
 
 /* ---- backend_onednn_steps.c ---- */
 

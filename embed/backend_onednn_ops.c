@@ -178,7 +178,7 @@ static gln_status compile_conv(gln_compiler *c, const gln_node *node)
     dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
     dnnl_memory_desc_t weights_plain = gln_plain_desc(&grouped);
     weights = (gln_form){.desc = weights_desc, .at = {.buffer = GLN_NONE}};
-    st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[node->inputs[1]].tensor.data, &weights_plain,
+    st = gln_onednn_pack(c->backend, &weights.at.fixed, c->graph->values[node->inputs[1]].tensor.data, &weights_plain,
                           &weights_desc);
     if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], &src_desc, &src);
     if (st == GLN_OK && parts.has_bias) st = gln_form_as(c, node->inputs[2], NULL, &bias);
@@ -191,7 +191,7 @@ static gln_status compile_conv(gln_compiler *c, const gln_node *node)
                                  {DNNL_ARG_WEIGHTS, weights_desc, weights.at},
                                  {DNNL_ARG_DST, dst_desc, dst.at}};
     if (parts.has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, parts.bias, bias.at};
-    c->plan->multiply_adds += (double)gln_shape_items(y) * (double)(gln_shape_items(w) / w->dims[0]);
+    c->plan->base.multiply_adds += (double)gln_shape_items(y) * (double)(gln_shape_items(w) / w->dims[0]);
     return gln_add_primitive(c, pd, arguments, parts.has_bias ? 4 : 3);
 }
 
@@ -225,7 +225,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     gln_form weights = {.at = {.buffer = GLN_NONE}};
     b_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     if (fixed) {
-        st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[b_value].tensor.data, b, &b_desc);
+        st = gln_onednn_pack(c->backend, &weights.at.fixed, c->graph->values[b_value].tensor.data, b, &b_desc);
     } else {
         st = gln_work_form(c, b_value, &weights);
     }
@@ -242,7 +242,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     gln_argument arguments[4] = {
         {DNNL_ARG_SRC, a->desc, a->at}, {DNNL_ARG_WEIGHTS, b_desc, weights.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
     if (has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, bias_desc, bias.at};
-    c->plan->multiply_adds += (double)gln_shape_items(result) * (double)inner;
+    c->plan->base.multiply_adds += (double)gln_shape_items(result) * (double)inner;
     return gln_add_primitive(c, pd, arguments, has_bias ? 4 : 3);
 }
 

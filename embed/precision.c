@@ -9,7 +9,6 @@
 #include "common/memory.h"
 #include "common/rng.h"
 #include "common/threads.h"
-#include "embed/backend.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,7 +18,7 @@ enum { N_IMAGES = 2, N_ROUNDS = 2 };
 /* What bf16 must reach: embeddings that mean the same, and time worth having two kinds of them. */
 static const double least_agreement = 0.999, least_speed_up = 1.2;
 
-static const char *const names[] = {"f32", "bf16", "auto"};
+static const char *const names[] = {"f32", "bf16", "auto", "f16"};
 
 const char *gln_precision_name(gln_precision precision)
 {
@@ -33,11 +32,11 @@ gln_status gln_precision_parse(gln_precision *out, const char *name)
         *out = (gln_precision)i;
         return GLN_OK;
     }
-    return gln_fail(GLN_E_ARGUMENT, "precision %.40s: auto, f32 or bf16 is possible", name);
+    return gln_fail(GLN_E_ARGUMENT, "precision %.40s: auto, f32, bf16 or f16 is possible", name);
 }
 
 /* Brown noise in both directions, scaled to about what normalised photos hold. */
-static void fill(float *input, const gln_shape *shape, size_t n)
+void gln_precision_trial_images(float *input, const gln_shape *shape, size_t n)
 {
     gln_rng rng;
     gln_rng_seed(&rng, 1);
@@ -79,6 +78,12 @@ double gln_cosine(const float *a, const float *b, size_t n)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb ? 1 : 0;
 }
 
+static gln_status create(gln_runner **out, const gln_net *graph, size_t max_batch, size_t n_threads, gln_precision precision)
+{
+    gln_runner_options options = {max_batch, {.kind = GLN_BACKEND_CPU, .n_threads = n_threads, .precision = precision}};
+    return gln_runner_create(out, graph, &options);
+}
+
 gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, const gln_net *graph, size_t max_batch,
                                 size_t n_threads)
 {
@@ -86,12 +91,12 @@ gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, co
     float *input = NULL, *outputs[2] = {NULL, NULL};
     double exact_s = 0, fast_s = 0;
     *trial = (gln_precision_trial){.chosen = GLN_PRECISION_F32, .agreement = NAN, .speed_up = NAN};
-    if (!gln_backend_has_bf16()) return gln_runner_create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
+    if (!gln_backend_computes_in(GLN_BACKEND_CPU, GLN_PRECISION_BF16)) return create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
     /* The loser is not made ready for groups of images: that would be half of the time that the trial takes. */
     size_t threads = n_threads != 0 ? n_threads : gln_processors(), trial_batch = max_batch < threads ? max_batch : threads;
-    gln_status st = gln_runner_create(&exact, graph, trial_batch, n_threads, GLN_PRECISION_F32);
+    gln_status st = create(&exact, graph, trial_batch, n_threads, GLN_PRECISION_F32);
     if (st != GLN_OK) goto cleanup;
-    st = gln_runner_create(&fast, graph, max_batch, n_threads, GLN_PRECISION_BF16);
+    st = create(&fast, graph, max_batch, n_threads, GLN_PRECISION_BF16);
     if (st == GLN_E_UNSUPPORTED) { /* an operator that oneDNN lacks in bf16 */
         st = GLN_OK;
         goto cleanup;
@@ -103,7 +108,7 @@ gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, co
     for (size_t i = 0; i < 2; i++) {
         if ((st = gln_alloc(&outputs[i], N_IMAGES, output_items * sizeof *outputs[i], "self-test")) != GLN_OK) goto cleanup;
     }
-    fill(input, shape, N_IMAGES);
+    gln_precision_trial_images(input, shape, N_IMAGES);
     if ((st = time_runner(exact, input, input_items, outputs[0], output_items, &exact_s)) != GLN_OK) goto cleanup;
     if ((st = time_runner(fast, input, input_items, outputs[1], output_items, &fast_s)) != GLN_OK) goto cleanup;
     trial->agreement = 1;
@@ -123,7 +128,7 @@ cleanup:
         *out = exact;
         exact = NULL;
     } else if (st == GLN_OK) {
-        st = gln_runner_create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
+        st = create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
     }
     gln_runner_free(exact);
     gln_runner_free(fast);
