@@ -142,6 +142,9 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
 
 /* ---- lease.c ----------------------------------------------------------------------------------------------------- */
 
+#define GLN_LEASE_DEFAULT_MS ((int64_t)24 * 3600 * 1000)
+#define GLN_LEASE_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
+
 /* Ends the leases that have run out: their images and their money come back. */
 gln_status gln_leases_expire(gln_engine *engine);
 

@@ -10,7 +10,7 @@
  * Near-duplicates. A group has two to a dozen images; an audit of each would cost more than it saves. So all images whose
  * labelled near-duplicates agree on a class are one lot, each with the class of its own group.
  *
- * The error that is expected (mean of 1 - p; for duplicates, how often labels of one group disagree, drawn towards 2%; without
+ * The error that is expected (mean of 1 - p, drawn towards what labels inside say; for duplicates, how often labels of one group disagree, drawn towards 2%; without
  * a classifier, the labels inside) decides the plan and nothing else. When it is wrong audits fail or cost more than they
  * had to; what passes is bounded all the same.
  */
@@ -27,6 +27,10 @@
 static const float thresholds[] = {0.995f, 0.99f, 0.98f, 0.95f, 0.9f, 0.8f, 0.7f, 0.5f, 0.0f};
 enum { N_THRESHOLDS = sizeof thresholds / sizeof thresholds[0] };
 
+/* Labels that the classifier's probabilities weigh as much as. With few labels they are drawn towards the middle, and labels inside a
+   cluster know better. */
+static const double probability_weight = 10.0;
+
 /* Below this share of the lot an audit is hardly worth the handling. */
 static const double least_saved = 0.1;
 
@@ -37,6 +41,7 @@ static const double usual_conflict = 0.02, usual_weight = 25.0;
 struct cell {
     size_t n[N_THRESHOLDS];
     double sum_p[N_THRESHOLDS];
+    size_t n_wrong; /* labelled, of another class */
 };
 
 struct finding {
@@ -88,19 +93,39 @@ static double saved_by(const gln_proposal *p)
     return p->plan.p_pass * (double)(p->n_images - p->plan.sample);
 }
 
+static void set_bounds(gln_proposal *p, double confidence)
+{
+    size_t wrong = (size_t)llround(p->expected_error * (double)p->plan.sample);
+    p->bound_before = gln_binomial_upper(p->n_labels, p->n_labels - p->n_agree, confidence);
+    p->bound_after = gln_lot_bound(p->n_images, p->plan.sample, wrong, confidence);
+}
+
+bool gln_proposal_replan(gln_proposal *p, const gln_proposal_options *options, size_t attempt)
+{
+    double confidence = gln_lot_confidence(options->confidence, attempt);
+    p->plan = gln_lot_plan_make(p->n_images, options->bound, confidence, p->expected_error);
+    set_bounds(p, confidence);
+    double saved = saved_by(p);
+    return p->plan.sample != 0 && saved >= 1.0 && saved >= least_saved * (double)p->n_images;
+}
+
+bool gln_proposal_resize(gln_proposal *p, const gln_proposal_options *options, size_t attempt, size_t sample)
+{
+    double confidence = gln_lot_confidence(options->confidence, attempt);
+    size_t allowed = gln_lot_allowed(p->n_images, sample, options->bound, confidence);
+    if (allowed == SIZE_MAX) return false;
+    p->plan = (gln_lot_plan){.sample = sample, .allowed = allowed, .p_pass = gln_lot_p_pass(sample, allowed, p->expected_error)};
+    set_bounds(p, confidence);
+    return true;
+}
+
 /* Plans the audit, and keeps the proposal when it is worth one. */
 static gln_status keep(struct finding *f, gln_proposal *p)
 {
-    double bound = f->options->bound;
-    if (p->plan.sample == 0) p->plan = gln_lot_plan_make(p->n_images, bound, f->confidence, p->expected_error);
-    double saved = saved_by(p);
-    if (p->plan.sample == 0 || saved < 1.0 || saved < least_saved * (double)p->n_images) {
+    if (!gln_proposal_replan(p, f->options, 1)) {
         f->out->n_skipped++;
         return GLN_OK;
     }
-    size_t wrong = (size_t)llround(p->expected_error * (double)p->plan.sample);
-    p->bound_before = gln_binomial_upper(p->n_labels, p->n_labels - p->n_agree, f->confidence);
-    p->bound_after = gln_lot_bound(p->n_images, p->plan.sample, wrong, f->confidence);
     gln_status st = gln_grow(&f->out->item, &f->capacity, f->out->n + 1, sizeof *f->out->item, "proposals");
     if (st == GLN_OK) f->out->item[f->out->n++] = *p;
     return st;
@@ -125,7 +150,9 @@ static gln_status propose_cell(struct finding *f, size_t cluster, size_t class, 
     for (size_t t = 0; t < N_THRESHOLDS; t++) {
         size_t n = cell->n[t];
         if (n == 0 || (t > 0 && n == cell->n[t - 1])) continue;
-        double error = fmax(0.0, 1.0 - cell->sum_p[t] / (double)n);
+        double by_p = fmax(0.0, 1.0 - cell->sum_p[t] / (double)n);
+        double error = (probability_weight * by_p + (double)cell->n_wrong) /
+                       (probability_weight + (double)best.n_agree + (double)cell->n_wrong);
         gln_lot_plan plan = gln_lot_plan_make(n, f->options->bound, f->confidence, error);
         double saved = plan.sample == 0 ? 0.0 : plan.p_pass * (double)(n - plan.sample);
         if (saved <= most) continue;
@@ -134,7 +161,6 @@ static gln_status propose_cell(struct finding *f, size_t cluster, size_t class, 
         best.n_images = n;
         best.mean_p = cell->sum_p[t] / (double)n;
         best.expected_error = error;
-        best.plan = plan;
     }
     return most < 0.0 ? GLN_OK : keep(f, &best);
 }
@@ -148,8 +174,11 @@ static gln_status propose_by_classifier(struct finding *f)
     gln_status st = gln_alloc(&cell, pool->n_clusters, row_bytes, "groups");
     for (size_t i = 0; st == GLN_OK && i < pool->n; i++) {
         float p = 0.0f;
+        if (!is_open(pool, i) && pool->label[i] == GLN_NO_CLASS) continue;
+        int32_t class = predicted(pool, i, &p);
+        struct cell *at = &cell[pool->cluster[i] * pool->n_classes + (size_t)class];
+        at->n_wrong += pool->label[i] != GLN_NO_CLASS && pool->label[i] != class;
         if (!is_open(pool, i)) continue;
-        struct cell *at = &cell[pool->cluster[i] * pool->n_classes + (size_t)predicted(pool, i, &p)];
         for (size_t t = 0; t < N_THRESHOLDS; t++) {
             if (!(p >= thresholds[t])) continue;
             at->n[t]++;
@@ -242,6 +271,11 @@ static int most_saved_first(const void *a, const void *b)
     return (p->class > q->class) - (p->class < q->class);
 }
 
+void gln_proposals_order(gln_proposals *proposals)
+{
+    if (proposals->n != 0) qsort(proposals->item, proposals->n, sizeof *proposals->item, most_saved_first);
+}
+
 static gln_status count_labels(struct finding *f)
 {
     const gln_proposal_pool *pool = f->pool;
@@ -268,7 +302,7 @@ gln_status gln_proposals_find(gln_proposals *proposals, const gln_proposal_pool 
     st = count_labels(&f);
     if (st == GLN_OK) st = pool->probability != NULL ? propose_by_classifier(&f) : propose_by_labels(&f);
     if (st == GLN_OK) st = propose_duplicates(&f);
-    if (st == GLN_OK && proposals->n != 0) qsort(proposals->item, proposals->n, sizeof *proposals->item, most_saved_first);
+    if (st == GLN_OK) gln_proposals_order(proposals);
     gln_free(f.labels);
     gln_free(f.in_cluster);
     if (st != GLN_OK) gln_proposals_dispose(proposals);

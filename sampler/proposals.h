@@ -19,6 +19,7 @@
 #include "sampler/acceptance.h"
 #include "sampler/clusters.h" /* GLN_NO_CLASS */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,6 +70,13 @@ enum { GLN_PROPOSAL_MIN_LABELS = 3 };
 gln_status gln_proposals_find(gln_proposals *proposals, const gln_proposal_pool *pool,
                               const gln_proposal_options *options);
 void gln_proposals_dispose(gln_proposals *proposals);
+
+/* Plans for the a-th audit of its group, from 1; false when that is not worth it. A list of them is
+   then to be put in order again. */
+bool gln_proposal_replan(gln_proposal *proposal, const gln_proposal_options *options, size_t attempt);
+/* The same for a sample of a given size below the lot's; false when it cannot show the bound even if all agree. */
+bool gln_proposal_resize(gln_proposal *proposal, const gln_proposal_options *options, size_t attempt, size_t sample);
+void gln_proposals_order(gln_proposals *proposals);
 
 /* The lot of a proposal: image and class [*out_n], ascending; the caller frees both. */
 gln_status gln_proposal_images(uint32_t **image, int32_t **class, size_t *out_n, const gln_proposal_pool *pool,

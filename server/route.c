@@ -43,6 +43,12 @@ const gln_route gln_routes[] = {
     {GLN_GET, P "/label-checks", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_label_checks},
     {GLN_GET, P "/drift", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_drift},
     {GLN_POST, P "/drift/accept", GLN_ROLE_LEAD, GLN_BODY_OPTIONAL, "", gln_handle_drift_accept},
+    {GLN_GET, P "/proposals", GLN_ROLE_VIEWER, GLN_BODY_NONE, "bound confidence", gln_handle_proposals},
+    {GLN_GET, P "/audits", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_audits},
+    {GLN_POST, P "/audits", GLN_ROLE_LEAD, GLN_BODY_REQUIRED, "", gln_handle_audit_take},
+    {GLN_GET, P "/audits/{a}", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_audit},
+    {GLN_POST, P "/audits/{a}/accept", GLN_ROLE_LEAD, GLN_BODY_NONE, "", gln_handle_audit_accept},
+    {GLN_POST, P "/audits/{a}/undo", GLN_ROLE_LEAD, GLN_BODY_NONE, "", gln_handle_audit_undo},
     {GLN_GET, P "/ledger", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_ledger},
 
     {GLN_GET, P "/batches", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_batches},

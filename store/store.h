@@ -95,6 +95,7 @@ typedef struct gln_image_row {
     const char *path;       /* its first name in the order of paths, "" when it has none */
     int64_t n_names;
     int64_t label_class_id; /* current label, 0: none */
+    const char *label_source; /* of the current label; NULL: none */
     int64_t cluster_id, representative_id, predicted_class_id, runner_up_class_id; /* 0 before the first resample */
     double p_predicted, p_runner_up;
     int64_t leased_batch_id; /* 0: free */
