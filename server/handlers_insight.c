@@ -1,5 +1,6 @@
 /* What a labeling lead needs to know beside the batch: forecast, label checks, drift. */
 #include "engine/insight.h"
+#include "server/fields.h"
 #include "server/handlers.h"
 
 #include <math.h>
@@ -45,10 +46,15 @@ gln_status gln_handle_drift(gln_request *request, gln_reply *reply)
 
 gln_status gln_handle_drift_accept(gln_request *request, gln_reply *reply)
 {
+    static const gln_field fields[] = {
+        {.name = "reference_image", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = GLN_FIELD_MAX_INTEGER},
+    };
     gln_store *store = NULL;
     int64_t project_id = 0, image_id = 0;
-    gln_status st = gln_request_project(request, &store, &project_id);
+    gln_status st = gln_fields_check(request, request->json, "", fields, GLN_N_FIELDS(fields));
+    if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);
     gln_request_read_end(request);
-    if (st == GLN_OK) st = gln_engine_drift_accept(request->server->engine, project_id, &image_id);
+    if (st != GLN_OK) return st;
+    st = gln_engine_drift_accept(request->server->engine, project_id, gln_fields_int(request->json, "reference_image", 0), &image_id);
     return st == GLN_OK ? gln_handle_drift(request, reply) : st;
 }

@@ -42,7 +42,7 @@ const gln_route gln_routes[] = {
     {GLN_GET, P "/forecast", GLN_ROLE_VIEWER, GLN_BODY_NONE, "labels point_value price", gln_handle_forecast},
     {GLN_GET, P "/label-checks", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_label_checks},
     {GLN_GET, P "/drift", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_drift},
-    {GLN_POST, P "/drift/accept", GLN_ROLE_LEAD, GLN_BODY_NONE, "", gln_handle_drift_accept},
+    {GLN_POST, P "/drift/accept", GLN_ROLE_LEAD, GLN_BODY_OPTIONAL, "", gln_handle_drift_accept},
     {GLN_GET, P "/proposals", GLN_ROLE_VIEWER, GLN_BODY_NONE, "bound confidence", gln_handle_proposals},
     {GLN_GET, P "/audits", GLN_ROLE_VIEWER, GLN_BODY_NONE, "limit after", gln_handle_audits},
     {GLN_POST, P "/audits", GLN_ROLE_LEAD, GLN_BODY_REQUIRED, "", gln_handle_audit_take},

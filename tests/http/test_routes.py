@@ -107,7 +107,8 @@ class Routes(HttpTest):
     def test_every_project_route_says_404_for_no_such_project(self):
         _, operations = self.operations()
         bodies = {"ProjectChange": {}, "Register": {"paths": ["/x"]}, "LabelsGiven": {"labels": []}, "ClusterChange": {},
-                  "BatchRequest": {"size": 1}, "AuditRequest": {"kind": "duplicates"}, "Renew": {}, "RunStart": {"kind": "resample"}}
+                  "DriftAccept": {}, "BatchRequest": {"size": 1}, "AuditRequest": {"kind": "duplicates"}, "Renew": {},
+                  "RunStart": {"kind": "resample"}}
         for method, path, what in operations:
             if "{p}" not in path:
                 continue

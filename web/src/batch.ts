@@ -28,10 +28,7 @@ export class BatchPanel extends Panel {
     super("batch", "Current batch", 3);
     this.title.append(this.summary);
     on("batch", () => void this.refresh());
-    on("wish", () => {
-      this.ask(state.wish);
-      state.wish = null;
-    });
+    on("wish", () => this.heed());
     this.clock = window.setInterval(() => this.tick(), 1000);
   }
 
@@ -61,6 +58,19 @@ export class BatchPanel extends Panel {
     if (this.bench !== null) this.bench.focus();
     else if (this.form !== null) this.form.focus();
     else this.element.focus();
+  }
+
+  private heed(): void {
+    const { wish } = state;
+    state.wish = null;
+    if (wish === null) return;
+    if ("cluster" in wish) {
+      this.ask(wish.cluster);
+      return;
+    }
+    this.chosen = wish.batch;
+    this.asking = false;
+    void this.refresh().then(() => this.focus());
   }
 
   /* The form for another batch, over the one that is out. */
@@ -175,7 +185,7 @@ export class BatchPanel extends Panel {
   private promise(batch: Batch): HTMLElement | null {
     const { words, classes } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
-    if (words === "" && classes.length === 0) return null;
+    if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
       "table",
       {},

@@ -57,7 +57,7 @@ export class DriftPanel extends PagePanel {
     }
     replace(
       this.body,
-      drift.accepted && h("p", { class: "verdict open" }, h("strong", {}, "Accepted"), h("span", {}, "The next resample compares with all images up to now; below is what was found before."), resampleNow("link")),
+      drift.accepted && h("p", { class: "verdict open" }, h("strong", {}, "Accepted"), h("span", {}, "The next resample compares with all images up to now; below is what was found before."), h("span", { class: "row" }, resampleNow("link"), guard(button("Take it back", () => void takeBack(drift), { class: "link" }), "lead"))),
       h("p", { class: `verdict ${look}` }, h("strong", {}, title), h("span", {}, drift.words)),
       h(
         "dl",
@@ -151,13 +151,26 @@ function tests(drift: Drift): HTMLElement | null {
   );
 }
 
+async function move(image: number | null): Promise<void> {
+  await api<Drift>("POST", projectPath(project().name, "/drift/accept"), { body: { reference_image: image } });
+  changed("insight");
+}
+
 async function accept(drift: Drift): Promise<void> {
-  const words = `All ${plural(project().images, "image")} there are now become what later arrivals are compared with, and this finding is gone with the next resample. It cannot be taken back${drift.verdict === "found" ? ": label some of what is new first, if it is to be learnt" : ""}.`;
+  const words = `All ${plural(project().images, "image")} there are now become what later arrivals are compared with, and with the next resample this finding is gone.${drift.verdict === "found" ? " Label some of what is new first, if it is to be learnt." : ""}`;
   if (!(await confirmed("Accept the pool as it is?", words, "Accept"))) return;
   try {
-    await api<Drift>("POST", projectPath(project().name, "/drift/accept"));
-    toast("Accepted: the next resample compares with the pool as it is now.");
-    changed("insight");
+    await move(null);
+    toast("Accepted: the next resample compares with the pool as it is now.", { undo: () => void takeBack(drift) });
+  } catch (error) {
+    report(error);
+  }
+}
+
+/* The window as it was: until a resample has compared with the new one, nothing is lost. */
+async function takeBack(drift: Drift): Promise<void> {
+  try {
+    await move(drift.reference_image);
   } catch (error) {
     report(error);
   }

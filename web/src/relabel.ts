@@ -15,6 +15,12 @@ async function send(image: number, given: { class: string | null; annotator?: st
   void reloadProject();
 }
 
+/* A proposed label never takes the place of another, so the one that stands has to end first. */
+async function restore(image: number, before: Given | undefined): Promise<void> {
+  if (before === undefined || before.source === "proposed") await send(image, { class: null, source: "human" });
+  if (before !== undefined) await send(image, { class: before.class, annotator: before.annotator, source: before.source });
+}
+
 /* name: the class, or null to retract. then: after each change, the undo's included. */
 export async function relabel(image: number, name: string | null, then: () => void = () => undefined): Promise<void> {
   const { history } = await api<ImageDetail>("GET", projectPath(project().name, `/images/${image}`));
@@ -22,8 +28,7 @@ export async function relabel(image: number, name: string | null, then: () => vo
   await send(image, { class: name, source: "human" });
   then();
   const undo = (): void => {
-    const back = before === undefined ? { class: null, source: "human" } : { class: before.class, annotator: before.annotator, source: before.source };
-    send(image, back).then(then).catch(report);
+    restore(image, before).then(then).catch(report);
   };
   toast(name === null ? "Label retracted." : `Labelled ${name}.`, { undo });
 }

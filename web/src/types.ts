@@ -163,7 +163,7 @@ export interface BatchItem {
   image: number;
   path: string;
   state: ItemState;
-  arm: "quota" | "explore" | "audit";
+  arm: "quota" | "explore" | "audit" | "proposal" | "check";
   reason: string;
   quota_class: string | null;
   predicted: Prediction | null;
@@ -292,6 +292,57 @@ export interface Drift {
   accepted: boolean;
   tests: DriftTest[];
   clusters: DriftCluster[];
+}
+
+/* Labels that could be given to many images at once, after an audit. */
+export interface Proposal {
+  kind: "cluster" | "duplicates";
+  cluster: number | null;
+  class: string | null; // null: each image takes the label of its near-duplicates
+  images: number;
+  groups: number | null;
+  labels: number;
+  agree: number;
+  p: number | null;
+  sample: number;
+  allowed: number;
+  p_pass: number;
+  saves: number;
+  price: number;
+  minutes: number;
+  attempt: number;
+  words: string;
+}
+
+export interface Proposals {
+  bound: number;
+  confidence: number;
+  words: string;
+  items: Proposal[];
+}
+
+export type AuditState = "auditing" | "passed" | "failed" | "accepted" | "broken" | "undone";
+
+export interface Audit {
+  id: number;
+  kind: "cluster" | "duplicates";
+  cluster: number | null;
+  class: string | null;
+  state: AuditState;
+  words: string;
+  bound: number;
+  confidence: number;
+  images: number;
+  sample: number;
+  allowed: number;
+  answered: number;
+  disagree: number;
+  error_bound: number;
+  labels: number; // that the acceptance wrote
+  standing: number; // of those, still current
+  batch: number;
+  batch_state: Batch["state"];
+  created: string;
 }
 
 export interface Run {
