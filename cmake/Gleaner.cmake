@@ -54,13 +54,15 @@ endif()
 
 add_library(gln_options INTERFACE)
 target_compile_options(gln_options INTERFACE
-  $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -fno-math-errno $<$<BOOL:${GLN_WERROR}>:-Werror>>
-  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra $<$<BOOL:${GLN_WERROR}>:-Werror=all-warnings>>)
+  "$<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wstrict-prototypes;-fno-math-errno;$<$<BOOL:${GLN_WERROR}>:-Werror>>"
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;$<$<BOOL:${GLN_WERROR}>:-Werror>>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;$<$<BOOL:${GLN_WERROR}>:-Werror=all-warnings>>")
 target_compile_definitions(gln_options INTERFACE _POSIX_C_SOURCE=200809L GLN_VERSION="${PROJECT_VERSION}")
 target_include_directories(gln_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/generated")
 target_link_libraries(gln_options INTERFACE Threads::Threads m)
 if(GLN_SANITIZE)
-  target_compile_options(gln_options INTERFACE -fsanitize=${GLN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(gln_options INTERFACE
+    "$<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-fsanitize=${GLN_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
   target_link_options(gln_options INTERFACE -fsanitize=${GLN_SANITIZE})
 endif()
 

@@ -197,7 +197,7 @@ static gln_status find_direct(gln_compiler *c, const trial_data *data, size_t *o
     double error = 0;
     for (size_t i = 0; st == GLN_OK && i < N_IMAGES; i++) {
         float *image = data->images + i * plan->base.input_items;
-        gln_trial_images(image, input, i == 0 ? GLN_TRIAL_SMOOTH : GLN_TRIAL_ROUGH);
+        gln_trial_images(image, input, 1, i == 0 ? GLN_TRIAL_SMOOTH : GLN_TRIAL_ROUGH);
         st = run_image(c, image, plan->n_trials, data->exact + i * plan->base.output_items);
     }
     size_t few = 0, enough = 0; /* fewer than `few` are too few */

@@ -67,12 +67,10 @@ static gln_status compare(gln_runner *exact, gln_runner *fast, gln_precision_tri
     double exact_s[GLN_PRECISION_MAX_PAIRS], fast_s[GLN_PRECISION_MAX_PAIRS];
     const gln_shape *shape = gln_runner_input_shape(exact);
     size_t input_items = gln_shape_items(shape), output_items = gln_shape_items(gln_runner_output_shape(exact));
-    gln_shape images = *shape;
-    images.dims[0] = N_IMAGES;
     gln_status st = gln_alloc(&input, N_IMAGES, input_items * sizeof *input, "trial");
     for (size_t i = 0; st == GLN_OK && i < 2; i++) st = gln_alloc(&outputs[i], output_items, sizeof *outputs[i], "trial");
     if (st != GLN_OK) goto cleanup;
-    gln_trial_images(input, &images, GLN_TRIAL_SMOOTH);
+    gln_trial_images(input, shape, N_IMAGES, GLN_TRIAL_SMOOTH);
     trial->agreement = 1;
     bool settled = false;
     for (size_t n = 0; !settled; n++) {

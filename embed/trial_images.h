@@ -2,7 +2,7 @@
  * Made-up images for trying a network before it is used: two kinds, since what a layer loses depends on what it is shown. The same
  * ones at every call.
  *
- *     gln_trial_images(input, &shape, GLN_TRIAL_SMOOTH);     // shape [n, channels, height, width]
+ *     gln_trial_images(input, &shape, 2, GLN_TRIAL_SMOOTH);     // two of shape [1, channels, height, width]
  *
  * Internal to embed/. Any thread.
  */
@@ -16,7 +16,7 @@ typedef enum gln_trial_kind {
     GLN_TRIAL_ROUGH   /* white noise */
 } gln_trial_kind;
 
-/* Fills `images`, as many items as `shape` has, with about what normalised photos hold. */
-void gln_trial_images(float *images, const gln_shape *shape, gln_trial_kind kind);
+/* Fills images [n, items of `shape`] with about what normalised photos hold. */
+void gln_trial_images(float *images, const gln_shape *shape, size_t n, gln_trial_kind kind);
 
 #endif

@@ -5,14 +5,26 @@
 import { api, projectPath } from "./api";
 import type { Project, Role, Session } from "./types";
 
-export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs";
+export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs" | "insight" | "wish";
 
 const listeners = new Map<Topic, Set<() => void>>();
 
-export const state: { session: Session; project: Project | null } = {
+export interface Named {
+  id: number;
+  name: string;
+}
+
+/* wish: the cluster that a batch was wished from, for the section that takes batches. */
+export const state: { session: Session; project: Project | null; wish: Named | null } = {
   session: { role: "viewer", csrf: "", version: "" },
   project: null,
+  wish: null,
 };
+
+export function wishBatch(cluster: Named): void {
+  state.wish = cluster;
+  changed("wish");
+}
 
 export function project(): Project {
   if (state.project === null) throw new Error("No project is open.");
