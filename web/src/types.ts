@@ -64,6 +64,7 @@ export interface Image {
   bytes: number;
   added: string;
   label: string | null;
+  label_source: string | null;
   cluster: number | null;
   duplicate_of: number | null;
   predicted: Prediction | null;
