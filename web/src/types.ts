@@ -295,11 +295,13 @@ export interface Drift {
   clusters: DriftCluster[];
 }
 
+export type ProposalKind = "cluster" | "clusters" | "duplicates"; // one class in one cluster, the surest of all, near-duplicates
+
 /* Labels that could be given to many images at once, after an audit. */
 export interface Proposal {
-  kind: "cluster" | "duplicates";
+  kind: ProposalKind;
   cluster: number | null;
-  class: string | null; // null: each image takes the label of its near-duplicates
+  class: string | null; // null: each image its own
   images: number;
   groups: number | null;
   labels: number;
@@ -326,7 +328,7 @@ export type AuditState = "auditing" | "passed" | "failed" | "accepted" | "broken
 
 export interface Audit {
   id: number;
-  kind: "cluster" | "duplicates";
+  kind: ProposalKind;
   cluster: number | null;
   class: string | null;
   state: AuditState;
