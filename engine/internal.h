@@ -28,6 +28,7 @@ typedef struct gln_room {
     gln_vectors *vectors; /* NULL before the first ingest */
     gln_state *state;     /* NULL before the first resample; counted, see state.h */
     bool state_loaded;    /* whether the database was asked for a published state yet */
+    bool held;            /* gln_state_hold */
     struct gln_room *next;
 } gln_room;
 

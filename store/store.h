@@ -196,6 +196,10 @@ typedef gln_status (*gln_cluster_fn)(void *context, const gln_cluster_row *row);
 gln_status gln_store_cluster_add(gln_store *store, const gln_cluster_row *row, int64_t *out_id);
 gln_status gln_store_cluster_set_size(gln_store *store, int64_t id, int64_t size, double mean_distance);
 gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id);
+/* Clusters that a run bore and retired at once are hidden until _show brings those of `run_id` to light; _forget removes hidden ones
+   of a project (0: of all), left by a run that did not come to publish them. */
+gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id);
+gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id);
 gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes); /* NULL: keep */
 gln_status gln_store_cluster_get(gln_store *store, int64_t id, gln_cluster_fn fn, void *context);
 /* The published ones, by id. */
@@ -213,9 +217,7 @@ typedef struct gln_sampling_row {
     const float *probability; /* [n_probability], NULL: none */
     size_t n_probability;
 } gln_sampling_row;
-/* Removes the project's rows; then _put one for each image, in the same transaction. A second one of an image takes the place
-   of the first, so where little changed, _put alone does. */
-gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id);
+/* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
 /* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
