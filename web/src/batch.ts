@@ -185,7 +185,7 @@ export class BatchPanel extends Panel {
 
   /* What was asked and what can be had, as the selection said it. */
   private promise(batch: Batch): HTMLElement | null {
-    const { words, classes } = batch.feasibility;
+    const { words, classes, drift } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
     if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
@@ -212,6 +212,7 @@ export class BatchPanel extends Panel {
       { class: `promise ${short.length === 0 ? "met" : "short"}` },
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
       h("div", { class: "scroll" }, table),
+      drift != null && h("p", { class: "muted" }, drift.words),
     );
   }
 

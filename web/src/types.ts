@@ -155,6 +155,7 @@ export interface FeasibilityClass {
 export interface Feasibility {
   words: string;
   classes: FeasibilityClass[];
+  drift?: { words: string } | null; // batches of older versions say nothing of it
 }
 
 export type ItemState = "leased" | "labelled" | "released" | "expired";
