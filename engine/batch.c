@@ -35,6 +35,7 @@ struct taking {
     uint8_t *unavailable;    /* [n] */
     float *probability;      /* [n, classes.n], owned only when classes were added since the resample */
     double *hit_rate;        /* [classes.n] */
+    double *seconds_factor;  /* [state->n_clusters] */
     double *share;           /* [classes.n] */
     const float *known_probability;
     gln_selection selection;
@@ -51,6 +52,7 @@ static void dispose(struct taking *t)
     gln_free(t->unavailable);
     gln_free(t->probability);
     gln_free(t->hit_rate);
+    gln_free(t->seconds_factor);
     gln_free(t->share);
 }
 
@@ -179,11 +181,12 @@ static gln_status gather(struct taking *t)
     if ((st = gln_engine_reader_take(t->engine, &t->reader)) != GLN_OK) return st;
     if ((st = gln_project_read(t->reader, t->request->project_id, &t->project)) != GLN_OK) return st;
     if ((st = gln_classes_read(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
-    if ((st = gln_classes_pace(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
     if ((st = gln_state_take(t->engine, t->project.id, &t->state)) != GLN_OK) return st;
     if (t->state == NULL)
         return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "
                         "after its images are in", t->project.name);
+    if ((st = gln_alloc(&t->seconds_factor, t->state->n_clusters, sizeof *t->seconds_factor, "seconds of clusters")) != GLN_OK) return st;
+    if ((st = gln_classes_pace(t->reader, t->project.id, &t->classes, t->state, t->seconds_factor)) != GLN_OK) return st;
     size_t n = t->state->n;
     if ((st = gln_alloc_raw(&t->label, n, sizeof *t->label, "labels")) != GLN_OK) return st;
     if ((st = gln_alloc(&t->unavailable, n, 1, "leases")) != GLN_OK) return st;
@@ -212,6 +215,7 @@ static gln_status choose(struct taking *t)
         .hit_rate = t->hit_rate,
         .price = t->classes.price,
         .seconds = t->classes.seconds,
+        .seconds_factor = t->seconds_factor,
     };
     gln_select_request select = GLN_SELECT_REQUEST_INIT;
     select.size = request->size != 0 ? request->size : MAX_SIZE;
