@@ -69,6 +69,9 @@ typedef struct gln_device_choice {
 /* "auto", "cpu", "cuda", "cuda:0,2"; GLN_E_ARGUMENT for anything else. */
 gln_status gln_device_choice_parse(gln_device_choice *out, const char *text);
 
+/* One line on the GPUs that this process sees, or on why it sees none. */
+void gln_gpu_words(char *out, size_t capacity);
+
 /* What computes, in words for people and records. */
 typedef struct gln_backbone_device {
     char name[256]; /* "cpu", or the GPUs: "GPU 0, NVIDIA H100" */
