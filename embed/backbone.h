@@ -26,7 +26,7 @@
 typedef struct gln_backbone gln_backbone;
 
 /* What the network computes in. bf16 keeps float's range with 8 bits of precision, f16 has 11 bits and ends at 65504: sums are in
-   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16. */
+   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16 and f32. */
 typedef enum gln_precision {
     GLN_PRECISION_F32,
     GLN_PRECISION_BF16,

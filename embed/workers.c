@@ -65,10 +65,11 @@ static gln_status add_gpu(gln_workers *w, int number)
     if (st == GLN_OK) st = make_runner(&gpu->runner, w, GLN_BACKEND_CUDA, number, w->precision);
     if (st == GLN_OK) st = gln_workers_processor(w, &processor);
     if (st == GLN_OK) st = agree(&agreement, gpu->runner, processor);
-    if (st == GLN_OK && !(agreement >= GLN_LEAST_AGREEMENT)) {
+    double least = w->precision == GLN_PRECISION_F32 ? GLN_LEAST_AGREEMENT_F32 : GLN_LEAST_AGREEMENT;
+    if (st == GLN_OK && !(agreement >= least)) {
         st = gln_fail(GLN_E_INTERNAL,
-                      "GPU %d computes this network with a cosine of %.5f to the processor's f32, at least %g is asked; use --device cpu",
-                      number, agreement, GLN_LEAST_AGREEMENT);
+                      "GPU %d computes this network with a cosine of %.6f to the processor's f32, at least %g is asked; use --device cpu",
+                      number, agreement, least);
     }
     if (st != GLN_OK) {
         gln_runner_free(gpu->runner);
@@ -144,13 +145,13 @@ static gln_status choose(gln_workers *w)
 {
     const gln_workers_options *o = &w->options;
     gln_status st = GLN_OK;
-    bool gpu_could = o->precision == GLN_PRECISION_AUTO || o->precision == GLN_PRECISION_F16;
+    bool gpu_could = o->precision != GLN_PRECISION_BF16;
     if (!gpu_could && o->devices.kind == GLN_DEVICE_CUDA) {
-        return gln_fail(GLN_E_CONFLICT, "a GPU computes in f16, and %s is wanted here: vectors of two precisions never mix; use --device cpu, "
-                        "or a new project", gln_precision_name(o->precision));
+        return gln_fail(GLN_E_CONFLICT, "bf16 is computed on the processor, and vectors of two precisions never mix; use --device cpu, "
+                        "or a new project");
     }
     if (gpu_could && o->devices.kind != GLN_DEVICE_CPU) {
-        w->precision = GLN_PRECISION_F16;
+        w->precision = o->precision == GLN_PRECISION_AUTO ? GLN_PRECISION_F16 : o->precision;
         if ((st = add_gpus(w)) != GLN_OK || w->n_gpus != 0) return st;
     }
     if (o->precision != GLN_PRECISION_F16) return use_processor(w, o->precision);
