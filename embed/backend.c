@@ -11,26 +11,19 @@ const gln_backend_class *gln_backend_class_of(gln_backend_kind kind)
         return &gln_backend_plain;
 #endif
     case GLN_BACKEND_PLAIN: return &gln_backend_plain;
-    case GLN_BACKEND_CUDA:
-#if GLN_HAVE_CUDA
-        return &gln_backend_cuda;
-#else
-        return NULL;
-#endif
+    case GLN_BACKEND_CUDA: return &gln_backend_cuda; /* embed/cuda/absent.c without CUDA */
     }
-    return NULL;
+    return &gln_backend_plain;
 }
 
 bool gln_backend_computes_in(gln_backend_kind kind, gln_precision precision)
 {
-    const gln_backend_class *class = gln_backend_class_of(kind);
-    return class != NULL && class->computes_in(precision);
+    return gln_backend_class_of(kind)->computes_in(precision);
 }
 
 gln_status gln_backend_create(gln_backend **out, const gln_backend_options *options)
 {
     const gln_backend_class *class = gln_backend_class_of(options->kind);
-    if (class == NULL) return gln_fail(GLN_E_UNSUPPORTED, "this gleaner was built without CUDA; use the device cpu");
     if (options->precision == GLN_PRECISION_BF16 && !class->computes_in(GLN_PRECISION_BF16)) {
         return gln_fail(GLN_E_UNSUPPORTED, "%s has no bf16 arithmetic; use the precision f32",
                         options->kind == GLN_BACKEND_CUDA ? "the GPU's path" : "this processor");

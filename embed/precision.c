@@ -36,7 +36,7 @@ gln_status gln_precision_parse(gln_precision *out, const char *name)
 }
 
 /* Brown noise in both directions, scaled to about what normalised photos hold. */
-static void fill(float *input, const gln_shape *shape, size_t n)
+void gln_precision_trial_images(float *input, const gln_shape *shape, size_t n)
 {
     gln_rng rng;
     gln_rng_seed(&rng, 1);
@@ -108,7 +108,7 @@ gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, co
     for (size_t i = 0; i < 2; i++) {
         if ((st = gln_alloc(&outputs[i], N_IMAGES, output_items * sizeof *outputs[i], "self-test")) != GLN_OK) goto cleanup;
     }
-    fill(input, shape, N_IMAGES);
+    gln_precision_trial_images(input, shape, N_IMAGES);
     if ((st = time_runner(exact, input, input_items, outputs[0], output_items, &exact_s)) != GLN_OK) goto cleanup;
     if ((st = time_runner(fast, input, input_items, outputs[1], output_items, &fast_s)) != GLN_OK) goto cleanup;
     trial->agreement = 1;

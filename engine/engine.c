@@ -183,6 +183,7 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     pthread_cond_init(&engine->wake, NULL);
     snprintf(engine->data, sizeof engine->data, "%s", options->data);
     engine->precision = options->precision;
+    engine->devices = options->devices;
     engine->n_threads = options->n_threads != 0 ? options->n_threads : gln_processors();
 
     char lock_path[GLN_PATH_MAX];
