@@ -163,6 +163,6 @@ gln_status gln_gpu_compile_attention(gln_gpu_compiler *c, size_t number)
     step->p.attention = p;
     step->multiply_adds = (double)p.batch * p.heads * p.n_queries * (double)p.n_keys * ((double)p.d + p.d_value);
     step->bytes = 2.0 * (double)(gln_shape_items(&q.shape) + gln_shape_items(&k.shape) + gln_shape_items(&v.shape) + gln_shape_items(&y.shape));
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }
