@@ -68,6 +68,8 @@ typedef struct gln_device_choice {
 
 /* "auto", "cpu", "cuda", "cuda:0,2"; GLN_E_ARGUMENT for anything else. */
 gln_status gln_device_choice_parse(gln_device_choice *out, const char *text);
+/* Whether the GPUs that are insisted on are there: GLN_E_UNSUPPORTED, GLN_E_NOT_FOUND, with the reason. GLN_OK for any other kind. */
+gln_status gln_device_choice_check(const gln_device_choice *choice);
 
 /* One line on the GPUs that this process sees, or on why it sees none. */
 void gln_gpu_words(char *out, size_t capacity);

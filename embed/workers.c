@@ -72,8 +72,11 @@ static gln_status add_gpu(gln_workers *w, int number)
                       number, agreement, least);
     }
     if (st != GLN_OK) {
+        char why[GLN_MESSAGE_MAX];
+        gln_message_copy(why, sizeof why); /* freeing what a broken GPU holds may fail, too */
         gln_runner_free(gpu->runner);
-        return st;
+        *gpu = (gln_worker){0};
+        return gln_fail(st, "%s", why);
     }
     snprintf(gpu->name, sizeof gpu->name, "GPU %d, %.48s", number, what.name);
     if (!(agreement >= w->agreement)) w->agreement = agreement; /* NaN at first */
@@ -87,17 +90,16 @@ static gln_status add_gpus(gln_workers *w)
     const gln_device_choice *wanted = &w->options.devices;
     const gln_cuda_probe *probe = gln_cuda_probe_once();
     bool insist = wanted->kind == GLN_DEVICE_CUDA;
+    gln_status st = gln_device_choice_check(wanted);
+    if (st != GLN_OK) return st;
     if (probe->state != GLN_CUDA_READY) {
         snprintf(w->device.note, sizeof w->device.note, "%.250s", probe->why);
-        return insist ? gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why) : GLN_OK;
+        return GLN_OK;
     }
     size_t n = wanted->n != 0 ? wanted->n : (size_t)probe->n_devices < GLN_MAX_DEVICES ? (size_t)probe->n_devices : GLN_MAX_DEVICES;
     for (size_t i = 0; i < n; i++) {
         int number = wanted->n != 0 ? wanted->numbers[i] : (int)i;
-        if (number >= probe->n_devices) {
-            return gln_fail(GLN_E_NOT_FOUND, "there is no GPU %d: %d are here, from 0 on", number, probe->n_devices);
-        }
-        gln_status st = add_gpu(w, number);
+        st = add_gpu(w, number);
         if (st == GLN_OK) continue;
         if (insist) return st;
         snprintf(w->device.note, sizeof w->device.note, "%.250s", gln_message());
