@@ -226,6 +226,7 @@ const gln_backend_class gln_backend_cuda = {
     .computes_in = computes_in,
     .create = create,
     .free = backend_free,
+    .ceiling = gln_gpu_ceiling,
     .plan_create = plan_create,
     .plan_free = plan_free,
     .plan_run = plan_run,

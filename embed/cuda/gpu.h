@@ -60,6 +60,9 @@ static inline void *gln_gpu_fault(const gln_gpu *backend)
     return backend->fault;
 }
 
+/* Floating-point operations a second of a large product in the backend's type; seconds of work. */
+gln_status gln_gpu_ceiling(gln_backend *backend, double *out_flops);
+
 /* Before the first plan: choices are read from and kept in this file (tune.h). Errors: GLN_E_MEMORY. */
 gln_status gln_gpu_keep_tuning(gln_backend *backend, const char *path);
 
