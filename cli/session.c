@@ -87,6 +87,7 @@ gln_status gln_session_open(gln_session *session, const gln_common_options *opti
 {
     *session = (gln_session){0};
     gln_engine_options engine_options = {.data = gln_data_directory(options), .precision = options->precision, .devices = options->devices};
+    if (options->device == NULL) engine_options.devices.kind = GLN_DEVICE_AUTO;
     gln_store *reader = NULL;
     gln_status st = gln_engine_open(&session->engine, &engine_options);
     if (st == GLN_OK && needs_project && (st = gln_engine_reader_take(session->engine, &reader)) == GLN_OK) {

@@ -38,6 +38,18 @@ gln_status gln_device_choice_parse(gln_device_choice *out, const char *text)
     return GLN_OK;
 }
 
+gln_status gln_device_choice_check(const gln_device_choice *choice)
+{
+    if (choice->kind != GLN_DEVICE_CUDA) return GLN_OK;
+    const gln_cuda_probe *probe = gln_cuda_probe_once();
+    if (probe->state != GLN_CUDA_READY) return gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why);
+    for (size_t i = 0; i < choice->n; i++) {
+        if (choice->numbers[i] < probe->n_devices) continue;
+        return gln_fail(GLN_E_NOT_FOUND, "there is no GPU %d: %d are here, from 0 on", choice->numbers[i], probe->n_devices);
+    }
+    return GLN_OK;
+}
+
 void gln_gpu_words(char *out, size_t capacity)
 {
     const gln_cuda_probe *probe = gln_cuda_probe_once();

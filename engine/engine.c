@@ -5,6 +5,7 @@
  * anything else happens: vectors that no row counts are cut off, runs that died are marked, leases that ran out end.
  */
 #include "engine/internal.h"
+#include "kernels/gpu.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -173,6 +174,10 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
                         options->data, options->data);
 
     gln_engine *engine = NULL;
+    const gln_device_choice *devices = &options->devices;
+    if ((st = gln_device_choice_check(devices)) != GLN_OK) return st;
+    /* The sampler's jobs take one GPU, the first. */
+    gln_gpu_choose(devices->kind == GLN_DEVICE_CPU ? -1 : devices->n != 0 ? devices->numbers[0] : 0);
     if ((st = gln_alloc(&engine, 1, sizeof *engine, "engine")) != GLN_OK) return st;
     pthread_mutex_init(&engine->run, NULL);
     pthread_mutex_init(&engine->batch, NULL);

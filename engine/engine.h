@@ -34,7 +34,7 @@ typedef struct gln_engine_options {
     const char *data;   /* the data directory */
     size_t n_threads;   /* for maths and decoding; 0: one a core */
     gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
-    gln_device_choice devices; /* that may compute embeddings; CPU when left alone */
+    gln_device_choice devices; /* that may compute embeddings and the sampler's large jobs; CPU when left alone */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
 } gln_engine_options;
 

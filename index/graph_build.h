@@ -1,4 +1,4 @@
-/* Inside index/ only: making a graph, and the two ways of filling one. */
+/* Inside index/ only: making a graph, and the ways of filling one. */
 #ifndef GLN_INDEX_GRAPH_BUILD_H
 #define GLN_INDEX_GRAPH_BUILD_H
 
@@ -10,6 +10,9 @@ gln_status gln_graph_create(gln_graph **out, size_t n, size_t k);
 
 /* Every pair of rows (exact.c). */
 gln_status gln_graph_exact(gln_graph *graph, const gln_embeddings *view, gln_pool *threads, gln_progress *progress);
+
+/* The same on a GPU; `*done` false, and the graph as it was, when there is none, it gave up, or so many pairs would take it minutes. */
+gln_status gln_graph_gpu(gln_graph *graph, bool *done, const gln_embeddings *view, gln_pool *threads, gln_progress *progress);
 
 /* Pairs that share inverted lists (lists.c). `*worth_it` false, and nothing done, when so many lists would have to be
    probed for the recall wanted that comparing every pair is cheaper. */

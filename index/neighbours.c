@@ -39,9 +39,10 @@ gln_status gln_graph_build(gln_graph **out, const gln_embeddings *pool, const gl
     if ((st = gln_graph_create(&graph, pool->n, options->k)) != GLN_OK ||
         (st = gln_pool_create(&threads, 0)) != GLN_OK)
         goto cleanup;
+    st = gln_graph_gpu(graph, &done, pool, threads, progress);
     /* Lists need something to choose from: more rows than neighbours by far, and a sample to choose by. */
-    if (pool->n >= options->exact_below && pool->n > 8 * options->k && options->k > 0 && options->recall_sample > 0 &&
-        pool->n >= 64)
+    if (st == GLN_OK && !done && pool->n >= options->exact_below && pool->n > 8 * options->k && options->k > 0 &&
+        options->recall_sample > 0 && pool->n >= 64)
         st = gln_graph_lists(graph, &done, pool, options, threads, progress);
     if (st == GLN_OK && !done)
         st = gln_graph_exact(graph, pool, threads, progress);

@@ -31,6 +31,7 @@ typedef struct gln_cover {
     float *between;    /* [n_targets, n_targets] squared distances */
     float *l2_sq;      /* [n_candidates, n_targets] squared distances */
     float *kernel;     /* [n_candidates, n_targets] */
+    struct gln_gpu_cover *gpu; /* holds l2_sq, too, where a GPU computes kernels and gains; else NULL */
 } gln_cover;
 
 /* targets [n_targets] and candidates [n_candidates] are images of the pool; at least one target. The set is empty. Dispose also
@@ -52,7 +53,7 @@ double gln_cover_take(gln_cover *c, size_t j);
 double gln_cover_gain(const gln_cover *c, size_t j);
 
 /* gain [n_candidates] */
-gln_status gln_cover_gains(const gln_cover *c, float *gain, gln_pool *threads);
+gln_status gln_cover_gains(gln_cover *c, float *gain, gln_pool *threads);
 
 /* What is covered, by weight: sum of weight * covered. */
 double gln_cover_weighted(const gln_cover *c);

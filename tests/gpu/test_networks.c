@@ -395,18 +395,18 @@ static onnx_builder *vit_like(void)
 /* The image's embedding on the processor in f32 and on the GPU in 16 bits. */
 static void same_embeddings(const gln_net *net, size_t n_images, const net_way *way, double least, const char *what)
 {
-    gln_net *instance = NULL;
+    gln_net *instances[2] = {NULL, NULL};
     gln_backend *backends[2] = {NULL, NULL};
     gln_plan *plans[2] = {NULL, NULL};
     gln_rng rng;
     gln_rng_seed(&rng, 5);
-    gln_ok(gln_net_instantiate(&instance, net, n_images));
-    gln_ok(gln_net_fuse(instance));
     gln_ok(gln_backend_create(&backends[0], &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
     ck_assert(net_backend(&backends[1], way));
     float *outputs[2] = {NULL, NULL}, *input = NULL;
     for (size_t i = 0; i < 2; i++) {
-        gln_ok(gln_plan_create(&plans[i], backends[i], instance, false));
+        gln_ok(gln_net_instantiate(&instances[i], net, n_images));
+        if (backends[i]->class->fuses) gln_ok(gln_net_fuse(instances[i]));
+        gln_ok(gln_plan_create(&plans[i], backends[i], instances[i], false));
         size_t n_in = plans[i]->input_items;
         if (i == 0) {
             ck_assert_ptr_nonnull(input = malloc(n_in * sizeof *input));
@@ -417,7 +417,7 @@ static void same_embeddings(const gln_net *net, size_t n_images, const net_way *
     }
     size_t d = plans[0]->output_items / n_images;
     ck_assert_uint_eq(plans[1]->output_items, plans[0]->output_items);
-    ck_assert_double_eq_tol(plans[1]->multiply_adds, plans[0]->multiply_adds, 0.2 * plans[0]->multiply_adds);
+    if (plans[0]->multiply_adds > 0) ck_assert_double_eq_tol(plans[1]->multiply_adds, plans[0]->multiply_adds, 0.01 * plans[0]->multiply_adds);
     for (size_t i = 0; i < n_images; i++) {
         double same = gln_cosine(outputs[0] + i * d, outputs[1] + i * d, d);
         ck_assert_msg(same >= least, "%s, image %zu in %s: cosine %.6f", what, i, way->name, same);
@@ -426,9 +426,9 @@ static void same_embeddings(const gln_net *net, size_t n_images, const net_way *
         free(outputs[i]);
         gln_plan_free(plans[i]);
         gln_backend_free(backends[i]);
+        gln_net_free(instances[i]);
     }
     free(input);
-    gln_net_free(instance);
 }
 
 static const struct {
