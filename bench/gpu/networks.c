@@ -1,10 +1,9 @@
 /*
- * Networks on a GPU: whether they give what the processor's f32 gives, how fast a plan is, and whether it can be kept fed. For
- * bench/gpu/run.sh; works in a slim build.
+ * Networks on a GPU: whether they give what the processor's f32 gives, and whether they can be kept fed. For
+ * bench/gpu/run.sh; works in a slim build. layers.c tells how fast they are.
  *
  *     bench_gpu_networks check MODEL OUTPUT N INPUT WANT     INPUT f32 [N, 3, S, S], WANT f32 [N, D] by something else, in f32
  *     bench_gpu_networks twin MODEL OUTPUT N INPUT           the same against the plain operators of this build
- *     bench_gpu_networks speed MODEL OUTPUT BATCH            images a second of one plan, input and output on the GPU
  *     bench_gpu_networks feed MODEL OUTPUT BATCH WIDTH HEIGHT [THREADS]
  *         photos of WIDTH x HEIGHT, as a decoder leaves them: staged by THREADS, copied, resized, computed; beside the plan alone
  *     bench_gpu_networks decode MODEL OUTPUT FILE ...        (full build) decoding and staging a photo, on one thread
@@ -167,7 +166,7 @@ cleanup:
     return st;
 }
 
-/* ---- speed ---------------------------------------------------------------------------------------------------------------- */
+/* ---- a plan alone ---------------------------------------------------------------------------------------------------------------- */
 
 /* Images a second of launches on end, a round each. */
 static gln_status time_plan(double *rates, size_t n_rounds, gln_runner *gpu)
@@ -189,24 +188,6 @@ static gln_status time_plan(double *rates, size_t n_rounds, gln_runner *gpu)
         rates[r] = (double)(launches * gln_runner_plan_images(gpu)) / (now - start);
     }
     qsort(rates, n_rounds, sizeof *rates, by_size);
-    return st;
-}
-
-static gln_status speed(const network *net, const char *model, size_t batch)
-{
-    gln_runner *gpu = NULL;
-    double rates[MAX_ROUNDS] = {0};
-    size_t n = rounds_of();
-    gln_status st = make_runner(&gpu, net, GLN_BACKEND_CUDA, batch);
-    if (st == GLN_OK) st = time_plan(rates, n, gpu);
-    if (st == GLN_OK) {
-        double median = rates[n / 2];
-        printf("{\"job\": \"speed\", \"model\": \"%s\", \"precision\": \"%s\", \"batch\": %zu, \"images_per_second\": %.1f, \"least\": %.1f, "
-               "\"most\": %.1f, \"teraflops\": %.2f, \"memory_bytes\": %zu, \"weights_bytes\": %zu}\n",
-               model, gln_precision_name(net->precision), gln_runner_plan_images(gpu), median, rates[0], rates[n - 1],
-               2e-12 * gln_runner_multiply_adds(gpu) * median, gln_runner_memory_bytes(gpu), gln_runner_weights_bytes(gpu));
-    }
-    gln_runner_free(gpu);
     return st;
 }
 
@@ -368,7 +349,7 @@ static gln_status run(int argc, char **argv)
 {
     network net = {0};
     const char *job = argc > 1 ? argv[1] : "";
-    if (argc < 5) return gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_networks check|twin|speed|feed|decode MODEL OUTPUT ..., see the head of networks.c");
+    if (argc < 5) return gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_networks check|twin|feed|decode MODEL OUTPUT ..., see the head of networks.c");
     const char *slash = strrchr(argv[2], '/'), *model = slash != NULL ? slash + 1 : argv[2];
     size_t number = strtoul(argv[4], NULL, 10);
     gln_status st = load(&net, argv[2], argv[3]);
@@ -377,7 +358,6 @@ static gln_status run(int argc, char **argv)
     if (!is_decode && (number == 0 || number > 4096)) st = gln_fail(GLN_E_ARGUMENT, "%s images: 1 to 4096", argv[4]);
     else if (strcmp(job, "check") == 0 && argc == 7) st = check(&net, model, number, argv[5], argv[6]);
     else if (strcmp(job, "twin") == 0 && argc == 6) st = check(&net, model, number, argv[5], NULL);
-    else if (strcmp(job, "speed") == 0 && argc == 5) st = speed(&net, model, number);
     else if (strcmp(job, "feed") == 0 && argc >= 7) {
         size_t threads = argc > 7 ? strtoul(argv[7], NULL, 10) : gln_processors();
         st = feed(&net, model, number, strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), threads == 0 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads);

@@ -63,12 +63,11 @@ static bool match(gln_gpu_compiler *c, const gln_node *last, struct gln_gpu_atte
     }
     const gln_node *product = made_by(c, scores, GLN_OP_MATMUL);
     if (product == NULL || product->n_inputs != 2) return false;
-    for (size_t i = 0; i < product->n_posts; i++) {
+    for (size_t i = 0; i < product->n_posts; i++) { /* a sum comes first where there is one, and what follows would scale it, too */
         const gln_post *post = &product->posts[i];
-        if (is_factor(post)) { /* of a sum that came before it, too */
-            if (out->mask != GLN_NO_VALUE) return false;
+        if (is_factor(post)) {
             out->scale *= post->alpha;
-        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && i + 1 == product->n_posts) {
+        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && product->n_posts == 1) {
             out->mask = post->value;
         } else {
             return false;

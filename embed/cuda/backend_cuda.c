@@ -150,9 +150,6 @@ static gln_status plan_create(gln_plan **out, gln_backend *base, const gln_net *
     gln_gpu_plan *plan = NULL;
     gln_gpu_compiler c = {.backend = (gln_gpu *)base, .graph = instance};
     (void)wide; /* a GPU works on one instance at a time in any case */
-    if (instance->values[instance->output].tensor.data != NULL) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the output %s does not depend on the image", instance->values[instance->output].name);
-    }
     gln_status st = gln_alloc(&plan, 1, sizeof *plan, "plan");
     if (st != GLN_OK) return st;
     plan->backend = c.backend;
@@ -229,6 +226,7 @@ const gln_backend_class gln_backend_cuda = {
     .computes_in = computes_in,
     .create = create,
     .free = backend_free,
+    .ceiling = gln_gpu_ceiling,
     .plan_create = plan_create,
     .plan_free = plan_free,
     .plan_run = plan_run,

@@ -46,6 +46,7 @@ typedef struct gln_gpu {
     size_t n_choices, choices_capacity;
     bool measures;      /* takes the quickest way instead of the likeliest */
     size_t forced;      /* tests: this way wherever it fits; SIZE_MAX: none */
+    size_t n_measured;  /* kinds of convolutions, so far */
     char *tuning_path;  /* where choices are kept; NULL: nowhere */
 } gln_gpu;
 
@@ -58,6 +59,12 @@ static inline void *gln_gpu_fault(const gln_gpu *backend)
 {
     return backend->fault;
 }
+
+/* Floating-point operations a second of a large product in the backend's type; seconds of work. */
+gln_status gln_gpu_ceiling(gln_backend *backend, double *out_flops);
+
+/* Before the first plan: choices are read from and kept in this file (tune.h). Errors: GLN_E_MEMORY. */
+gln_status gln_gpu_keep_tuning(gln_backend *backend, const char *path);
 
 /* Time of each step of one run, medians of `n_runs`: for tables. ms [steps of the plan]. */
 size_t gln_gpu_steps(const gln_plan *plan);

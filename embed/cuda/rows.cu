@@ -44,7 +44,7 @@ static __global__ void __launch_bounds__(block) rows_any(const gln_rows p, const
     for (int64_t row = blockIdx.x; row < p.kept.n; row += gridDim.x) {
         const int64_t x_at = gln_offset(p.kept, p.x_kept, (uint32_t)row), y_at = gln_offset(p.kept, p.y_kept, (uint32_t)row);
         const int64_t gamma_at = gln_offset(p.kept, p.gamma_kept, (uint32_t)row);
-        float shift = 0, factor = 1;
+        float shift = 0, factor = 1, less = 0;
         const bool norm = p.op == GLN_OP_LAYER_NORM, length = p.op == GLN_OP_LP_NORM;
         float first = norm || length ? 0 : -INFINITY;
         for (int64_t i = threadIdx.x; i < p.over.n; i += block) {
@@ -63,7 +63,7 @@ static __global__ void __launch_bounds__(block) rows_any(const gln_rows p, const
         if (norm) factor = 1 / sqrtf(second / n + p.epsilon);
         if (length) factor = first == 0 ? 0 : 1 / (p.p == 1 ? first : sqrtf(first));
         if (p.op == GLN_OP_SOFTMAX) factor = 1 / second;
-        if (p.op == GLN_OP_LOG_SOFTMAX) shift += logf(second);
+        if (p.op == GLN_OP_LOG_SOFTMAX) less = logf(second); /* apart: beside a large maximum it would be lost */
         if (p.which != 0) {
             if (threadIdx.x == 0) gln_put_float(at.y, p.out_type, y_at, p.which == 1 ? shift : factor);
             continue;
@@ -71,7 +71,7 @@ static __global__ void __launch_bounds__(block) rows_any(const gln_rows p, const
         for (int64_t i = threadIdx.x; i < p.over.n; i += block) {
             float v = gln_float_at(at.x, p.in_type, x_at + gln_offset(p.over, p.x_over, (uint32_t)i)) - shift;
             if (p.op == GLN_OP_SOFTMAX) v = expf(v);
-            v *= factor;
+            v = v * factor - less;
             int64_t parameter = gamma_at + gln_offset(p.over, p.gamma_over, (uint32_t)i);
             if (at.gamma != nullptr) v *= at.gamma[parameter];
             if (at.beta != nullptr) v += at.beta[parameter];

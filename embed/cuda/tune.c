@@ -102,34 +102,26 @@ static const gln_gpu_choice *known(const gln_gpu *backend, uint64_t key)
     return NULL;
 }
 
-/* Lines of "key way"; anything else ends the reading, and what came before it is not believed either. */
+/* Lines of "key way", then "end" and a checksum of all before it. */
 static gln_status read_file(gln_gpu *backend)
 {
+    enum { TAIL = 21 }; /* "end 0123456789abcdef\n" */
     unsigned char *bytes = NULL;
-    char expected[512];
-    size_t n_bytes = 0, had = backend->n_choices;
+    char expected[512], tail[TAIL + 1];
+    size_t n_bytes = 0;
     if (gln_file_read(&bytes, &n_bytes, backend->tuning_path, MAX_FILE_BYTES) != GLN_OK) return GLN_OK; /* none yet, or none readable */
     gln_status st = GLN_OK;
     first_line(expected, backend);
-    const char *at = (const char *)bytes;
-    size_t length = strlen(expected);
-    bool whole = n_bytes > length && memcmp(at, expected, length) == 0 && at[length] == '\n';
-    at += whole ? length + 1 : 0;
-    while (whole && st == GLN_OK && strncmp(at, "end\n", 4) != 0) {
-        char *rest = NULL;
-        uint64_t key = strtoull(at, &rest, 16);
-        whole = rest == at + 16 && *rest == ' ';
-        if (!whole) break;
-        at = rest + 1;
-        size_t way = strtoul(at, &rest, 10);
-        whole = rest != at && *rest == '\n' && way < gln_conv_tiles() + 1;
-        if (!whole) break;
-        at = rest + 1;
+    size_t length = strlen(expected), rest = n_bytes > TAIL ? n_bytes - TAIL : 0;
+    snprintf(tail, sizeof tail, "end %016llx\n", (unsigned long long)gln_xxh3(bytes, rest));
+    bool whole = rest > length && memcmp(bytes, expected, length) == 0 && bytes[length] == '\n' && memcmp(bytes + rest, tail, TAIL) == 0;
+    if (!whole) gln_log(GLN_LOG_INFO, "%s is not from this GPU and version, or damaged; it is measured anew", backend->tuning_path);
+    char *at = (char *)bytes + length + 1, *after = NULL;
+    while (whole && st == GLN_OK && at < (char *)bytes + rest) {
+        uint64_t key = strtoull(at, &after, 16);
+        size_t way = strtoul(after, &after, 10);
+        at = after + 1;
         if (known(backend, key) == NULL) st = remember(backend, key, way);
-    }
-    if (!whole) {
-        backend->n_choices = had;
-        gln_log(GLN_LOG_INFO, "%s is not from this GPU and version, or damaged; it is measured anew", backend->tuning_path);
     }
     gln_free(bytes);
     return st;
@@ -138,7 +130,7 @@ static gln_status read_file(gln_gpu *backend)
 static void write_file(const gln_gpu *backend)
 {
     char *text = NULL;
-    size_t at = 0, room = 600 + backend->n_choices * 40;
+    size_t at = 0, room = 640 + backend->n_choices * 48;
     if (gln_alloc(&text, room, 1, "tuning") != GLN_OK) return;
     char line[512];
     first_line(line, backend);
@@ -146,11 +138,19 @@ static void write_file(const gln_gpu *backend)
     for (size_t i = 0; i < backend->n_choices; i++) {
         at += (size_t)snprintf(text + at, room - at, "%016llx %zu\n", (unsigned long long)backend->choices[i].key, backend->choices[i].choice);
     }
-    at += (size_t)snprintf(text + at, room - at, "end\n");
+    at += (size_t)snprintf(text + at, room - at, "end %016llx\n", (unsigned long long)gln_xxh3(text, at));
     if (gln_file_write_derived(backend->tuning_path, text, at) != GLN_OK) {
         gln_log(GLN_LOG_INFO, "the tuning of the GPU is not kept: %s", gln_message());
     }
     gln_free(text);
+}
+
+gln_status gln_gpu_keep_tuning(gln_backend *backend, const char *path)
+{
+    gln_gpu *own = (gln_gpu *)backend;
+    gln_free(own->tuning_path);
+    own->tuning_path = gln_strdup(path);
+    return own->tuning_path != NULL ? GLN_OK : GLN_E_MEMORY;
 }
 
 /* ---- Measuring ---- */
@@ -209,6 +209,7 @@ gln_status gln_gpu_tune(gln_gpu_plan *plan)
         } else if (backend->measures) {
             st = measure(&step->choice, plan, step);
             if (st == GLN_OK) st = remember(backend, key, step->choice);
+            backend->n_measured += st == GLN_OK;
         }
         size_t needs = gln_gpu_way_workspace(step, step->choice);
         workspace = needs > workspace ? needs : workspace;

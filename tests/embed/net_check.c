@@ -100,15 +100,25 @@ cleanup:
     return true;
 }
 
-size_t net_agrees(onnx_builder *b, const char *what)
+static size_t agrees(onnx_builder *b, const char *what, size_t n_ways)
 {
     size_t n_nodes = 0, ignored = 0;
-    for (size_t i = 0; i < NET_WAYS; i++) {
+    for (size_t i = 0; i < n_ways; i++) {
         agrees_at(b, what, &net_ways[i], 1, &n_nodes);
         agrees_at(b, what, &net_ways[i], 2, &ignored);
     }
     onnx_builder_free(b);
     return n_nodes;
+}
+
+size_t net_agrees(onnx_builder *b, const char *what)
+{
+    return agrees(b, what, NET_WAYS);
+}
+
+size_t net_agrees_but_for_jumps(onnx_builder *b, const char *what)
+{
+    return agrees(b, what, 1);
 }
 
 onnx_builder *net_begin(size_t channels, size_t height, size_t width)
