@@ -1,7 +1,9 @@
 # What every target of gleaner shares: the language, the warnings, the sanitizers, and the two ways to add one.
 
 include_guard(GLOBAL)
-find_package(PkgConfig REQUIRED)
+if(NOT GLN_SLIM)
+  find_package(PkgConfig REQUIRED)
+endif()
 find_package(Threads REQUIRED)
 
 set(CMAKE_C_STANDARD 17)
