@@ -117,6 +117,31 @@ static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddin
     return st;
 }
 
+static gln_status gather_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct measuring *m = context;
+    float *rows = m->rows + begin * m->cover->d;
+    (void)worker;
+    gln_kernels()->gather_f32(rows, m->pool, m->images + begin, end - begin);
+    centre_rows(m->cover, rows, end - begin);
+    return GLN_OK;
+}
+
+/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
+static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates, gln_pool *threads)
+{
+    struct measuring m = {.cover = c, .pool = pool, .images = candidates};
+    size_t n = c->n_candidates;
+    *done = false;
+    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
+    gln_status st = gln_alloc_raw(&m.rows, n, c->d * sizeof *m.rows, "rows to compare");
+    if (st == GLN_OK) st = gln_pool_for(threads, n, SLICE_ROWS, gather_range, &m);
+    if (st == GLN_OK) st = gln_gpu_cover_create(&c->gpu, c->l2_sq, m.rows, n, c->target, c->n_targets, c->d);
+    gln_free(m.rows);
+    *done = st == GLN_OK;
+    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
+}
+
 /* ---- scale ------------------------------------------------------------------------------------------------------------ */
 
 struct densities {
@@ -225,34 +250,6 @@ cleanup:
     return st;
 }
 
-/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
-static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates)
-{
-    size_t n = c->n_candidates;
-    float *rows = NULL;
-    *done = false;
-    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
-    gln_status st = gln_alloc_raw(&rows, n, c->d * sizeof *rows, "rows to compare");
-    if (st == GLN_OK) {
-        gln_kernels()->gather_f32(rows, pool, candidates, n);
-        centre_rows(c, rows, n);
-        st = gln_gpu_cover_create(&c->gpu, c->l2_sq, rows, n, c->target, c->n_targets, c->d);
-    }
-    gln_free(rows);
-    *done = st == GLN_OK;
-    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
-}
-
-/* Kernels or gains by the GPU that keeps the distances; false when the CPU has to. */
-static bool gains_on_gpu(gln_cover *c, float *kernel, float *gain)
-{
-    if (c->gpu == NULL) return false;
-    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
-    gln_gpu_cover_free(c->gpu);
-    c->gpu = NULL;
-    return false;
-}
-
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
                           const uint32_t *candidates, size_t n_candidates, gln_pool *threads)
 {
@@ -287,7 +284,7 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
     }
     bool done = false;
     if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK ||
-        (st = distances_on_gpu(c, &done, pool, candidates)) != GLN_OK || done)
+        (st = distances_on_gpu(c, &done, pool, candidates, threads)) != GLN_OK || done)
         return st;
     return distances(c->l2_sq, c, pool, candidates, n_candidates, threads);
 }
@@ -329,6 +326,16 @@ static gln_status kernel_range(void *context, size_t begin, size_t end, size_t w
     return GLN_OK;
 }
 
+/* Kernels and gains by the GPU that keeps the distances; false when the CPU has to. */
+static bool gains_on_gpu(gln_cover *c, float *gain)
+{
+    if (c->gpu == NULL) return false;
+    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, c->kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
+    gln_gpu_cover_free(c->gpu);
+    c->gpu = NULL;
+    return false;
+}
+
 gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool *threads)
 {
     struct densities d = {.l2_sq = c->between, .n = c->n_targets};
@@ -345,7 +352,7 @@ gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool
     struct kernelling k = {.cover = c, .gain = gain};
     memcpy(c->before, c->nearest, c->n_targets * sizeof *c->before);
     gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
-    if (!gains_on_gpu(c, c->kernel, gain)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
+    if (!gains_on_gpu(c, gain)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
 cleanup:
     dispose_densities(&d);
     return st;

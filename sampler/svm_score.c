@@ -34,9 +34,9 @@ struct scoring {
     float *kernel;   /* [BLOCK_ROWS, largest class] */
     float *part;     /* [BLOCK_ROWS, n_active - 1] */
     float *decision; /* [BLOCK_ROWS, n_pairs] */
-    float centre;    /* of a machine of pairs: taken off each kernel value, and given back with */
-    float *offset;   /* [n_pairs] */
     const float *decided; /* the block's decision values: `decision`, or the GPU's */
+    float centre;    /* of a machine of pairs: taken off each kernel value, and given back with */
+    float *offset;   /* [n_pairs]; of the other machines -rho */
     double *scratch; /* [threads, n_scratch] */
     float *out;
 };
@@ -120,7 +120,7 @@ static gln_status decide_block(struct scoring *s, gln_pool *threads)
     bool rbf = svm->card.chosen.kernel == GLN_SVM_RBF;
     gln_status st;
     for (size_t i = 0; i < s->n; i++)
-        for (size_t p = 0; p < s->n_pairs; p++) s->decision[i * s->n_pairs + p] = (float)-m->rho[p];
+        for (size_t p = 0; p < s->n_pairs; p++) s->decision[i * s->n_pairs + p] = s->offset[p];
     if (rbf) kernels->norm_sq(s->row_sq, s->rows, s->n, d);
     for (size_t c = 0; c < n_active; c++) {
         size_t n_own = m->first[c + 1] - m->first[c];
@@ -186,6 +186,7 @@ static gln_status scoring_init(struct scoring *s, const gln_svm *svm, gln_pool *
         (st = gln_alloc_raw(&s->scratch, gln_pool_size(threads), scratch_bytes, "coupling")) != GLN_OK)
         return st;
     gln_kernels()->norm_sq(s->support_sq, svm->support_rows, svm->machine.n_support, svm->d);
+    for (size_t p = 0; p < s->n_pairs; p++) s->offset[p] = (float)-svm->machine.rho[p];
     if (svm->pair_weight != NULL) centre_pairs(s);
     return GLN_OK;
 }
@@ -241,10 +242,10 @@ static gln_status score_on_gpu(struct scoring *s, bool *done, size_t n, float *d
     struct gpu_block block = {.scoring = s, .decision = decision, .threads = threads, .progress = progress};
     gln_gpu_machine machine = {.d = svm->d, .n_active = svm->n_active, .n_support = svm->machine.n_support,
                                .first = svm->machine.first, .support_rows = svm->support_rows, .coefficient = svm->coefficient,
-                               .weight = svm->weight, .rho = svm->machine.rho, .gamma = rbf ? svm->card.chosen.gamma : 0.0};
+                               .weight = svm->weight, .pair_weight = svm->pair_weight, .offset = s->offset, .centre = s->centre,
+                               .gamma = rbf ? svm->card.chosen.gamma : 0.0};
     gln_gpu_rows *rows = NULL;
     *done = false;
-    if (svm->pair_weight != NULL) return GLN_OK; /* one product with the landmarks: bound by what it reads */
     if (!gln_gpu_usable(2.0 * (double)n * (double)n_columns * (double)svm->d)) return GLN_OK;
     gln_status st = gln_gpu_rows_create(&rows, s->pool, NULL, 0, n, threads);
     if (st == GLN_OK) st = gln_gpu_decide(rows, &machine, use_gpu_block, &block);
