@@ -40,6 +40,7 @@ typedef struct gln_workers_options {
     gln_precision precision;
     bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is no GPU */
     size_t max_batch, n_threads;
+    const char *tuning; /* as in gln_backend_options; lives as long as the workers */
 } gln_workers_options;
 
 typedef struct gln_workers {

@@ -6,11 +6,14 @@
  * step, which loads every kernel and lets cuBLASLt choose; the second one is recorded as a CUDA graph, and from then on a forward is one
  * launch.
  */
+#include "common/files.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
 #include "embed/cuda/tune.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +39,15 @@ static void backend_free(gln_backend *base)
     gln_free(backend);
 }
 
+/* A file for each kind of device, so that two kinds in one machine do not overwrite each other's. */
+static gln_status keep_tuning(gln_gpu *backend, const char *beside)
+{
+    char path[GLN_PATH_MAX];
+    uint64_t kind = gln_xxh3(backend->device.name, strlen(backend->device.name));
+    if (snprintf(path, sizeof path, "%s.%08llx.tuning", beside, (unsigned long long)(kind & 0xffffffffu)) >= (int)sizeof path) return GLN_OK;
+    return gln_gpu_keep_tuning(&backend->base, path);
+}
+
 static gln_status create(gln_backend **out, const gln_backend_options *options)
 {
     const gln_cuda_probe *probe = gln_cuda_probe_once();
@@ -50,6 +62,7 @@ static gln_status create(gln_backend **out, const gln_backend_options *options)
     backend->forced = SIZE_MAX;
     if ((st = gln_cuda_use(options->device)) != GLN_OK) goto cleanup;
     if ((st = gln_cuda_describe(&backend->device, options->device)) != GLN_OK) goto cleanup;
+    if (options->tuning != NULL && (st = keep_tuning(backend, options->tuning)) != GLN_OK) goto cleanup;
     if ((st = gln_cuda_stream_create(&stream)) != GLN_OK) goto cleanup;
     backend->base.stream = stream;
     if ((st = gln_cuda_event_create(&backend->begin, true)) != GLN_OK) goto cleanup;

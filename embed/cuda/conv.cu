@@ -41,7 +41,8 @@ extern "C" bool gln_conv_tile_fits(const gln_conv *p, size_t tile)
     uint32_t a_group = p->c_in / p->groups, vector = tilings[tile].vector;
     bool flat = p->in[0] == 1 && p->out[0] == 1 && p->kernel[0] == 1 && p->pad[0] == 0;
     uint64_t rows = (uint64_t)p->n * p->out[1] * p->out[2], blocks = (rows / tilings[tile].rows + 1) * ((uint64_t)p->c_out / tilings[tile].columns + 1);
-    if (!flat || a_group % vector != 0 || p->x_pitch % vector != 0 || p->groups > 65535 || blocks > INT32_MAX || rows > UINT32_MAX) return false;
+    uint64_t read = (uint64_t)p->n * p->in[1] * p->in[2] * p->x_pitch; /* places are counted in 32 bits */
+    if (!flat || read > INT32_MAX || a_group % vector != 0 || p->x_pitch % vector != 0 || p->groups > 65535 || blocks > INT32_MAX || rows > UINT32_MAX) return false;
     return vector == 8 || a_group % 8 != 0 || p->x_pitch % 8 != 0; /* the narrow copies only where the wide ones cannot be */
 }
 
