@@ -1,5 +1,5 @@
 /*
- * Exact neighbours by matrix products over blocks of rows; on a GPU by kernels/gpu.h, else here.
+ * Exact neighbours by matrix products over blocks of rows; on_gpu.c does it on a GPU.
  *
  * Similarity is symmetric, so of the n^2 products only one triangle is computed: the block of rows I against rows J
  * serves I's heaps by its rows and J's by its columns. An exact search by FAISS (IndexFlatIP) computes all of them, and
@@ -10,12 +10,9 @@
 
 #include "common/memory.h"
 #include "index/products.h"
-#include "kernels/gpu.h"
 
 #define BLOCK_ROWS ((size_t)1024)
 #define STREAM_ROWS ((size_t)4096)
-/* Operations that a GPU may take for a graph: five minutes or so. Six million rows of 1280 numbers; lists are the way beyond. */
-#define GPU_MOST 1e17
 
 static void number(uint32_t *ids, size_t first, size_t n)
 {
@@ -70,41 +67,6 @@ cleanup:
     gln_free(column_id);
     gln_free(row_id);
     gln_free(g);
-    return st;
-}
-
-gln_status gln_graph_gpu(gln_graph *graph, bool *done, const gln_embeddings *view, gln_pool *threads, gln_progress *progress)
-{
-    size_t n = view->n, k = graph->k, part = 0;
-    double n_operations = 2.0 * (double)n * (double)n * (double)view->d;
-    gln_gpu_rows *pool = NULL, *queries = NULL;
-    gln_status st = GLN_OK;
-    *done = false;
-    if (n == 0 || k == 0 || k > GLN_GPU_MAX_NEIGHBOURS || n_operations > GPU_MOST || !gln_gpu_usable(n_operations))
-        return GLN_OK;
-    gln_progress_stage(progress, "neighbours", n);
-    part = gln_gpu_rows_capacity(view->d);
-    if (n <= part) {
-        if ((st = gln_gpu_rows_create(&pool, view, NULL, 0, n, threads)) == GLN_OK)
-            st = gln_gpu_neighbours(graph->neighbour, graph->similarity, pool, pool, k, progress);
-    } else { /* half of the memory for queries that stay, half for the pool that streams by them */
-        part = part / 2 > 0 ? part / 2 : 1;
-        for (size_t first = 0; first < n && st == GLN_OK; first += part) {
-            size_t n_queries = n - first < part ? n - first : part;
-            if ((st = gln_gpu_rows_create(&queries, view, NULL, first, n_queries, threads)) == GLN_OK &&
-                (st = gln_gpu_rows_create(&pool, view, NULL, 0, n, threads)) == GLN_OK)
-                st = gln_gpu_neighbours(graph->neighbour + first * k, graph->similarity + first * k, queries, pool, k, progress);
-            gln_gpu_rows_free(pool);
-            gln_gpu_rows_free(queries);
-            pool = queries = NULL;
-        }
-    }
-    gln_gpu_rows_free(pool);
-    *done = st == GLN_OK;
-    if (gln_gpu_gave_up(st, "the search for neighbours"))
-        return GLN_OK;
-    graph->recall = 1;
-    graph->recall_sample = 0;
     return st;
 }
 

@@ -30,6 +30,10 @@ gln_status gln_graph_lists_extend(gln_graph *graph, gln_topk *top, bool *worth_i
 gln_status gln_graph_exact_extend(gln_topk *top, const gln_embeddings *view, size_t n_old, gln_pool *threads,
                                   gln_progress *progress);
 
+/* The exact way on a GPU: as gln_graph_exact_extend; `*done` false, and the heaps as they were, when there is none or it gave up. */
+gln_status gln_graph_gpu_extend(gln_topk *top, bool *done, const gln_embeddings *view, size_t n_old, gln_pool *threads,
+                                gln_progress *progress);
+
 /* As gln_nearest, on these threads, and able to stop. */
 gln_status gln_nearest_on(gln_pool *threads, uint32_t *neighbour, float *similarity, const gln_embeddings *pool,
                           const float *queries, size_t n_queries, size_t k, const gln_progress *progress);

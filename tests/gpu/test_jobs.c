@@ -48,7 +48,7 @@ static void put(gln_embeddings *pool, size_t i, size_t j, uint16_t bits)
 static const struct {
     size_t n, d, k;
 } shapes[] = {{0, 4, 3},    {1, 8, 4},     {2, 3, 1},     {5, 1, 4},     {33, 17, 5},   {64, 8, 32},    {100, 64, 33},
-              {129, 40, 1}, {300, 24, 64}, {300, 31, 65}, {257, 16, 128}, {700, 9, 0}, {4097, 5, 7}, {6200, 8, 4}};
+              {129, 40, 1}, {120, 24, 64}, {130, 31, 65}, {140, 16, 128}, {700, 9, 0}, {4097, 5, 4}};
 #define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))
 
 /* ---- neighbours ------------------------------------------------------------------------------------------------------- */
@@ -137,6 +137,30 @@ START_TEST(neighbours__through_a_list_of_rows)
     gln_graph_free(cpu);
     gln_graph_free(gpu);
     pool.row = NULL;
+    pool_free(&pool);
+}
+END_TEST
+
+START_TEST(neighbours__of_new_rows_enter_the_lists_of_old_ones)
+{
+    static const size_t sizes[][2] = {{1, 2}, {100, 103}, {60, 200}, {150, 150}};
+    if (!gpu_here("new rows")) return;
+    gln_embeddings pool = integer_pool(sizes[_i][1], 9, 8), old = pool;
+    old.n = sizes[_i][0];
+    gln_graph *graph[2];
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    options.k = 7;
+    for (int g = 0; g < 2; g++) {
+        graph[g] = graph_of(&old, 7, false);
+        use_gpu(g != 0);
+        gln_ok(gln_graph_extend(&graph[g], &pool, NULL, 0, &options, NULL));
+    }
+    check_same_graph(graph[1], graph[0]);
+    gln_graph_free(graph[0]);
+    graph[0] = graph_of(&pool, 7, false);
+    check_same_graph(graph[1], graph[0]);
+    gln_graph_free(graph[0]);
+    gln_graph_free(graph[1]);
     pool_free(&pool);
 }
 END_TEST
@@ -506,8 +530,18 @@ START_TEST(jobs__that_break_end_on_the_cpu_with_the_same_result)
     breakages[_i % 3](nth);
     gln_graph *gpu_graph = graph_of(&whole, 5, true);
     check_same_graph(gpu_graph, cpu_graph);
+    gln_embeddings part = whole;
+    gln_graph *grown = NULL;
+    gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
+    part.n = 60;
+    options.k = 5;
+    grown = graph_of(&part, 5, false);
     breakages[_i % 3](nth);
     use_gpu(true);
+    gln_ok(gln_graph_extend(&grown, &whole, NULL, 0, &options, NULL));
+    check_same_graph(grown, cpu_graph);
+    gln_graph_free(grown);
+    breakages[_i % 3](nth);
     gln_ok(gln_svm_decide(svm, &pool, decision[1], NULL));
     for (size_t i = 0; i < 150 * 3; i++) ck_assert(fabsf(decision[0][i] - decision[1][i]) <= 2e-5f * (1 + fabsf(decision[0][i])));
     ck_assert(_i % 3 == 2 || !gln_cuda_lost());
@@ -546,6 +580,7 @@ int main(void)
     tcase_add_test(tc, neighbours__of_normalised_rows_agree);
     tcase_add_test(tc, neighbours__nan_is_never_kept);
     tcase_add_test(tc, neighbours__through_a_list_of_rows);
+    tcase_add_loop_test(tc, neighbours__of_new_rows_enter_the_lists_of_old_ones, 0, 4);
     tcase_add_loop_test(tc, kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower, 0, 6);
     tcase_add_test(tc, kmeans__a_row_that_is_not_finite_is_named);
     tcase_add_test(tc, kmeans__means_are_the_cpus_bit_by_bit);
