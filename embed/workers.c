@@ -16,7 +16,7 @@ static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backen
     gln_runner_options options = {.max_batch = w->options.max_batch,
                                   .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device,
                                               .tuning = w->options.tuning}};
-    if (kind == GLN_BACKEND_CUDA && options.max_batch < GLN_GPU_BATCH) options.max_batch = GLN_GPU_BATCH;
+    if (kind == GLN_BACKEND_CUDA && w->options.gpu_batch != 0) options.max_batch = w->options.gpu_batch;
     return gln_runner_create(out, w->graph, &options);
 }
 

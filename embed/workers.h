@@ -24,9 +24,6 @@
 #define GLN_LEAST_AGREEMENT 0.9995
 #define GLN_LEAST_AGREEMENT_F32 0.99999
 
-/* Images that a GPU takes at once, at least: fewer leave most of it idle. */
-#define GLN_GPU_BATCH 64
-
 /* One GPU. */
 typedef struct gln_worker {
     gln_runner *runner;
@@ -40,6 +37,7 @@ typedef struct gln_workers_options {
     gln_precision precision;
     bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is no GPU */
     size_t max_batch, n_threads;
+    size_t gpu_batch; /* images that a GPU takes at once; 0: max_batch */
     const char *tuning; /* as in gln_backend_options; lives as long as the workers */
 } gln_workers_options;
 
