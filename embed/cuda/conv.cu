@@ -17,11 +17,13 @@ extern "C" int32_t gln_after_common(const gln_after *after)
 
 struct tiling {
     const char *name;
-    uint32_t rows, columns, vector;
+    uint32_t rows, columns, vector, shared_bytes;
 };
 
 #define GLN_TILING(number, rows, columns, k, warp_rows, warp_columns, stages, vector)                                  \
-    {#rows "x" #columns "x" #k "/" #stages, rows, columns, vector},
+    {#rows "x" #columns "x" #k "/" #stages, rows, columns, vector, (rows + columns) * k * stages * 2},
+/* What a block may have on every GPU of capability 8.x; where there is less than a tiling wants, measuring passes it over. */
+static constexpr uint32_t shared_everywhere = 99 << 10;
 static const tiling tilings[] = {GLN_CONV_TILES(GLN_TILING)};
 static constexpr size_t n_tilings = sizeof tilings / sizeof tilings[0];
 
@@ -68,8 +70,8 @@ extern "C" size_t gln_conv_guess(const gln_conv *p, size_t n_processors)
     size_t chosen = 0;
     uint64_t rows = (uint64_t)p->n * p->out[1] * p->out[2], columns = p->c_out / p->groups;
     for (size_t i = 0; i < n_tilings; i++) {
-        if (!gln_conv_tile_fits(p, i)) continue;
         const tiling *t = &tilings[i];
+        if (!gln_conv_tile_fits(p, i) || t->shared_bytes > shared_everywhere) continue;
         uint64_t down = (rows + t->rows - 1) / t->rows, across = (columns + t->columns - 1) / t->columns,
                  tiles = down * across * p->groups;
         /* Work that is asked for over work that is done, times the share of full waves, times what a tile reuses of

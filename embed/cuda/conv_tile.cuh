@@ -280,7 +280,9 @@ static gln_status conv_launch(const gln_conv *p, const conv_places *at, gln_cuda
     DO(7, 64, 64, 64, 32, 32, 4, 8)                                                                                    \
     DO(8, 128, 32, 32, 32, 32, 4, 8)                                                                                   \
     DO(9, 128, 64, 32, 32, 64, 4, 4)                                                                                   \
-    DO(10, 128, 32, 32, 32, 32, 4, 4)
+    DO(10, 128, 32, 32, 32, 32, 4, 4)                                                                                  \
+    DO(11, 256, 128, 64, 64, 64, 3, 8)                                                                                 \
+    DO(12, 128, 256, 64, 64, 64, 3, 8)
 
 gln_status gln_conv_tile_f16(const gln_conv *p, size_t tile, const conv_places *at, gln_cuda_stream stream);
 gln_status gln_conv_tile_bf16(const gln_conv *p, size_t tile, const conv_places *at, gln_cuda_stream stream);

@@ -1,6 +1,6 @@
 /*
  * Networks on one NVIDIA GPU: the backend behind gln_backend_cuda (embed/backend.h), seen from this folder, its tests
- * and the measuring program. Plans are compiled from an instance as oneDNN's are; docs/gpu.md tells how.
+ * and the measuring program. Plans are compiled from an instance as oneDNN's are; docs/gpu_networks.md tells how.
  *
  *     gln_backend_options options = {.kind = GLN_BACKEND_CUDA, .precision = GLN_PRECISION_F16};
  *     st = gln_backend_create(&backend, &options);
