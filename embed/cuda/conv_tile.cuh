@@ -288,6 +288,6 @@ gln_status gln_conv_tile_f16(const gln_conv *p, size_t tile, const conv_places *
 gln_status gln_conv_tile_bf16(const gln_conv *p, size_t tile, const conv_places *at, gln_cuda_stream stream);
 
 #define GLN_CONV_CASE(number, ...)                                                                                     \
-    case number: return conv_launch<GLN_CONV_TYPE, __VA_ARGS__>(p, at, stream);                                        \
-                                                                                                                       \
-        #endif
+    case number: return conv_launch<GLN_CONV_TYPE, __VA_ARGS__>(p, at, stream);
+
+#endif
