@@ -33,6 +33,7 @@ typedef struct gln_backend_options {
     size_t n_threads; /* 0: one a core. Of the host; a GPU ignores it */
     gln_precision precision;
     int device; /* number of the GPU */
+    const char *tuning; /* what a GPU measures at load is kept in "TUNING.DEVICE.tuning"; the model's path. NULL: nowhere. Copied */
 } gln_backend_options;
 
 struct gln_backend {
