@@ -22,6 +22,7 @@
 
 struct gln_backbone {
     gln_manifest manifest;
+    char model_path[GLN_PATH_MAX];
     gln_backbone_info info;
     gln_net *graph; /* as read and folded: owns the weights */
     gln_workers *workers;
@@ -71,7 +72,7 @@ static gln_status count_parameters(gln_backbone *backbone)
 
 static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
 {
-    char folder[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    char folder[GLN_PATH_MAX], *path = backbone->model_path;
     unsigned char *bytes = NULL;
     size_t n_bytes = 0;
     uint8_t sha256[GLN_SHA256_BYTES];
@@ -131,7 +132,8 @@ static gln_status settle_workers(gln_backbone *backbone, const gln_backbone_opti
     static const gln_precision kept[] = {GLN_PRECISION_F32, GLN_PRECISION_BF16, GLN_PRECISION_F16};
     gln_backbone_info *info = &backbone->info;
     gln_workers_options run = {.devices = options->devices, .precision = options->precision, .max_batch = options->max_batch,
-                               .n_threads = options->n_threads, .gpu_batch = gpu_batch_for(options->max_batch)};
+                               .n_threads = options->n_threads, .gpu_batch = gpu_batch_for(options->max_batch),
+                               .tuning = backbone->model_path};
     uint8_t identity[GLN_SHA256_BYTES];
     for (size_t i = 0; options->identity != NULL && i < sizeof kept / sizeof kept[0]; i++) {
         gln_manifest_identity(identity, &backbone->manifest, kept[i]);

@@ -15,7 +15,8 @@ enum { N_TRIAL_IMAGES = 2 };
 static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backend_kind kind, int device, gln_precision precision)
 {
     gln_runner_options options = {.max_batch = w->options.max_batch,
-                                  .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device}};
+                                  .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device,
+                                              .tuning = w->options.tuning}};
     if (kind == GLN_BACKEND_CUDA && w->options.gpu_batch != 0) options.max_batch = w->options.gpu_batch;
     return gln_runner_create(out, w->graph, &options);
 }

@@ -38,6 +38,7 @@ typedef struct gln_workers_options {
     bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is no GPU */
     size_t max_batch, n_threads;
     size_t gpu_batch; /* images that a GPU takes at once; 0: max_batch */
+    const char *tuning; /* as in gln_backend_options; lives as long as the workers */
 } gln_workers_options;
 
 typedef struct gln_workers {

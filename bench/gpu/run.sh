@@ -170,6 +170,8 @@ images=${IMAGES:-512}
 [ -z "$host" ] || images=12
 batch=64
 [ -z "$host" ] || batch=2
+quick=
+[ -z "$host" ] || quick=--quick
 if [ -n "$has_torch" ] && { wanted check || wanted speed || wanted feed; }; then
     # shellcheck disable=SC2086
     part make-networks 60 "$python" "$here/bench/gpu/networks.py" "$work" $tiny
@@ -182,7 +184,8 @@ if [ -n "$has_torch" ] && { wanted check || wanted speed || wanted feed; }; then
     fi
     if wanted speed; then
         for name in $networks; do
-            part "speed-$name" 60 "$bin/bench_gpu_layers$suffix" "$work/$name.onnx" embedding $batch --layers
+            # shellcheck disable=SC2086
+            part "speed-$name" 60 "$bin/bench_gpu_layers$suffix" "$work/$name.onnx" embedding $batch --layers $quick
             # shellcheck disable=SC2086
             part "peer-$name" 90 "$python" "$here/bench/gpu/peer_networks.py" speed "$name" $batch $tiny
         done

@@ -1,16 +1,19 @@
 /*
- * The class of networks on an NVIDIA GPU: a device, a stream, constants, plans. What nodes become is in compile.c and the files beside
- * it; this one gives plans their memory and runs them.
+ * The class of networks on an NVIDIA GPU: a device, a stream, constants, plans. What nodes become is in compile.c and
+ * the files beside it; this one gives plans their memory and runs them.
  *
- * All activations lie in one block (embed/plan.h), in which buffers that never live together share places. The first run goes step by
- * step, which loads every kernel and lets cuBLASLt choose; the second one is recorded as a CUDA graph, and from then on a forward is one
- * launch.
+ * All activations lie in one block (embed/plan.h), in which buffers that never live together share places. The first
+ * run goes step by step, which loads every kernel and lets cuBLASLt choose; the second one is recorded as a CUDA graph,
+ * and from then on a forward is one launch.
  */
+#include "common/files.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
 #include "embed/cuda/tune.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,20 +39,35 @@ static void backend_free(gln_backend *base)
     gln_free(backend);
 }
 
+/* A file for each kind of device, so that two kinds in one machine do not overwrite each other's. */
+static gln_status keep_tuning(gln_gpu *backend, const char *beside)
+{
+    char path[GLN_PATH_MAX];
+    uint64_t kind = gln_xxh3(backend->device.name, strlen(backend->device.name));
+    if (snprintf(path, sizeof path, "%s.%08llx.tuning", beside, (unsigned long long)(kind & 0xffffffffu)) >=
+        (int)sizeof path)
+        return GLN_OK;
+    return gln_gpu_keep_tuning(&backend->base, path);
+}
+
 static gln_status create(gln_backend **out, const gln_backend_options *options)
 {
     const gln_cuda_probe *probe = gln_cuda_probe_once();
     gln_gpu *backend = NULL;
     gln_cuda_stream stream = NULL;
-    if (probe->state != GLN_CUDA_READY) return gln_fail(probe->state == GLN_CUDA_BROKEN ? GLN_E_INTERNAL : GLN_E_NOT_FOUND, "%s", probe->why);
+    if (probe->state != GLN_CUDA_READY)
+        return gln_fail(probe->state == GLN_CUDA_BROKEN ? GLN_E_INTERNAL : GLN_E_NOT_FOUND, "%s", probe->why);
     gln_status st = gln_alloc(&backend, 1, sizeof *backend, "CUDA backend");
     if (st != GLN_OK) return st;
     backend->base.n_threads = 1;
-    backend->item = options->precision == GLN_PRECISION_F32 ? GLN_ITEM_F32 : options->precision == GLN_PRECISION_BF16 ? GLN_ITEM_BF16 : GLN_ITEM_F16;
+    backend->item = options->precision == GLN_PRECISION_F32    ? GLN_ITEM_F32
+                    : options->precision == GLN_PRECISION_BF16 ? GLN_ITEM_BF16
+                                                               : GLN_ITEM_F16;
     backend->measures = true;
     backend->forced = SIZE_MAX;
     if ((st = gln_cuda_use(options->device)) != GLN_OK) goto cleanup;
     if ((st = gln_cuda_describe(&backend->device, options->device)) != GLN_OK) goto cleanup;
+    if (options->tuning != NULL && (st = keep_tuning(backend, options->tuning)) != GLN_OK) goto cleanup;
     if ((st = gln_cuda_stream_create(&stream)) != GLN_OK) goto cleanup;
     backend->base.stream = stream;
     if ((st = gln_cuda_event_create(&backend->begin, true)) != GLN_OK) goto cleanup;
@@ -174,7 +192,8 @@ cleanup:
 static gln_status run_steps(gln_gpu_plan *plan)
 {
     gln_status st = GLN_OK;
-    for (size_t i = 0; i < plan->n_steps && st == GLN_OK; i++) st = gln_gpu_run_step(plan, &plan->steps[i], plan->backend->base.stream);
+    for (size_t i = 0; i < plan->n_steps && st == GLN_OK; i++)
+        st = gln_gpu_run_step(plan, &plan->steps[i], plan->backend->base.stream);
     return st;
 }
 
@@ -203,7 +222,13 @@ static gln_status check_fault(gln_gpu_plan *plan)
     if (st != GLN_OK || fault == 0) return st;
     if ((st = gln_cuda_fill(backend->fault, 0, sizeof fault, backend->base.stream)) != GLN_OK) return st;
     const gln_node *node = &plan->base.graph->nodes[(size_t)fault - 1];
-    return gln_fail(GLN_E_FORMAT, "node %s (%s) takes an item that is not there, or divides an integer by zero", node->name, node->type);
+    return gln_fail(GLN_E_FORMAT, "node %s (%s) takes an item that is not there, or divides an integer by zero",
+                    node->name, node->type);
+}
+
+static gln_status plan_check(gln_plan *base)
+{
+    return check_fault((gln_gpu_plan *)base);
 }
 
 static gln_status plan_run(gln_plan *base, const float *input, size_t n, float *output)
@@ -212,9 +237,12 @@ static gln_status plan_run(gln_plan *base, const float *input, size_t n, float *
     gln_cuda_stream stream = plan->backend->base.stream;
     gln_status st = GLN_OK;
     for (size_t i = 0; i < n && st == GLN_OK; i++) {
-        st = gln_cuda_copy_in(base->device_input, input + i * base->input_items, base->input_items * sizeof *input, stream);
+        st = gln_cuda_copy_in(base->device_input, input + i * base->input_items, base->input_items * sizeof *input,
+                              stream);
         if (st == GLN_OK) st = plan_launch(base);
-        if (st == GLN_OK) st = gln_cuda_copy_out(output + i * base->output_items, base->device_output, base->output_items * sizeof *output, stream);
+        if (st == GLN_OK)
+            st = gln_cuda_copy_out(output + i * base->output_items, base->device_output,
+                                   base->output_items * sizeof *output, stream);
     }
     gln_status checked = check_fault(plan);
     return st != GLN_OK ? st : checked;
@@ -231,19 +259,22 @@ const gln_backend_class gln_backend_cuda = {
     .plan_free = plan_free,
     .plan_run = plan_run,
     .plan_launch = plan_launch,
+    .plan_check = plan_check,
 };
 
 /* ---- For tables ---- */
 
-static const char *const kernel_names[] = {"map",  "turn",    "pack",     "move",      "scatter", "resample", "conv", "plain conv", "depthwise",
-                                           "pool", "product", "contract", "attention", "rows",    "reduce",   "lrn"};
+static const char *const kernel_names[] = {"map",       "turn",       "pack",      "move", "scatter", "resample",
+                                           "conv",      "plain conv", "depthwise", "pool", "product", "contract",
+                                           "attention", "rows",       "reduce",    "lrn"};
 
 size_t gln_gpu_steps(const gln_plan *plan)
 {
     return ((const gln_gpu_plan *)plan)->n_steps;
 }
 
-void gln_gpu_step_words(const gln_plan *base, size_t step, const char **node, const char **type, const char **kernel, const char **way)
+void gln_gpu_step_words(const gln_plan *base, size_t step, const char **node, const char **type, const char **kernel,
+                        const char **way)
 {
     const gln_gpu_step *s = &((const gln_gpu_plan *)base)->steps[step];
     *node = base->graph->nodes[s->node].name;

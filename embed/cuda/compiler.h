@@ -1,9 +1,10 @@
 /*
- * What the files of the CUDA compiler share: the forms a value has in memory, the steps of a plan, and the compiler's state.
+ * What the files of the CUDA compiler share: the forms a value has in memory, the steps of a plan, and the compiler's
+ * state.
  *
- * A form is a value under strides: a transposition, a slice, an unrolled axis or a channels-last image is the same memory looked at in
- * another way, and costs nothing until a kernel needs its items side by side. The kernel that needs an order asks for it
- * (gln_gpu_view_in), and gets what is there already or a copy, made once.
+ * A form is a value under strides: a transposition, a slice, an unrolled axis or a channels-last image is the same
+ * memory looked at in another way, and costs nothing until a kernel needs its items side by side. The kernel that needs
+ * an order asks for it (gln_gpu_view_in), and gets what is there already or a copy, made once.
  */
 #ifndef GLN_EMBED_CUDA_COMPILER_H
 #define GLN_EMBED_CUDA_COMPILER_H
@@ -75,7 +76,7 @@ typedef struct gln_gpu_step {
     gln_spot at[GLN_STEP_PLACES];
     void *bound[GLN_STEP_PLACES]; /* once the arena exists */
     size_t n_at;
-    size_t choice; /* CONV: the way to run it, see tune.h */
+    size_t choice;               /* CONV: the way to run it, see tune.h */
     double multiply_adds, bytes; /* of work, and of memory that must be touched at least */
 } gln_gpu_step;
 
@@ -137,12 +138,14 @@ bool gln_gpu_view_reshape(gln_view *out, const gln_view *view, const gln_shape *
 
 gln_status gln_gpu_new_buffer(gln_gpu_compiler *c, gln_spot *out, size_t bytes);
 /* A new value's view, without gaps in this order, in a buffer of its own. */
-gln_status gln_gpu_new_view(gln_gpu_compiler *c, gln_view *out, gln_item type, const gln_shape *shape, const size_t *order, size_t pitch);
+gln_status gln_gpu_new_view(gln_gpu_compiler *c, gln_view *out, gln_item type, const gln_shape *shape,
+                            const size_t *order, size_t pitch);
 gln_status gln_gpu_add_form(gln_gpu_compiler *c, size_t value, const gln_view *view);
 /* What the value was computed in; constants are plain, f32 or i64. */
 gln_status gln_gpu_first_view(gln_gpu_compiler *c, size_t value, gln_view *out);
 /* The value in this type and order, without gaps, at an address that 16 divides. */
-gln_status gln_gpu_view_in(gln_gpu_compiler *c, gln_view *out, size_t value, gln_item type, const size_t *order, size_t pitch);
+gln_status gln_gpu_view_in(gln_gpu_compiler *c, gln_view *out, size_t value, gln_item type, const size_t *order,
+                           size_t pitch);
 gln_status gln_gpu_plain_view(gln_gpu_compiler *c, gln_view *out, size_t value, gln_item type);
 /* A new result in this order, as the form of `value`, usually the current node's output. */
 gln_status gln_gpu_place(gln_gpu_compiler *c, gln_view *out, size_t value, const size_t *order);
@@ -151,16 +154,20 @@ gln_status gln_gpu_copy_view(gln_gpu_compiler *c, const gln_view *to, const gln_
 
 /* ---- steps.c ---- */
 
-/* The step of a map over these views, whose shapes broadcast to that of `to`; types and strides of `map` are filled in. */
+/* The step of a map over these views, whose shapes broadcast to that of `to`; types and strides of `map` are filled in.
+   */
 gln_status gln_gpu_add_map(gln_gpu_compiler *c, const gln_map *map, const gln_view *to, const gln_view *const *from);
 
 /* A new step of the current node with these places, out first. */
-gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at, size_t n_at);
+gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at,
+                            size_t n_at);
 /* Axes that every one of `n` stride lists steps through as one become one; axes of one item go. */
 void gln_gpu_join_axes(gln_loop *loop, int64_t *const *strides, size_t n);
 /* The posts of the current node; *residual is the value that is added, GLN_NO_VALUE without. */
-gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *out, size_t *residual, const gln_post *posts, size_t n_posts);
-/* Takes unary operators that alone read the current node's result into `after`; returns the value that is written then. */
+gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *out, size_t *residual, const gln_post *posts,
+                            size_t n_posts);
+/* Takes unary operators that alone read the current node's result into `after`; returns the value that is written then.
+   */
 gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t *out_value);
 /* Leaves those operators to `rest` that the tensor-core kernels do not do, and all after them. */
 void gln_gpu_split_after(gln_after *after, gln_after *rest);
@@ -201,6 +208,7 @@ gln_status gln_gpu_pack_matrix(gln_gpu_compiler *c, void **out, const gln_tensor
 /* A row of f32 in the working type. */
 gln_status gln_gpu_pack_row(gln_gpu_compiler *c, void **out, const gln_tensor *row);
 /* The tables of a resize along one axis of `in` items, and their number of taps. */
-gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot tables[3], const gln_resize *r, size_t axis, size_t in);
+gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot tables[3], const gln_resize *r,
+                                 size_t axis, size_t in);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Items by index, on row-major tensors: what views cannot say. Items are copied as bits, so that one kernel serves every type. Indices come
- * from data: one that is out of range is reported through `fault` and read as 0.
+ * Items by index, on row-major tensors: what views cannot say. Items are copied as bits, so that one kernel serves
+ * every type. Indices come from data: one that is out of range is reported through `fault` and read as 0.
  */
 #include "embed/cuda/numbers.cuh"
 
@@ -72,7 +72,8 @@ static __device__ int64_t source_of(const gln_move &p, const move_places &at, in
         }
         return from;
     default: { /* Trilu */
-        int64_t columns = p.out.dims[p.out.rank - 1], rows = p.out.dims[p.out.rank - 2], k = p.fill_given ? at.index[0] : p.k;
+        int64_t columns = p.out.dims[p.out.rank - 1], rows = p.out.dims[p.out.rank - 2],
+                k = p.fill_given ? at.index[0] : p.k;
         k = k < -rows ? -rows : k > columns ? columns : k;
         int64_t beside = i % columns - i / columns % rows - k; /* right of the diagonal */
         return (p.mode != 0 ? beside < 0 : beside > 0) ? -1 : i;
@@ -94,20 +95,23 @@ extern "C" gln_status gln_move_run(const gln_move *p, void *const *at, gln_cuda_
 {
     move_places places = {at[0], at[1], static_cast<const int64_t *>(at[2]), static_cast<int32_t *>(at[3])};
     unsigned blocks = gln_blocks((size_t)p->out.n, block);
-    return gln_cuda_check((int)(p->bytes == 2   ? GLN_LAUNCH((move_items<uint16_t>), blocks, block, 0, stream, *p, places)
-                                : p->bytes == 4 ? GLN_LAUNCH((move_items<uint32_t>), blocks, block, 0, stream, *p, places)
-                                                : GLN_LAUNCH((move_items<uint64_t>), blocks, block, 0, stream, *p, places)),
+    return gln_cuda_check((int)(p->bytes == 2 ? GLN_LAUNCH((move_items<uint16_t>), blocks, block, 0, stream, *p, places)
+                                : p->bytes == 4
+                                    ? GLN_LAUNCH((move_items<uint32_t>), blocks, block, 0, stream, *p, places)
+                                    : GLN_LAUNCH((move_items<uint64_t>), blocks, block, 0, stream, *p, places)),
                           "a copy by index");
 }
 
 /* ---- ScatterND: threads along the piece, one block through the tuples, so that later ones win ---- */
 
-static __global__ void __launch_bounds__(block) scatter(const gln_scatter p, void *out, const int64_t *index, const void *updates, int32_t *fault)
+static __global__ void __launch_bounds__(block)
+    scatter(const gln_scatter p, void *out, const int64_t *index, const void *updates, int32_t *fault)
 {
     for (int64_t i = threadIdx.x; i < p.piece; i += block) {
         for (int64_t t = 0; t < p.n_tuples; t++) {
             int64_t to = i;
-            for (int64_t j = 0; j < p.tuple; j++) to += checked(index[t * p.tuple + j], p.dims[j], p.node, fault) * p.stride[j];
+            for (int64_t j = 0; j < p.tuple; j++)
+                to += checked(index[t * p.tuple + j], p.dims[j], p.node, fault) * p.stride[j];
             int64_t from = t * p.piece + i;
             if (p.type == GLN_ITEM_I64) {
                 int64_t *a = static_cast<int64_t *>(out) + to, b = static_cast<const int64_t *>(updates)[from];
@@ -122,20 +126,24 @@ static __global__ void __launch_bounds__(block) scatter(const gln_scatter p, voi
 
 extern "C" gln_status gln_scatter_run(const gln_scatter *p, void *const *at, gln_cuda_stream stream)
 {
-    return gln_cuda_check((int)GLN_LAUNCH(scatter, 1, block, 0, stream, *p, at[0], static_cast<const int64_t *>(at[1]), at[2], static_cast<int32_t *>(at[3])),
+    return gln_cuda_check((int)GLN_LAUNCH(scatter, 1, block, 0, stream, *p, at[0], static_cast<const int64_t *>(at[1]),
+                                          at[2], static_cast<int32_t *>(at[3])),
                           "a scatter");
 }
 
 /* ---- Resize along an axis, by tables ---- */
 
-static __global__ void __launch_bounds__(block) resample(const gln_resample p, void *out, const void *x, const int32_t *from, const float *weight, const uint8_t *outside)
+static __global__ void __launch_bounds__(block)
+    resample(const gln_resample p, void *out, const void *x, const int32_t *from, const float *weight,
+             const uint8_t *outside)
 {
     int64_t n = p.outer * p.out * p.inner;
     for (int64_t i = (int64_t)blockIdx.x * block + threadIdx.x; i < n; i += (int64_t)gridDim.x * block) {
         int64_t inner = i % p.inner, at = i / p.inner % p.out, outer = i / p.inner / p.out;
         float sum = 0;
         for (int j = 0; j < p.taps; j++) {
-            sum += weight[at * p.taps + j] * gln_float_at(x, p.in_type, (outer * p.in + from[at * p.taps + j]) * p.inner + inner);
+            sum += weight[at * p.taps + j] *
+                   gln_float_at(x, p.in_type, (outer * p.in + from[at * p.taps + j]) * p.inner + inner);
         }
         gln_put_float(out, p.out_type, i, outside[at] ? p.extrapolation : sum);
     }
@@ -144,7 +152,8 @@ static __global__ void __launch_bounds__(block) resample(const gln_resample p, v
 extern "C" gln_status gln_resample_run(const gln_resample *p, void *const *at, gln_cuda_stream stream)
 {
     size_t n = (size_t)(p->outer * p->out * p->inner);
-    return gln_cuda_check((int)GLN_LAUNCH(resample, gln_blocks(n, block), block, 0, stream, *p, at[0], at[1], static_cast<const int32_t *>(at[2]),
-                                          static_cast<const float *>(at[3]), static_cast<const uint8_t *>(at[4])),
+    return gln_cuda_check((int)GLN_LAUNCH(resample, gln_blocks(n, block), block, 0, stream, *p, at[0], at[1],
+                                          static_cast<const int32_t *>(at[2]), static_cast<const float *>(at[3]),
+                                          static_cast<const uint8_t *>(at[4])),
                           "a resize");
 }

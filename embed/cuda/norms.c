@@ -36,7 +36,8 @@ static gln_status parameter(gln_gpu_compiler *c, gln_spot *out, size_t input)
     return st;
 }
 
-static gln_status add_rows(gln_gpu_compiler *c, gln_rows *p, const gln_view *y, const gln_view *x, gln_spot gamma, gln_spot beta)
+static gln_status add_rows(gln_gpu_compiler *c, gln_rows *p, const gln_view *y, const gln_view *x, gln_spot gamma,
+                           gln_spot beta)
 {
     gln_gpu_step *step = NULL;
     p->out_type = (int32_t)y->type;
@@ -48,7 +49,8 @@ static gln_status add_rows(gln_gpu_compiler *c, gln_rows *p, const gln_view *y, 
     gln_status st = gln_gpu_new_step(c, &step, GLN_KERNEL_ROWS, (gln_spot[]){y->at, x->at, gamma, beta}, 4);
     if (st != GLN_OK) return st;
     step->p.rows = *p;
-    step->bytes = (double)gln_shape_items(&x->shape) * (double)(gln_gpu_item_size(x->type) + gln_gpu_item_size(y->type));
+    step->bytes =
+        (double)gln_shape_items(&x->shape) * (double)(gln_gpu_item_size(x->type) + gln_gpu_item_size(y->type));
     return GLN_OK;
 }
 
@@ -69,7 +71,8 @@ static gln_status compile_along_axis(gln_gpu_compiler *c)
     gln_spot none = {.buffer = GLN_NONE};
     for (size_t i = 0; i < rank; i++) {
         bool over = i == axis || (flat && i > axis);
-        int64_t *strides[3] = {over ? p.x_over : p.x_kept, over ? p.y_over : p.y_kept, over ? p.gamma_over : p.gamma_kept};
+        int64_t *strides[3] = {over ? p.x_over : p.x_kept, over ? p.y_over : p.y_kept,
+                               over ? p.gamma_over : p.gamma_kept};
         add_axis(over ? &p.over : &p.kept, x.shape.dims[i], strides, (int64_t[]){x.stride[i], y.stride[i], 0}, 3);
     }
     return add_rows(c, &p, &y, &x, none, none);
@@ -101,8 +104,10 @@ static gln_status compile_layer_norm(gln_gpu_compiler *c)
     gln_gpu_strides_in(gamma_stride, &inner, order, 0);
     for (size_t i = 0; i < x.shape.rank; i++) {
         bool over = i >= axis;
-        int64_t *strides[3] = {over ? p.x_over : p.x_kept, over ? p.y_over : p.y_kept, over ? p.gamma_over : p.gamma_kept};
-        add_axis(over ? &p.over : &p.kept, x.shape.dims[i], strides, (int64_t[]){x.stride[i], y.stride[i], over ? gamma_stride[i - axis] : 0}, 3);
+        int64_t *strides[3] = {over ? p.x_over : p.x_kept, over ? p.y_over : p.y_kept,
+                               over ? p.gamma_over : p.gamma_kept};
+        add_axis(over ? &p.over : &p.kept, x.shape.dims[i], strides,
+                 (int64_t[]){x.stride[i], y.stride[i], over ? gamma_stride[i - axis] : 0}, 3);
     }
     return add_rows(c, &p, &y, &x, gamma, beta);
 }
@@ -126,14 +131,17 @@ static gln_status compile_group_norm(gln_gpu_compiler *c)
     bool by_group = node->op == GLN_OP_GROUP_NORM && c->graph->opset < 21;
     int64_t *kept[3] = {p.x_kept, p.y_kept, p.gamma_kept}, *over[3] = {p.x_over, p.y_over, p.gamma_over};
     add_axis(&p.kept, shape->dims[0], kept, (int64_t[]){x.stride[0], y.stride[0], 0}, 3);
-    add_axis(&p.kept, (size_t)groups, kept, (int64_t[]){x.stride[1] * each, y.stride[1] * each, by_group ? 1 : each}, 3);
-    for (size_t i = 2; i < shape->rank; i++) add_axis(&p.over, shape->dims[i], over, (int64_t[]){x.stride[i], y.stride[i], 0}, 3);
+    add_axis(&p.kept, (size_t)groups, kept, (int64_t[]){x.stride[1] * each, y.stride[1] * each, by_group ? 1 : each},
+             3);
+    for (size_t i = 2; i < shape->rank; i++)
+        add_axis(&p.over, shape->dims[i], over, (int64_t[]){x.stride[i], y.stride[i], 0}, 3);
     add_axis(&p.over, (size_t)each, over, (int64_t[]){x.stride[1], y.stride[1], by_group ? 0 : 1}, 3);
     return add_rows(c, &p, &y, &x, gamma, beta);
 }
 
 /* One map over two or three views into a new f32 tensor of the first one's shape. */
-static gln_status map_floats(gln_gpu_compiler *c, gln_view *out, const gln_map *map, const gln_view *a, const gln_view *b)
+static gln_status map_floats(gln_gpu_compiler *c, gln_view *out, const gln_map *map, const gln_view *a,
+                             const gln_view *b)
 {
     size_t order[GLN_MAX_RANK];
     gln_gpu_order_plain(order, a->shape.rank);
@@ -154,7 +162,10 @@ static gln_status compile_batch_norm(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_node_int(&training, node, "training_mode", 0);
     if (st == GLN_OK && training != 0) return gln_gpu_unsupported(c, "training mode");
     for (size_t i = 1; i < 5 && st == GLN_OK; i++) st = gln_gpu_first_view(c, node->inputs[i], &in[i]);
-    gln_map scaled = {.op = GLN_OP_LINEAR, .n_in = 1, .alpha = 1, .beta = epsilon,
+    gln_map scaled = {.op = GLN_OP_LINEAR,
+                      .n_in = 1,
+                      .alpha = 1,
+                      .beta = epsilon,
                       .after = {.n = 2, .op = {GLN_OP_SQRT, GLN_OP_RECIPROCAL}}};
     if (st == GLN_OK) st = map_floats(c, &root, &scaled, &in[4], NULL);
     if (st == GLN_OK) st = map_floats(c, &factor, &(gln_map){.op = GLN_OP_MUL, .n_in = 2}, &root, &in[1]);
@@ -200,7 +211,8 @@ static gln_status compile_lrn(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_gpu_new_step(c, &step, GLN_KERNEL_LRN, (gln_spot[]){y.at, x.at}, 2);
     if (st != GLN_OK) return st;
     p.size = (int32_t)size;
-    for (size_t i = 0; i < x.shape.rank; i++) add_axis(&p.loop, x.shape.dims[i], (int64_t *[]){p.stride}, (int64_t[]){x.stride[i]}, 1);
+    for (size_t i = 0; i < x.shape.rank; i++)
+        add_axis(&p.loop, x.shape.dims[i], (int64_t *[]){p.stride}, (int64_t[]){x.stride[i]}, 1);
     step->p.lrn = p;
     return GLN_OK;
 }
@@ -222,7 +234,8 @@ gln_status gln_gpu_compile_reduce(gln_gpu_compiler *c)
 {
     const gln_node *node = gln_gpu_node_now(c);
     const gln_tensor *result = &c->graph->values[node->output].tensor;
-    bool reduced[GLN_MAX_RANK] = {false}, global = node->op == GLN_OP_GLOBAL_AVERAGE_POOL || node->op == GLN_OP_GLOBAL_MAX_POOL;
+    bool reduced[GLN_MAX_RANK] = {false},
+         global = node->op == GLN_OP_GLOBAL_AVERAGE_POOL || node->op == GLN_OP_GLOBAL_MAX_POOL;
     int64_t select_last = 0, y_stride[GLN_MAX_RANK] = {0};
     size_t order[GLN_MAX_RANK];
     gln_view x, y;
@@ -232,7 +245,10 @@ gln_status gln_gpu_compile_reduce(gln_gpu_compiler *c)
     gln_gpu_order_plain(order, result->shape.rank);
     if (st == GLN_OK) st = gln_gpu_place(c, &y, node->output, order);
     if (st != GLN_OK) return st;
-    gln_reduce p = {.op = (int32_t)node->op, .out_type = (int32_t)y.type, .in_type = (int32_t)x.type, .select_last = select_last != 0};
+    gln_reduce p = {.op = (int32_t)node->op,
+                    .out_type = (int32_t)y.type,
+                    .in_type = (int32_t)x.type,
+                    .select_last = select_last != 0};
     int64_t step_of = 1;
     for (size_t i = x.shape.rank; i-- > 0;) {
         if (global) reduced[i] = i >= 2;

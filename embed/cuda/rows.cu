@@ -1,9 +1,9 @@
 /*
- * What looks at many items for one number: softmax, norms, reductions, local response normalisation; any strides. Moments are taken in
- * two passes, as the plain code takes them: E[x^2] - E[x]^2 in f32 loses what a norm is about.
+ * What looks at many items for one number: softmax, norms, reductions, local response normalisation; any strides.
+ * Moments are taken in two passes, as the plain code takes them: E[x^2] - E[x]^2 in f32 loses what a norm is about.
  *
- * Rows that lie side by side in multiples of eight and are no longer than 2048, as those of transformers, stay in a warp's registers
- * and are read once.
+ * Rows that lie side by side in multiples of eight and are no longer than 2048, as those of transformers, stay in a
+ * warp's registers and are read once.
  */
 #include "embed/cuda/numbers.cuh"
 
@@ -42,7 +42,8 @@ static __global__ void __launch_bounds__(block) rows_any(const gln_rows p, const
     __shared__ float shared[warps];
     const float n = (float)p.over.n;
     for (int64_t row = blockIdx.x; row < p.kept.n; row += gridDim.x) {
-        const int64_t x_at = gln_offset(p.kept, p.x_kept, (uint32_t)row), y_at = gln_offset(p.kept, p.y_kept, (uint32_t)row);
+        const int64_t x_at = gln_offset(p.kept, p.x_kept, (uint32_t)row),
+                      y_at = gln_offset(p.kept, p.y_kept, (uint32_t)row);
         const int64_t gamma_at = gln_offset(p.kept, p.gamma_kept, (uint32_t)row);
         float shift = 0, factor = 1, less = 0;
         const bool norm = p.op == GLN_OP_LAYER_NORM, length = p.op == GLN_OP_LP_NORM;
@@ -84,8 +85,10 @@ static __global__ void __launch_bounds__(block) rows_any(const gln_rows p, const
 template <int OCTETS> static __global__ void __launch_bounds__(block) rows_short(const gln_rows p, const rows_places at)
 {
     const int lane = (int)threadIdx.x % 32, n = (int)p.over.n;
-    for (int64_t row = (int64_t)blockIdx.x * warps + threadIdx.x / 32; row < p.kept.n; row += (int64_t)gridDim.x * warps) {
-        const int64_t x_at = gln_offset(p.kept, p.x_kept, (uint32_t)row), y_at = gln_offset(p.kept, p.y_kept, (uint32_t)row);
+    for (int64_t row = (int64_t)blockIdx.x * warps + threadIdx.x / 32; row < p.kept.n;
+         row += (int64_t)gridDim.x * warps) {
+        const int64_t x_at = gln_offset(p.kept, p.x_kept, (uint32_t)row),
+                      y_at = gln_offset(p.kept, p.y_kept, (uint32_t)row);
         float v[OCTETS][8], all = p.op == GLN_OP_LAYER_NORM ? 0 : -INFINITY;
 #pragma unroll
         for (int i = 0; i < OCTETS; i++) {
@@ -134,7 +137,8 @@ static bool aligned(const gln_loop *loop, const int64_t *stride)
 extern "C" gln_status gln_rows_run(const gln_rows *p, void *const *at, gln_cuda_stream stream)
 {
     rows_places places = {at[0], at[1], static_cast<const float *>(at[2]), static_cast<const float *>(at[3])};
-    bool side_by_side = p->over.rank == 1 && p->x_over[0] == 1 && p->y_over[0] == 1 && p->over.n % 8 == 0 && p->over.n <= 2048;
+    bool side_by_side =
+        p->over.rank == 1 && p->x_over[0] == 1 && p->y_over[0] == 1 && p->over.n % 8 == 0 && p->over.n <= 2048;
     bool parameters = places.gamma == nullptr || p->gamma_over[0] == 1;
     for (int i = 0; i < p->kept.rank; i++) parameters = parameters && (p->gamma_kept[i] == 0 || p->kept.dims[i] == 1);
     bool at_16 = reinterpret_cast<uintptr_t>(at[0]) % 16 == 0 && reinterpret_cast<uintptr_t>(at[1]) % 16 == 0;
@@ -155,7 +159,7 @@ extern "C" gln_status gln_rows_run(const gln_rows *p, void *const *at, gln_cuda_
 
 /* What one thread has seen of its items, or several together. */
 struct gathered {
-    float x, sum;       /* sum: of exponentials around x */
+    float x, sum;         /* sum: of exponentials around x */
     int64_t whole, place; /* place: of x (or of `whole`) along the axis; -1: nothing seen */
 };
 
@@ -242,11 +246,13 @@ static __global__ void __launch_bounds__(block) reduce_along(const gln_reduce p,
     for (int64_t i = (int64_t)blockIdx.x * warps + threadIdx.x / 32; i < p.kept.n; i += (int64_t)gridDim.x * warps) {
         int64_t from = gln_offset(p.kept, p.x_kept, (uint32_t)i);
         gathered g = {0, 0, 0, -1};
-        for (int64_t j = lane; j < p.over.n; j += 32) g = join(p, g, item_of(p, x, from + gln_offset(p.over, p.x_over, (uint32_t)j), j));
+        for (int64_t j = lane; j < p.over.n; j += 32)
+            g = join(p, g, item_of(p, x, from + gln_offset(p.over, p.x_over, (uint32_t)j), j));
 #pragma unroll
         for (int by = 16; by > 0; by /= 2) {
             gathered other = {__shfl_xor_sync(0xffffffffu, g.x, by), __shfl_xor_sync(0xffffffffu, g.sum, by),
-                              (int64_t)__shfl_xor_sync(0xffffffffu, (long long)g.whole, by), (int64_t)__shfl_xor_sync(0xffffffffu, (long long)g.place, by)};
+                              (int64_t)__shfl_xor_sync(0xffffffffu, (long long)g.whole, by),
+                              (int64_t)__shfl_xor_sync(0xffffffffu, (long long)g.place, by)};
             g = join(p, g, other);
         }
         if (lane == 0) put_result(p, y, gln_offset(p.kept, p.y_kept, (uint32_t)i), g);
@@ -277,9 +283,10 @@ static __global__ void __launch_bounds__(block) reduce_across(const gln_reduce p
 extern "C" gln_status gln_reduce_run(const gln_reduce *p, void *const *at, gln_cuda_stream stream)
 {
     size_t n = (size_t)p->kept.n;
-    return gln_cuda_check((int)(p->across ? GLN_LAUNCH(reduce_across, gln_blocks(n, 32), dim3(32, warps), 0, stream, *p, at[0], at[1])
-                                          : GLN_LAUNCH(reduce_along, gln_blocks(n, warps), block, 0, stream, *p, at[0], at[1])),
-                          "a reduction");
+    return gln_cuda_check(
+        (int)(p->across ? GLN_LAUNCH(reduce_across, gln_blocks(n, 32), dim3(32, warps), 0, stream, *p, at[0], at[1])
+                        : GLN_LAUNCH(reduce_along, gln_blocks(n, warps), block, 0, stream, *p, at[0], at[1])),
+        "a reduction");
 }
 
 /* ---- Local response normalisation ---- */
@@ -291,18 +298,21 @@ static __global__ void __launch_bounds__(block) normalise_locally(const gln_lrn 
         uint32_t inner = 1;
         for (int axis = p.channel + 1; axis < p.loop.rank; axis++) inner *= p.loop.dims[axis];
         int c = (int)((uint32_t)i / inner % p.loop.dims[p.channel]), last = (int)p.loop.dims[p.channel] - 1;
-        int before = (p.size - 1) / 2, after = p.size - 1 - before, low = c < before ? c : before, high = last - c < after ? last - c : after;
+        int before = (p.size - 1) / 2, after = p.size - 1 - before, low = c < before ? c : before,
+            high = last - c < after ? last - c : after;
         float sum = 0;
         for (int j = -low; j <= high; j++) {
             float v = gln_float_at(x, p.type, at + j * step);
             sum += v * v;
         }
-        gln_put_float(y, p.type, at, gln_float_at(x, p.type, at) / powf(p.bias + p.alpha / (float)p.size * sum, p.beta));
+        gln_put_float(y, p.type, at,
+                      gln_float_at(x, p.type, at) / powf(p.bias + p.alpha / (float)p.size * sum, p.beta));
     }
 }
 
 extern "C" gln_status gln_lrn_run(const gln_lrn *p, void *const *at, gln_cuda_stream stream)
 {
-    return gln_cuda_check((int)GLN_LAUNCH(normalise_locally, gln_blocks((size_t)p->loop.n, block), block, 0, stream, *p, at[0], at[1]),
-                          "a local response normalisation");
+    return gln_cuda_check(
+        (int)GLN_LAUNCH(normalise_locally, gln_blocks((size_t)p->loop.n, block), block, 0, stream, *p, at[0], at[1]),
+        "a local response normalisation");
 }

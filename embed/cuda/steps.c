@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at, size_t n_at)
+gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at,
+                            size_t n_at)
 {
     gln_gpu_plan *plan = c->plan;
     gln_status st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
@@ -48,7 +49,8 @@ void gln_gpu_join_axes(gln_loop *loop, int64_t *const *strides, size_t n)
     loop->rank = rank;
 }
 
-/* Whether 8 items at a time are 16 bytes (or 32 of f32) on their own boundary, for every operand that moves along the last axis. */
+/* Whether 8 items at a time are 16 bytes (or 32 of f32) on their own boundary, for every operand that moves along the
+   last axis. */
 static bool goes_in_eights(const gln_map *m, const gln_view *to, const gln_view *const *from)
 {
     int32_t last = m->loop.rank - 1;
@@ -76,16 +78,21 @@ static gln_status turn(gln_gpu_compiler *c, const gln_map *m, const gln_view *to
         if (m->out_stride[i] == 1) columns = i;
         if (m->in_stride[0][i] == 1) rows = i;
     }
-    if (columns < 0 || rows < 0 || columns == rows || loop->dims[columns] < 4 || loop->dims[rows] < 4 || to->type == GLN_ITEM_I64 ||
-        from->type == GLN_ITEM_I64) {
+    if (columns < 0 || rows < 0 || columns == rows || loop->dims[columns] < 4 || loop->dims[rows] < 4 ||
+        to->type == GLN_ITEM_I64 || from->type == GLN_ITEM_I64) {
         return GLN_OK;
     }
     gln_gpu_step *step = NULL;
     gln_status st = gln_gpu_new_step(c, &step, GLN_KERNEL_TURN, (gln_spot[]){to->at, from->at}, 2);
     if (st != GLN_OK) return st;
     gln_turn *t = &step->p.turn;
-    *t = (gln_turn){.out_type = (int32_t)to->type, .in_type = (int32_t)from->type, .rows = loop->dims[rows], .columns = loop->dims[columns],
-                    .out_row = m->out_stride[rows], .in_column = m->in_stride[0][columns], .batch = {.n = 1}};
+    *t = (gln_turn){.out_type = (int32_t)to->type,
+                    .in_type = (int32_t)from->type,
+                    .rows = loop->dims[rows],
+                    .columns = loop->dims[columns],
+                    .out_row = m->out_stride[rows],
+                    .in_column = m->in_stride[0][columns],
+                    .batch = {.n = 1}};
     for (int32_t i = 0; i < loop->rank; i++) {
         if (i == rows || i == columns) continue;
         int32_t b = t->batch.rank++;
@@ -144,14 +151,16 @@ gln_status gln_gpu_add_map(gln_gpu_compiler *c, const gln_map *map, const gln_vi
     return GLN_OK;
 }
 
-gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *after, size_t *residual, const gln_post *posts, size_t n_posts)
+gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *after, size_t *residual, const gln_post *posts,
+                            size_t n_posts)
 {
     const gln_node *node = gln_gpu_node_now(c);
     *after = (gln_after){0};
     *residual = GLN_NO_VALUE;
     for (size_t i = 0; i < n_posts; i++) {
         if (posts[i].op == GLN_OP_ADD) {
-            if (i != 0) return gln_fail(GLN_E_INTERNAL, "node %s (%s): a sum after an activation", node->name, node->type);
+            if (i != 0)
+                return gln_fail(GLN_E_INTERNAL, "node %s (%s): a sum after an activation", node->name, node->type);
             after->residual = 1;
             *residual = posts[i].value;
             continue;

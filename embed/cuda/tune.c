@@ -26,7 +26,8 @@ static bool over_patches(size_t way)
 static bool is_pointwise(const gln_conv *p)
 {
     bool is = true;
-    for (size_t i = 0; i < 3; i++) is = is && p->kernel[i] == 1 && p->stride[i] == 1 && p->pad[i] == 0 && p->in[i] == p->out[i];
+    for (size_t i = 0; i < 3; i++)
+        is = is && p->kernel[i] == 1 && p->stride[i] == 1 && p->pad[i] == 0 && p->in[i] == p->out[i];
     return is;
 }
 
@@ -36,7 +37,8 @@ bool gln_gpu_way_fits(const gln_gpu *backend, const gln_gpu_step *step, size_t w
     if (!is_library(way)) return gln_conv_tile_fits(p, way);
     if (way > gln_conv_tiles() + 1 || backend->blas == NULL || p->groups != 1 || p->in[0] != 1) return false;
     bool row = step->bound[3] == NULL || step->bound[5] != NULL; /* the bias in the working type */
-    bool after = p->after.n == 0 || (p->after.n == 1 && (p->after.op[0] == GLN_OP_RELU || p->after.op[0] == GLN_OP_GELU_TANH));
+    bool after =
+        p->after.n == 0 || (p->after.n == 1 && (p->after.op[0] == GLN_OP_RELU || p->after.op[0] == GLN_OP_GELU_TANH));
     bool reads = over_patches(way) || (is_pointwise(p) && p->x_pitch % 8 == 0);
     return row && after && reads && p->y_pitch == p->c_out;
 }
@@ -58,8 +60,15 @@ gln_status gln_gpu_run_conv(gln_gpu_plan *plan, const gln_gpu_step *step, size_t
     void *const *at = step->bound;
     if (!is_library(way)) return gln_conv_run(p, way, at, stream);
     gln_cublas_type type = p->type == GLN_ITEM_F16 ? GLN_CUBLAS_F16 : GLN_CUBLAS_BF16;
-    gln_cublas_product product = {.n = (size_t)p->n * p->out[1] * p->out[2], .m = p->c_out, .d = p->c_in, .in = type, .out = type,
-                                  .y_is_transposed = true, .x_stride = p->x_pitch, .y_stride = p->k_pitch, .bias = at[5],
+    gln_cublas_product product = {.n = (size_t)p->n * p->out[1] * p->out[2],
+                                  .m = p->c_out,
+                                  .d = p->c_in,
+                                  .in = type,
+                                  .out = type,
+                                  .y_is_transposed = true,
+                                  .x_stride = p->x_pitch,
+                                  .y_stride = p->k_pitch,
+                                  .bias = at[5],
                                   .addend = p->after.residual != 0 ? at[4] : NULL};
     if (p->after.n != 0) product.epilogue = p->after.op[0] == GLN_OP_RELU ? GLN_CUBLAS_RELU : GLN_CUBLAS_GELU_TANH;
     const void *x = at[1];
@@ -89,7 +98,8 @@ static void first_line(char out[512], const gln_gpu *backend)
 
 static gln_status remember(gln_gpu *backend, uint64_t key, size_t choice)
 {
-    gln_status st = gln_grow(&backend->choices, &backend->choices_capacity, backend->n_choices + 1, sizeof *backend->choices, "tuning");
+    gln_status st = gln_grow(&backend->choices, &backend->choices_capacity, backend->n_choices + 1,
+                             sizeof *backend->choices, "tuning");
     if (st == GLN_OK) backend->choices[backend->n_choices++] = (gln_gpu_choice){key, choice};
     return st;
 }
@@ -109,13 +119,17 @@ static gln_status read_file(gln_gpu *backend)
     unsigned char *bytes = NULL;
     char expected[512], tail[TAIL + 1];
     size_t n_bytes = 0;
-    if (gln_file_read(&bytes, &n_bytes, backend->tuning_path, MAX_FILE_BYTES) != GLN_OK) return GLN_OK; /* none yet, or none readable */
+    if (gln_file_read(&bytes, &n_bytes, backend->tuning_path, MAX_FILE_BYTES) != GLN_OK)
+        return GLN_OK; /* none yet, or none readable */
     gln_status st = GLN_OK;
     first_line(expected, backend);
     size_t length = strlen(expected), rest = n_bytes > TAIL ? n_bytes - TAIL : 0;
     snprintf(tail, sizeof tail, "end %016llx\n", (unsigned long long)gln_xxh3(bytes, rest));
-    bool whole = rest > length && memcmp(bytes, expected, length) == 0 && bytes[length] == '\n' && memcmp(bytes + rest, tail, TAIL) == 0;
-    if (!whole) gln_log(GLN_LOG_INFO, "%s is not from this GPU and version, or damaged; it is measured anew", backend->tuning_path);
+    bool whole = rest > length && memcmp(bytes, expected, length) == 0 && bytes[length] == '\n' &&
+                 memcmp(bytes + rest, tail, TAIL) == 0;
+    if (!whole)
+        gln_log(GLN_LOG_INFO, "%s is not from this GPU and version, or damaged; it is measured anew",
+                backend->tuning_path);
     char *at = (char *)bytes + length + 1, *after = NULL;
     while (whole && st == GLN_OK && at < (char *)bytes + rest) {
         uint64_t key = strtoull(at, &after, 16);
@@ -136,7 +150,8 @@ static void write_file(const gln_gpu *backend)
     first_line(line, backend);
     at += (size_t)snprintf(text, room, "%s\n", line);
     for (size_t i = 0; i < backend->n_choices; i++) {
-        at += (size_t)snprintf(text + at, room - at, "%016llx %zu\n", (unsigned long long)backend->choices[i].key, backend->choices[i].choice);
+        at += (size_t)snprintf(text + at, room - at, "%016llx %zu\n", (unsigned long long)backend->choices[i].key,
+                               backend->choices[i].choice);
     }
     at += (size_t)snprintf(text + at, room - at, "end %016llx\n", (unsigned long long)gln_xxh3(text, at));
     if (gln_file_write_derived(backend->tuning_path, text, at) != GLN_OK) {

@@ -1,13 +1,14 @@
 /*
- * The ways to run one convolution (a 1 x 1 one is a product), and which one to take: measured once at load, kept in a file beside the
- * model.
+ * The ways to run one convolution (a 1 x 1 one is a product), and which one to take: measured once at load, kept in a
+ * file beside the model.
  *
  *     0 .. gln_conv_tiles() - 1      the tensor-core kernel in one of its tilings
  *     gln_conv_tiles()               cuBLASLt, for places of 1 x 1
  *     gln_conv_tiles() + 1           patches in memory and cuBLASLt: the plain way, for tests
  *
- * The file: a line that names format, device, driver and tilings, a line a kind of convolution, "checksum of its numbers, way", and a checksum
- * of all that. Another first line, or a damaged file, is no error: what it says is forgotten and it is written anew.
+ * The file: a line that names format, device, driver and tilings, a line a kind of convolution, "checksum of its
+ * numbers, way", and a checksum of all that. Another first line, or a damaged file, is no error: what it says is
+ * forgotten and it is written anew.
  */
 #ifndef GLN_EMBED_CUDA_TUNE_H
 #define GLN_EMBED_CUDA_TUNE_H

@@ -45,7 +45,8 @@ uint64_t gln_gpu_float_bits(gln_item type, float value)
 }
 
 /*
- * A constant is known by where it lies and by its content: an instance that has gone may leave its address to another one's.
+ * A constant is known by where it lies and by its content: an instance that has gone may leave its address to another
+ * one's.
  */
 static void *kept(gln_gpu *backend, const void *key, size_t bytes, int kind)
 {
@@ -60,9 +61,11 @@ static void *kept(gln_gpu *backend, const void *key, size_t bytes, int kind)
 }
 
 /* `key_bytes` of the constant at `key` (0 with no key: it is never asked for again), `bytes` of what it became. */
-static gln_status keep(gln_gpu *backend, void **out, const void *key, size_t key_bytes, int kind, const void *data, size_t bytes)
+static gln_status keep(gln_gpu *backend, void **out, const void *key, size_t key_bytes, int kind, const void *data,
+                       size_t bytes)
 {
-    gln_status st = gln_grow(&backend->constants, &backend->constants_capacity, backend->n_constants + 1, sizeof *backend->constants, "weights");
+    gln_status st = gln_grow(&backend->constants, &backend->constants_capacity, backend->n_constants + 1,
+                             sizeof *backend->constants, "weights");
     if (st != GLN_OK) return st;
     gln_gpu_kept *constant = &backend->constants[backend->n_constants];
     /* 16 bytes at the end: the last vector may be read whole. */
@@ -105,21 +108,26 @@ static uint16_t narrow(const gln_gpu_compiler *c, float value)
     return (uint16_t)gln_gpu_float_bits(gln_gpu_item(c->backend), value);
 }
 
-/* [c_out, c_in / groups, places] to [c_out, places, c_in / groups], channels that the weights lack and the end of a row zero. */
+/* [c_out, c_in / groups, places] to [c_out, places, c_in / groups], channels that the weights lack and the end of a row
+   zero. */
 gln_status gln_gpu_pack_conv(gln_gpu_compiler *c, void **out, const gln_tensor *weights, const gln_conv *p)
 {
     uint16_t *packed = NULL;
     if ((*out = kept(c->backend, weights->data, weight_bytes(weights), CONV)) != NULL) return GLN_OK;
-    size_t c_out = weights->shape.dims[0], have = weights->shape.dims[1], taps = gln_shape_items(&weights->shape) / (c_out * have);
+    size_t c_out = weights->shape.dims[0], have = weights->shape.dims[1],
+           taps = gln_shape_items(&weights->shape) / (c_out * have);
     size_t wanted = p->c_in / p->groups;
     const float *from = weights->data;
     gln_status st = make_room(&packed, c_out, p->k_pitch);
     for (size_t o = 0; st == GLN_OK && o < c_out; o++) {
         for (size_t i = 0; i < have; i++) {
-            for (size_t t = 0; t < taps; t++) packed[o * p->k_pitch + t * wanted + i] = narrow(c, from[(o * have + i) * taps + t]);
+            for (size_t t = 0; t < taps; t++)
+                packed[o * p->k_pitch + t * wanted + i] = narrow(c, from[(o * have + i) * taps + t]);
         }
     }
-    if (st == GLN_OK) st = keep(c->backend, out, weights->data, weight_bytes(weights), CONV, packed, c_out * p->k_pitch * sizeof *packed);
+    if (st == GLN_OK)
+        st = keep(c->backend, out, weights->data, weight_bytes(weights), CONV, packed,
+                  c_out * p->k_pitch * sizeof *packed);
     gln_free(packed);
     return st;
 }
@@ -134,7 +142,9 @@ gln_status gln_gpu_pack_depthwise(gln_gpu_compiler *c, void **out, const gln_ten
     for (size_t i = 0; st == GLN_OK && i < channels; i++) {
         for (size_t t = 0; t < taps; t++) packed[t * channels + i] = narrow(c, from[i * taps + t]);
     }
-    if (st == GLN_OK) st = keep(c->backend, out, weights->data, weight_bytes(weights), DEPTHWISE, packed, taps * channels * sizeof *packed);
+    if (st == GLN_OK)
+        st = keep(c->backend, out, weights->data, weight_bytes(weights), DEPTHWISE, packed,
+                  taps * channels * sizeof *packed);
     gln_free(packed);
     return st;
 }
@@ -150,7 +160,8 @@ gln_status gln_gpu_pack_matrix(gln_gpu_compiler *c, void **out, const gln_tensor
     for (size_t i = 0; st == GLN_OK && i < n; i++) {
         for (size_t j = 0; j < k; j++) packed[i * k_pitch + j] = narrow(c, turned ? from[i * k + j] : from[j * n + i]);
     }
-    if (st == GLN_OK) st = keep(c->backend, out, weights->data, weight_bytes(weights), kind, packed, n * k_pitch * sizeof *packed);
+    if (st == GLN_OK)
+        st = keep(c->backend, out, weights->data, weight_bytes(weights), kind, packed, n * k_pitch * sizeof *packed);
     gln_free(packed);
     return st;
 }
@@ -167,7 +178,8 @@ gln_status gln_gpu_pack_row(gln_gpu_compiler *c, void **out, const gln_tensor *r
     return st;
 }
 
-gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot tables[3], const gln_resize *r, size_t axis, size_t in)
+gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot tables[3], const gln_resize *r,
+                                 size_t axis, size_t in)
 {
     gln_taps taps = {0};
     int32_t *from = NULL;
@@ -183,7 +195,8 @@ gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot 
     /* Of this plan alone: no constant of the network stands for them. They go with the backend. */
     if (st == GLN_OK) st = keep(c->backend, &tables[0].fixed, NULL, 0, TAPS, from, n * sizeof *from);
     if (st == GLN_OK) st = keep(c->backend, &tables[1].fixed, NULL, 0, TAPS, weight, n * sizeof *weight);
-    if (st == GLN_OK) st = keep(c->backend, &tables[2].fixed, NULL, 0, TAPS, taps.outside, n_out * sizeof *taps.outside);
+    if (st == GLN_OK)
+        st = keep(c->backend, &tables[2].fixed, NULL, 0, TAPS, taps.outside, n_out * sizeof *taps.outside);
     p->taps = (int32_t)taps.n;
     gln_taps_dispose(&taps);
     gln_free(from);

@@ -1,12 +1,13 @@
 /*
- * Convolutions and pooling. Images are channels-last: the channels of a place lie side by side, so that a row of the tensor cores' left
- * operand is one place's channels under one place of the kernel, 16 bytes at a time, and the result is written the same way.
+ * Convolutions and pooling. Images are channels-last: the channels of a place lie side by side, so that a row of the
+ * tensor cores' left operand is one place's channels under one place of the kernel, 16 bytes at a time, and the result
+ * is written the same way.
  *
- * Three or other numbers of channels that 4 does not divide (photos) are copied once into places of the next multiple, with zeros.
+ * Three or other numbers of channels that 4 does not divide (photos) are copied once into places of the next multiple,
+ * with zeros.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
-#include "embed/cuda/tune.h"
 
 #include <string.h>
 
@@ -39,7 +40,8 @@ static gln_status residual_of(gln_gpu_compiler *c, gln_spot *out, size_t value, 
     return st;
 }
 
-/* Weights as [c_out, places, c_in / groups], each row `k_pitch` long: packed on the host, or copied where they are computed. */
+/* Weights as [c_out, places, c_in / groups], each row `k_pitch` long: packed on the host, or copied where they are
+   computed. */
 static gln_status weights_of(gln_gpu_compiler *c, gln_spot *out, gln_conv *p, size_t value, bool packed)
 {
     const gln_tensor *weights = &c->graph->values[value].tensor;
@@ -103,7 +105,8 @@ gln_status gln_gpu_compile_conv(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
     gln_after rest = {0};
     if (kernel != GLN_KERNEL_CONV_PLAIN) gln_gpu_split_after(&p.after, &rest);
-    if (st == GLN_OK) st = rest.n == 0 ? gln_gpu_place(c, &to, value, order) : gln_gpu_new_view(c, &to, type, y, order, 0);
+    if (st == GLN_OK)
+        st = rest.n == 0 ? gln_gpu_place(c, &to, value, order) : gln_gpu_new_view(c, &to, type, y, order, 0);
     if (st != GLN_OK) return st;
     at[0] = to.at;
     at[1] = from.at;
@@ -132,12 +135,18 @@ gln_status gln_gpu_compile_pool(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_node_int(&count_pad, node, "count_include_pad", 0);
     gln_gpu_order_channels_last(order, x->rank);
     if (st == GLN_OK) st = gln_gpu_first_view(c, node->inputs[0], &from);
-    if (st == GLN_OK && (from.stride[1] != 1 || from.type != type)) st = gln_gpu_view_in(c, &from, node->inputs[0], type, order, 0);
+    if (st == GLN_OK && (from.stride[1] != 1 || from.type != type))
+        st = gln_gpu_view_in(c, &from, node->inputs[0], type, order, 0);
     if (st == GLN_OK) st = gln_gpu_place(c, &to, node->output, order);
     if (st != GLN_OK) return st;
     fill_window(&w, &window, x);
-    gln_pool p = {.type = (int32_t)type, .most = node->op == GLN_OP_MAX_POOL, .count_pad = count_pad != 0, .n = (uint32_t)x->dims[0],
-                  .c = (uint32_t)x->dims[1], .x_n = from.stride[0], .x_c = from.stride[1]};
+    gln_pool p = {.type = (int32_t)type,
+                  .most = node->op == GLN_OP_MAX_POOL,
+                  .count_pad = count_pad != 0,
+                  .n = (uint32_t)x->dims[0],
+                  .c = (uint32_t)x->dims[1],
+                  .x_n = from.stride[0],
+                  .x_c = from.stride[1]};
     memcpy(p.in, w.in, sizeof p.in);
     memcpy(p.out, w.out, sizeof p.out);
     memcpy(p.kernel, w.kernel, sizeof p.kernel);

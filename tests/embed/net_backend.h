@@ -11,7 +11,8 @@
 typedef struct net_way {
     gln_backend_kind kind;
     gln_precision precision;
-    double tolerance; /* relative to the largest number of the output: sums run in another order, in 16 bits numbers are rounded in between */
+    double
+        tolerance; /* relative to the largest number of the output: sums run in another order, in 16 bits numbers are rounded in between */
     const char *name;
 } net_way;
 
@@ -37,7 +38,8 @@ static const net_way net_ways[] = {{GLN_BACKEND_CPU, GLN_PRECISION_F32, 2e-5, "f
 
 static inline bool net_backend(gln_backend **out, const net_way *way)
 {
-    gln_ok(gln_backend_create(out, &(gln_backend_options){.kind = way->kind, .precision = way->precision, .n_threads = 2}));
+    gln_ok(gln_backend_create(out,
+                              &(gln_backend_options){.kind = way->kind, .precision = way->precision, .n_threads = 2}));
     return true;
 }
 #endif

@@ -1,6 +1,6 @@
 /*
- * The CUDA backend beyond single operators: every way to run a convolution, attention in its sizes, whole networks in 16 bits against
- * f32 on the processor, the tuning file, and what goes wrong. On the host device and on a real GPU.
+ * The CUDA backend beyond single operators: every way to run a convolution, attention in its sizes, whole networks in
+ * 16 bits against f32 on the processor, the tuning file, and what goes wrong. On the host device and on a real GPU.
  */
 #include "common/files.h"
 #include "common/memory.h"
@@ -57,11 +57,16 @@ static size_t steps_with(const gln_plan *plan, const char *wanted)
 /* ---- Convolutions ---- */
 
 static const conv_case conv_cases[] = {
-    {16, 24, 1, {1, 1}, {9, 7}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},   {64, 200, 1, {1, 1}, {5, 5}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},
-    {40, 72, 1, {3, 3}, {9, 11}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},  {24, 136, 1, {3, 3}, {8, 9}, {2, 2}, {1, 1}, {1, 0, 1, 2}, NULL},
-    {3, 32, 1, {7, 7}, {21, 23}, {2, 2}, {1, 1}, {3, 3, 3, 3}, NULL},  {8, 5, 1, {5, 3}, {12, 10}, {1, 2}, {2, 3}, {4, 3, 4, 3}, NULL},
-    {32, 48, 4, {3, 3}, {7, 7}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},   {16, 16, 4, {3, 3}, {7, 6}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},
-    {12, 30, 1, {2, 2}, {6, 6}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},   {64, 32, 1, {1, 1}, {8, 8}, {2, 2}, {1, 1}, {0, 0, 0, 0}, NULL},
+    {16, 24, 1, {1, 1}, {9, 7}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},
+    {64, 200, 1, {1, 1}, {5, 5}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},
+    {40, 72, 1, {3, 3}, {9, 11}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},
+    {24, 136, 1, {3, 3}, {8, 9}, {2, 2}, {1, 1}, {1, 0, 1, 2}, NULL},
+    {3, 32, 1, {7, 7}, {21, 23}, {2, 2}, {1, 1}, {3, 3, 3, 3}, NULL},
+    {8, 5, 1, {5, 3}, {12, 10}, {1, 2}, {2, 3}, {4, 3, 4, 3}, NULL},
+    {32, 48, 4, {3, 3}, {7, 7}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},
+    {16, 16, 4, {3, 3}, {7, 6}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},
+    {12, 30, 1, {2, 2}, {6, 6}, {1, 1}, {1, 1}, {0, 0, 0, 0}, NULL},
+    {64, 32, 1, {1, 1}, {8, 8}, {2, 2}, {1, 1}, {0, 0, 0, 0}, NULL},
     {48, 257, 1, {3, 3}, {13, 12}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL},
 };
 
@@ -85,7 +90,8 @@ static void one_way(const conv_case *k, size_t way, const net_way *type, bool sh
             const char *words[4];
             gln_gpu_step_words(c.plan, i, &words[0], &words[1], &words[2], &words[3]);
             bool library = way >= gln_conv_tiles();
-            used = used || (library ? strstr(words[3], "cuBLASLt") != NULL && (strstr(words[3], "patches") != NULL) == (way > gln_conv_tiles())
+            used = used || (library ? strstr(words[3], "cuBLASLt") != NULL &&
+                                          (strstr(words[3], "patches") != NULL) == (way > gln_conv_tiles())
                                     : strcmp(words[3], gln_conv_tile_name(way)) == 0);
         }
         if (used) {
@@ -100,8 +106,8 @@ static void one_way(const conv_case *k, size_t way, const net_way *type, bool sh
                 most = fmax(most, fabs((double)twin[i]));
                 worst = fmax(worst, isfinite(output[i]) ? fabs((double)output[i] - (double)twin[i]) : INFINITY);
             }
-            ck_assert_msg(worst <= type->tolerance * most, "%zu to %zu channels, way %zu in %s: off by %g of %g", k->c_in, k->c_out, way, type->name,
-                          worst, most);
+            ck_assert_msg(worst <= type->tolerance * most, "%zu to %zu channels, way %zu in %s: off by %g of %g",
+                          k->c_in, k->c_out, way, type->name, worst, most);
             free(twin);
             gln_net_free(instance);
             gln_net_free(plain);
@@ -119,7 +125,8 @@ START_TEST(conv__every_way_agrees_with_plain_loops)
     net_seed();
     if (!gpu_here("convolutions")) return;
     for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++) {
-        for (size_t type = 1; type < NET_WAYS; type++) one_way(&conv_cases[i], way, &net_ways[type], (i + type) % 2 == 0, &ran);
+        for (size_t type = 1; type < NET_WAYS; type++)
+            one_way(&conv_cases[i], way, &net_ways[type], (i + type) % 2 == 0, &ran);
     }
     ck_assert_msg(ran >= 2, "way %zu fits none of the cases", way);
 }
@@ -147,8 +154,9 @@ typedef struct attention_case {
     bool mask, scaled_apart;
 } attention_case;
 
-static const attention_case attention_cases[] = {{3, 32, 17, false, false}, {2, 64, 65, false, true},  {1, 40, 130, true, false},
-                                                 {2, 96, 64, false, false}, {2, 128, 33, true, true}, {4, 64, 1, false, false}};
+static const attention_case attention_cases[] = {{3, 32, 17, false, false}, {2, 64, 65, false, true},
+                                                 {1, 40, 130, true, false}, {2, 96, 64, false, false},
+                                                 {2, 128, 33, true, true},  {4, 64, 1, false, false}};
 
 /* An image [n, c, h, w] as tokens [n, h w, c]. */
 static void add_tokens(onnx_builder *b, const char *image, const char *out, size_t c)
@@ -196,7 +204,8 @@ static void add_attention(onnx_builder *b, const attention_case *k, const char *
         onnx_node(b, "Mul", "scaled", "s0,scale", "s");
     }
     if (k->mask) {
-        onnx_floats(b, "mask", 4, (size_t[]){1, k->heads, k->tokens, k->tokens}, net_noise(b, k->heads * k->tokens * k->tokens, 1));
+        onnx_floats(b, "mask", 4, (size_t[]){1, k->heads, k->tokens, k->tokens},
+                    net_noise(b, k->heads * k->tokens * k->tokens, 1));
         onnx_node(b, "Add", "masked", "s,mask", "sm");
     }
     onnx_int_attribute(b, onnx_node(b, "Softmax", "softmax", k->mask ? "sm" : "s", "p"), "axis", -1);
@@ -246,7 +255,15 @@ START_TEST(depthwise__every_kernel_and_stride_agrees)
         for (size_t s = 0; s < 3; s++) {
             for (size_t d = 0; d < 2; d++) {
                 int64_t pad = (int64_t)kernels[i] / 2;
-                conv_case k = {24, 24, 24, {kernels[i], kernels[i]}, {15, 14}, {strides[s], strides[s]}, {dilations[d], dilations[d]}, {pad, pad, pad, pad}, NULL};
+                conv_case k = {24,
+                               24,
+                               24,
+                               {kernels[i], kernels[i]},
+                               {15, 14},
+                               {strides[s], strides[s]},
+                               {dilations[d], dilations[d]},
+                               {pad, pad, pad, pad},
+                               NULL};
                 onnx_builder *b = net_begin(24, 15, 14);
                 net_add_conv(b, &k, "input", "y", true);
                 onnx_node(b, "HardSwish", "act", "y", "output");
@@ -259,7 +276,8 @@ END_TEST
 
 /* ---- Whole networks ---- */
 
-static void add_basic_block(onnx_builder *b, const char *in, const char *out, size_t from, size_t to, int64_t stride, size_t side)
+static void add_basic_block(onnx_builder *b, const char *in, const char *out, size_t from, size_t to, int64_t stride,
+                            size_t side)
 {
     char a[32], r[32], c[32], s[32], z[32], inputs[80];
     snprintf(a, sizeof a, "%s.a", out);
@@ -267,10 +285,13 @@ static void add_basic_block(onnx_builder *b, const char *in, const char *out, si
     snprintf(c, sizeof c, "%s.c", out);
     snprintf(s, sizeof s, "%s.s", out);
     snprintf(z, sizeof z, "%s.z", out);
-    net_add_conv(b, &(conv_case){from, to, 1, {3, 3}, {side, side}, {stride, stride}, {1, 1}, {1, 1, 1, 1}, NULL}, in, a, true);
+    net_add_conv(b, &(conv_case){from, to, 1, {3, 3}, {side, side}, {stride, stride}, {1, 1}, {1, 1, 1, 1}, NULL}, in,
+                 a, true);
     onnx_node(b, "Relu", r, a, r);
     net_add_conv(b, &(conv_case){to, to, 1, {3, 3}, {side, side}, {1, 1}, {1, 1}, {1, 1, 1, 1}, NULL}, r, c, true);
-    if (stride != 1) net_add_conv(b, &(conv_case){from, to, 1, {1, 1}, {side, side}, {stride, stride}, {1, 1}, {0}, NULL}, in, s, true);
+    if (stride != 1)
+        net_add_conv(b, &(conv_case){from, to, 1, {1, 1}, {side, side}, {stride, stride}, {1, 1}, {0}, NULL}, in, s,
+                     true);
     snprintf(inputs, sizeof inputs, "%s,%s", c, stride != 1 ? s : in);
     onnx_node(b, "Add", z, inputs, z);
     onnx_node(b, "Relu", out, z, out);
@@ -288,7 +309,8 @@ static void add_head(onnx_builder *b, const char *in, size_t channels, size_t d)
 static onnx_builder *resnet_like(void)
 {
     onnx_builder *b = net_begin(3, 32, 32);
-    net_add_conv(b, &(conv_case){3, 32, 1, {7, 7}, {32, 32}, {2, 2}, {1, 1}, {3, 3, 3, 3}, NULL}, "input", "stem", true);
+    net_add_conv(b, &(conv_case){3, 32, 1, {7, 7}, {32, 32}, {2, 2}, {1, 1}, {3, 3, 3, 3}, NULL}, "input", "stem",
+                 true);
     onnx_node(b, "Relu", "sr", "stem", "sr");
     Onnx__NodeProto *pool = onnx_node(b, "MaxPool", "pool", "sr", "p");
     onnx_ints_attribute(b, pool, "kernel_shape", 2, (int64_t[]){3, 3});
@@ -302,7 +324,8 @@ static onnx_builder *resnet_like(void)
 }
 
 /* An inverted residual, with squeeze and excitation where `swish`. */
-static void add_inverted(onnx_builder *b, const char *in, const char *out, size_t from, size_t to, int64_t stride, bool swish)
+static void add_inverted(onnx_builder *b, const char *in, const char *out, size_t from, size_t to, int64_t stride,
+                         bool swish)
 {
     char n[8][40], inputs[96];
     size_t wide = from * 4;
@@ -316,7 +339,8 @@ static void add_inverted(onnx_builder *b, const char *in, const char *out, size_
         snprintf(inputs, sizeof inputs, "%s,low,high", n[0]);
         onnx_node(b, "Clip", n[1], inputs, n[1]);
     }
-    net_add_conv(b, &(conv_case){wide, wide, wide, {3, 3}, {0}, {stride, stride}, {1, 1}, {1, 1, 1, 1}, NULL}, n[1], n[2], true);
+    net_add_conv(b, &(conv_case){wide, wide, wide, {3, 3}, {0}, {stride, stride}, {1, 1}, {1, 1, 1, 1}, NULL}, n[1],
+                 n[2], true);
     const char *last = n[2];
     if (swish) {
         char g[4][48];
@@ -341,7 +365,8 @@ static onnx_builder *inverted_net(bool swish)
     onnx_builder *b = net_begin(3, 32, 32);
     net_number(b, "low", 0);
     net_number(b, "high", 6);
-    net_add_conv(b, &(conv_case){3, 16, 1, {3, 3}, {32, 32}, {2, 2}, {1, 1}, {1, 1, 1, 1}, NULL}, "input", "stem", true);
+    net_add_conv(b, &(conv_case){3, 16, 1, {3, 3}, {32, 32}, {2, 2}, {1, 1}, {1, 1, 1, 1}, NULL}, "input", "stem",
+                 true);
     onnx_node(b, "Clip", "sr", "stem,low,high", "sr");
     add_inverted(b, "sr", "b1", 16, 24, 2, swish);
     add_inverted(b, "b1", "b2", 24, 24, 1, swish);
@@ -417,7 +442,8 @@ static void same_embeddings(const gln_net *net, size_t n_images, const net_way *
     }
     size_t d = plans[0]->output_items / n_images;
     ck_assert_uint_eq(plans[1]->output_items, plans[0]->output_items);
-    if (plans[0]->multiply_adds > 0) ck_assert_double_eq_tol(plans[1]->multiply_adds, plans[0]->multiply_adds, 0.01 * plans[0]->multiply_adds);
+    if (plans[0]->multiply_adds > 0)
+        ck_assert_double_eq_tol(plans[1]->multiply_adds, plans[0]->multiply_adds, 0.01 * plans[0]->multiply_adds);
     for (size_t i = 0; i < n_images; i++) {
         double same = gln_cosine(outputs[0] + i * d, outputs[1] + i * d, d);
         ck_assert_msg(same >= least, "%s, image %zu in %s: cosine %.6f", what, i, way->name, same);
@@ -434,7 +460,10 @@ static void same_embeddings(const gln_net *net, size_t n_images, const net_way *
 static const struct {
     const char *name;
     onnx_builder *(*make)(void);
-} nets[] = {{"ResNet-like", resnet_like}, {"MobileNet-like", mobilenet_like}, {"EfficientNet-like", efficientnet_like}, {"ViT-like", vit_like}};
+} nets[] = {{"ResNet-like", resnet_like},
+            {"MobileNet-like", mobilenet_like},
+            {"EfficientNet-like", efficientnet_like},
+            {"ViT-like", vit_like}};
 
 START_TEST(net__embeddings_in_16_bits_are_those_of_f32)
 {
@@ -471,7 +500,8 @@ START_TEST(net__images_stay_channels_last)
 }
 END_TEST
 
-static const char *const models[] = {"squeezenet1.1.onnx", "mobilenet_v2_1.0_224_tf2.onnx", "vit_tiny_patch16_224.onnx"};
+static const char *const models[] = {"squeezenet1.1.onnx", "mobilenet_v2_1.0_224_tf2.onnx",
+                                     "vit_tiny_patch16_224.onnx"};
 
 START_TEST(net__published_weights_give_the_same_embeddings)
 {
@@ -593,7 +623,8 @@ START_TEST(plan__no_memory_is_an_error_and_leaks_nothing)
         gln_backend *backend = NULL;
         compiled c = {0};
         gln_host_device_fail_allocation(n);
-        gln_status st = gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CUDA, .precision = GLN_PRECISION_F16});
+        gln_status st = gln_backend_create(
+            &backend, &(gln_backend_options){.kind = GLN_BACKEND_CUDA, .precision = GLN_PRECISION_F16});
         if (st == GLN_OK) {
             gpu(backend)->measures = false;
             st = compile(&c, b, backend, 1);
@@ -632,7 +663,8 @@ int main(void)
 #endif
     suite_add_tcase(suite, cases);
     tcase_set_timeout(published, 600);
-    tcase_add_loop_test(published, net__published_weights_give_the_same_embeddings, 0, (int)(sizeof models / sizeof models[0]));
+    tcase_add_loop_test(published, net__published_weights_give_the_same_embeddings, 0,
+                        (int)(sizeof models / sizeof models[0]));
     suite_add_tcase(suite, published);
     return gln_test_main(suite);
 }
