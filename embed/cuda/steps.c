@@ -255,6 +255,7 @@ gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *s, gln_cuda_
     case GLN_KERNEL_ROWS: return gln_rows_run(&s->p.rows, at, stream);
     case GLN_KERNEL_REDUCE: return gln_reduce_run(&s->p.reduce, at, stream);
     case GLN_KERNEL_LRN: return gln_lrn_run(&s->p.lrn, at, stream);
+    case GLN_KERNEL_VERDICT: return gln_verdict_run(&s->p.verdict, at, stream);
     }
     return gln_fail(GLN_E_INTERNAL, "a step of no kind");
 }
