@@ -16,6 +16,7 @@ int gln_command_embed(int argc, char **argv);
 int gln_command_label(int argc, char **argv);
 int gln_command_resample(int argc, char **argv);
 int gln_command_batch(int argc, char **argv);
+int gln_command_propose(int argc, char **argv);
 int gln_command_forecast(int argc, char **argv);
 int gln_command_check(int argc, char **argv);
 int gln_command_drift(int argc, char **argv);

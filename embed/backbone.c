@@ -79,16 +79,19 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
     const char *slash = strrchr(manifest_path, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - manifest_path);
     if (length >= sizeof folder) return gln_fail(GLN_E_LIMIT, "the path of the manifest is too long");
-    memcpy(folder, manifest_path, length);
-    folder[length] = 0;
-    gln_status st = gln_path_join(path, slash == NULL ? "." : length == 0 ? "/" : folder, backbone->manifest.model);
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL || length == 0 ? 1 : (int)length, slash == NULL ? "." : manifest_path);
+    const gln_manifest *manifest = &backbone->manifest;
+    gln_status st = gln_path_join(path, folder, manifest->model);
     if (st != GLN_OK) return st;
     if ((st = gln_file_read(&bytes, &n_bytes, path, GLN_ONNX_MAX_BYTES)) != GLN_OK) return st;
     gln_sha256(sha256, bytes, n_bytes);
-    if (memcmp(sha256, backbone->manifest.sha256, sizeof sha256) != 0) {
+    if (memcmp(sha256, manifest->sha256, sizeof sha256) != 0) {
         st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
     }
-    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output, slash == NULL ? "." : length == 0 ? "/" : folder);
+    if (st == GLN_OK && manifest->n_files != 0) st = gln_manifest_check_files(manifest, bytes, n_bytes, folder);
+    if (st == GLN_OK) {
+        st = gln_onnx_read(&backbone->graph, bytes, n_bytes, manifest->output, manifest->n_files != 0 ? folder : NULL);
+    }
     gln_free(bytes);
     return st;
 }
@@ -196,6 +199,7 @@ void gln_backbone_free(gln_backbone *backbone)
     if (backbone == NULL) return;
     gln_workers_free(backbone->workers);
     gln_net_free(backbone->graph);
+    gln_manifest_dispose(&backbone->manifest);
     gln_free(backbone->tensors);
     gln_free(backbone);
 }

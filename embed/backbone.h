@@ -9,8 +9,8 @@
  *     st = gln_backbone_run(backbone, input, n, embeddings);
  *
  * The manifest (JSON): name, model (ONNX file beside it), sha256 of that file, input {side, resize {filter, mode, scale}, mean [3],
- * std [3]}, output (tensor name), dimension, licence, source, and optionally pooling. Every field is checked; unknown fields are
- * refused by name.
+ * std [3]}, output (tensor name), dimension, licence, source, and optionally pooling and files (those that keep weights beside the
+ * model, {name: sha256}). Every field is checked; unknown fields are refused by name.
  *
  * Threads: a backbone runs on one thread at a time (it uses n_threads inside). Loading is independent.
  */
@@ -127,7 +127,7 @@ typedef struct gln_backbone_info {
 } gln_backbone_info;
 
 /* Reads manifest and model. Errors: GLN_E_NOT_FOUND, GLN_E_FORMAT (naming the field or node), GLN_E_UNSUPPORTED (naming the
-   operator and the node), GLN_E_CORRUPT (the model's hash is not the manifest's), GLN_E_LIMIT. */
+   operator and the node), GLN_E_CORRUPT (the hash of the model, or of a file of weights, is not the manifest's), GLN_E_LIMIT. */
 gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, const gln_backbone_options *options);
 void gln_backbone_free(gln_backbone *backbone);
 

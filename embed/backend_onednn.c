@@ -58,6 +58,7 @@ static void free_backend(gln_backend *base)
     gln_onednn *backend = (gln_onednn *)base;
     for (size_t i = 0; i < backend->n_packed; i++) gln_free(backend->packed[i].data);
     gln_free(backend->packed);
+    gln_free(backend->winograd);
     gln_pool_free(backend->pool);
     if (backend->engine != NULL) dnnl_engine_destroy(backend->engine);
     gln_free(backend);
@@ -80,10 +81,11 @@ static gln_status create_backend(gln_backend **out, const gln_backend_options *o
     return GLN_OK;
 }
 
-/* Runs one reorder at once, outside any plan. */
-static gln_status reorder_now(gln_onednn *backend, const dnnl_memory_desc_t *from, void *source, const dnnl_memory_desc_t *to,
+gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source, const dnnl_memory_desc_t *to,
                               void *target)
 {
+    void *from_place = NULL;
+    memcpy(&from_place, &source, sizeof from_place); /* oneDNN's handles are not const; a reorder reads its source only */
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t memory[2] = {NULL, NULL};
@@ -91,7 +93,7 @@ static gln_status reorder_now(gln_onednn *backend, const dnnl_memory_desc_t *fro
     dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, from, backend->engine, to, backend->engine, NULL);
     if (status == dnnl_success) status = dnnl_primitive_create(&primitive, pd);
     if (status == dnnl_success) status = dnnl_stream_create(&stream, backend->engine, dnnl_stream_default_flags);
-    if (status == dnnl_success) status = dnnl_memory_create(&memory[0], from, backend->engine, source);
+    if (status == dnnl_success) status = dnnl_memory_create(&memory[0], from, backend->engine, from_place);
     if (status == dnnl_success) status = dnnl_memory_create(&memory[1], to, backend->engine, target);
     if (status == dnnl_success) {
         dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, memory[0]}, {DNNL_ARG_TO, memory[1]}};
@@ -122,9 +124,7 @@ gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, co
     gln_packed *packed = &backend->packed[backend->n_packed];
     size_t bytes = dnnl_memory_desc_get_size(wanted);
     if ((st = gln_alloc(&packed->data, bytes, 1, "packed weights")) != GLN_OK) return st;
-    void *source = NULL;
-    memcpy(&source, &data, sizeof source); /* oneDNN's handles are not const; a reorder reads its source only */
-    if ((st = reorder_now(backend, have, source, wanted, packed->data)) != GLN_OK) {
+    if ((st = gln_onednn_reorder(backend, have, data, wanted, packed->data)) != GLN_OK) {
         gln_free(packed->data);
         return st;
     }
@@ -134,6 +134,16 @@ gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, co
     backend->base.weights_bytes += bytes;
     *out = packed->data;
     return GLN_OK;
+}
+
+void gln_onednn_unpack(gln_onednn *backend, const void *data)
+{
+    for (size_t i = backend->n_packed; i-- > 0;) {
+        if (backend->packed[i].key != data) continue;
+        backend->base.weights_bytes -= dnnl_memory_desc_get_size(&backend->packed[i].desc);
+        gln_free(backend->packed[i].data);
+        backend->packed[i] = backend->packed[--backend->n_packed];
+    }
 }
 
 static void dispose_context(const gln_onednn_plan *plan, gln_context *context)
@@ -162,6 +172,7 @@ static void free_plan(gln_plan *base)
         if (plan->steps[i].primitive != NULL) dnnl_primitive_destroy(plan->steps[i].primitive);
     }
     gln_free(plan->contexts);
+    gln_free(plan->trials);
     gln_free(plan->steps);
     gln_free(plan->arguments);
     gln_free(plan->tensors);
@@ -169,7 +180,7 @@ static void free_plan(gln_plan *base)
     gln_free(plan);
 }
 
-static void *address(const gln_onednn_plan *plan, const gln_context *context, gln_place at)
+void *gln_onednn_address(const gln_onednn_plan *plan, const gln_context *context, gln_place at)
 {
     if (at.buffer == GLN_NONE) return at.fixed;
     return context->arena + plan->buffers[at.buffer].offset + at.offset;
@@ -193,7 +204,7 @@ static gln_status make_context(const gln_onednn_plan *plan, gln_context *context
         context->bound[i].arg = argument->kind;
         st = gln_onednn_check(NULL,
                               dnnl_memory_create(&context->bound[i].memory, &argument->desc, plan->backend->engine,
-                                                 address(plan, context, argument->at)),
+                                                 gln_onednn_address(plan, context, argument->at)),
                               "binding memory");
     }
     return st;
@@ -264,9 +275,8 @@ static int threads_inside(const gln_onednn_plan *plan)
     return plan->wide ? (int)gln_pool_size(plan->backend->pool) : 1;
 }
 
-static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *instance, bool wide)
+static gln_status create_once(gln_plan **out, gln_onednn *backend, const gln_net *instance, bool wide, bool *out_again)
 {
-    gln_onednn *backend = (gln_onednn *)base;
     gln_compiler c = {.backend = backend, .graph = instance};
     int had_threads = omp_get_max_threads();
     gln_status st = gln_alloc(&c.plan, 1, sizeof *c.plan, "plan");
@@ -280,16 +290,28 @@ static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *
     if (st == GLN_OK) count_uses(&c);
     if (st == GLN_OK) st = compile(&c);
     if (st == GLN_OK) st = make_contexts(c.plan);
+    if (st == GLN_OK) st = gln_try_winograd(&c, out_again);
     omp_set_num_threads(had_threads);
     gln_free(c.forms);
     gln_free(c.first_form);
     gln_free(c.uses);
-    if (st != GLN_OK) {
+    if (st != GLN_OK || *out_again) {
         free_plan(&c.plan->base);
         return st;
     }
     *out = &c.plan->base;
     return GLN_OK;
+}
+
+static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *instance, bool wide)
+{
+    bool again = true; /* a trial judges a layer once, so this ends */
+    gln_status st = GLN_OK;
+    while (st == GLN_OK && again) {
+        again = false;
+        st = create_once(out, (gln_onednn *)base, instance, wide, &again);
+    }
+    return st;
 }
 
 /* A node by the plain code. fuse.c merges nothing into such nodes. */
@@ -298,29 +320,29 @@ static gln_status run_reference(const gln_onednn_plan *plan, const gln_context *
     const gln_step_tensor *tensors = plan->tensors + step->first_tensor;
     for (size_t i = 0; i < step->n_tensors; i++) {
         context->inputs[i] = tensors[i].tensor;
-        context->inputs[i].data = tensors[i].left_out ? NULL : address(plan, context, tensors[i].at);
+        context->inputs[i].data = tensors[i].left_out ? NULL : gln_onednn_address(plan, context, tensors[i].at);
     }
     return gln_reference_run(plan->base.graph, step->node, context->inputs, &context->inputs[step->n_tensors - 1]);
 }
 
+gln_status gln_onednn_run_step(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step)
+{
+    if (step->primitive == NULL) return run_reference(plan, context, step);
+    return gln_onednn_check(NULL,
+                            dnnl_primitive_execute(step->primitive, context->stream, (int)step->n_arguments,
+                                                   context->bound + step->first_argument),
+                            "running the network");
+}
+
 static gln_status run_image(const gln_onednn_plan *plan, const gln_context *context, const float *input, float *output)
 {
-    memcpy(address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->base.input_items * sizeof *input);
+    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->base.input_items * sizeof *input);
     for (size_t i = 0; i < plan->n_steps; i++) {
-        const gln_step *step = &plan->steps[i];
-        gln_status st = GLN_OK;
-        if (step->primitive == NULL) {
-            st = run_reference(plan, context, step);
-        } else {
-            st = gln_onednn_check(NULL,
-                                  dnnl_primitive_execute(step->primitive, context->stream, (int)step->n_arguments,
-                                                         context->bound + step->first_argument),
-                                  "running the network");
-        }
+        gln_status st = gln_onednn_run_step(plan, context, &plan->steps[i]);
         if (st != GLN_OK) return st;
     }
     gln_status st = gln_onednn_check(NULL, dnnl_stream_wait(context->stream), "running the network");
-    if (st == GLN_OK) memcpy(output, address(plan, context, plan->output), plan->base.output_items * sizeof *output);
+    if (st == GLN_OK) memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
     return st;
 }
 

@@ -9,6 +9,7 @@
 #ifndef GLN_EMBED_ONNX_H
 #define GLN_EMBED_ONNX_H
 
+#include "common/files.h"
 #include "embed/graph.h"
 
 /* Largest model file; protobuf itself ends at 2 GiB. */
@@ -22,5 +23,8 @@
  * refuses those.
  */
 gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder);
+
+/* The real place of a file that a model in `folder` names for its weights; GLN_E_FORMAT when that is outside of the folder. */
+gln_status gln_onnx_external_path(char out[GLN_PATH_MAX], const char *folder, const char *location);
 
 #endif

@@ -271,7 +271,9 @@ static gln_status fill(reader *r, unsigned char *out, const part *p, size_t done
     const field *f = p->field;
     void *place = out + f->offset;
     unsigned char *item = NULL;
-    if (item_bytes(f) != 0) item = (unsigned char *)((gln_onnx_list *)place)->items + done * item_bytes(f);
+    if (item_bytes(f) != 0 && ((gln_onnx_list *)place)->items != NULL) { /* NULL: a packed list of no items */
+        item = (unsigned char *)((gln_onnx_list *)place)->items + done * item_bytes(f);
+    }
     switch (f->kind) {
     case ONE_INT: *(int64_t *)place = (int64_t)p->number; return GLN_OK;
     case ONE_FLOAT: copy_wide(place, p->data, 4, 4); return GLN_OK;

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "embed/precision.h"
+#include "embed/trial_images.h"
 #include "kernels/cuda/device.h"
 
 #include <math.h>
@@ -39,7 +40,7 @@ static gln_status agree(double *out, gln_runner *gpu, gln_runner *processor)
     size_t items = gln_shape_items(gln_runner_output_shape(processor));
     *out = 1;
     gln_status st = gln_alloc(&input, N_TRIAL_IMAGES, gln_shape_items(shape) * sizeof *input, "self-test");
-    if (st == GLN_OK) gln_precision_trial_images(input, shape, N_TRIAL_IMAGES);
+    if (st == GLN_OK) gln_trial_images(input, shape, N_TRIAL_IMAGES, GLN_TRIAL_SMOOTH);
     for (size_t i = 0; st == GLN_OK && i < 2; i++) {
         st = gln_alloc(&output[i], N_TRIAL_IMAGES, items * sizeof *output[i], "self-test");
         if (st == GLN_OK) st = gln_runner_run(both[i], input, N_TRIAL_IMAGES, output[i]);

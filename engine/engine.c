@@ -2,9 +2,11 @@
  * Opening and closing a data directory, its connections, and the rooms of its projects.
  *
  * One process owns a data directory (the lock file says which). Opening it brings it into a consistent state before
- * anything else happens: vectors that no row counts are cut off, runs that died are marked, leases that ran out end.
+ * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that no row counts
+ * are cut off, leases that ran out end.
  */
 #include "engine/internal.h"
+#include "engine/publish.h"
 #include "kernels/gpu.h"
 
 #include "common/clock.h"
@@ -201,6 +203,7 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     if (n_interrupted != 0)
         gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
                 "goes on from there", (long long)n_interrupted);
+    if ((st = gln_publish_resume(engine)) != GLN_OK) goto cleanup;
     if ((st = open_rooms(engine)) != GLN_OK) goto cleanup;
     if ((st = gln_leases_expire(engine)) != GLN_OK) goto cleanup;
     if (options->background && (st = gln_runs_start_worker(engine)) != GLN_OK) goto cleanup;

@@ -28,6 +28,7 @@ typedef struct gln_room {
     gln_vectors *vectors; /* NULL before the first ingest */
     gln_state *state;     /* NULL before the first resample; counted, see state.h */
     bool state_loaded;    /* whether the database was asked for a published state yet */
+    bool held;            /* gln_state_hold */
     struct gln_room *next;
 } gln_room;
 
@@ -79,8 +80,13 @@ gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, c
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
-/* The name of the model file in a manifest. */
-gln_status gln_engine_manifest_model(const char *manifest_path, char *out, size_t capacity);
+/* ---- backbone_files.c ------------------------------------------------------------------------------------------- */
+
+/* Copies manifest, model and files of weights below data/backbones, each checked against its hash. GLN_E_CONFLICT: a backbone of this name
+   with another manifest, or a file of this name that another backbone uses, is there already. */
+gln_status gln_backbone_files_add(const char *data, const char *manifest_path, char *out_name, size_t capacity);
+/* Deletes the manifest, and of the files that it names those that no other one does. */
+gln_status gln_backbone_files_remove(const char *data, const char *name);
 
 /* ---- stand_in.c ----------------------------------------------------------------------------------------------------- */
 
@@ -148,6 +154,9 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
                                 const gln_watch *watch, gln_resample_summary *summary);
 
 /* ---- lease.c ----------------------------------------------------------------------------------------------------- */
+
+#define GLN_LEASE_DEFAULT_MS ((int64_t)24 * 3600 * 1000)
+#define GLN_LEASE_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 /* Ends the leases that have run out: their images and their money come back. */
 gln_status gln_leases_expire(gln_engine *engine);

@@ -97,7 +97,10 @@ typedef struct gln_gpu_machine {
     const float *support_rows;  /* [n_support, d]; RBF: exactly representable in float16, as rows of a pool are */
     const float *coefficient;   /* class i at first[i] * (n_active - 1): [n_active - 1, size of class i] */
     const float *weight;        /* linear: [n_active, n_active - 1, d] */
-    const double *rho;          /* [pairs] */
+    const float *pair_weight;   /* a machine that weighs every support vector for every pair: [pairs, n_support], linear [pairs, d]; the three
+                                   arrays above it but support_rows are then not used. Else NULL */
+    const float *offset;        /* [pairs], added to each decision value */
+    float centre;               /* taken off each kernel value */
     double gamma;               /* 0: linear */
 } gln_gpu_machine;
 

@@ -32,7 +32,6 @@
 
 #include "common/memory.h"
 #include "kernels/gpu.h"
-#include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -40,6 +39,10 @@
 #include <string.h>
 
 #define BLOCK_ROWS ((size_t)512)
+/* Of a product, a thread at a time: a left panel that stays in the second-level cache. */
+#define SLICE_ROWS ((size_t)128)
+/* Up to here a panel costs more than it saves. */
+#define FEW ((size_t)4)
 /* Targets whose density is looked at to find the bandwidth. */
 #define SCALE_SAMPLE ((size_t)512)
 /* Bandwidths tried: squared distances of normalised rows lie between 0 and 4. */
@@ -60,61 +63,76 @@ static void centre_rows(const gln_cover *c, float *rows, size_t n)
     gln_kernels()->l2_normalise(rows, n, c->d);
 }
 
-/* l2_sq [n, n_targets] from images of the pool to the targets, in blocks. */
+struct measuring {
+    const gln_cover *cover;
+    const gln_embeddings *pool;
+    const uint32_t *images;
+    float *l2_sq;      /* [n, n_targets] */
+    float *rows;       /* [workers, SLICE_ROWS, d] */
+    char *left;        /* [workers] panels of SLICE_ROWS */
+    size_t left_bytes;
+};
+
+static gln_status measure_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct measuring *m = context;
+    const gln_cover *c = m->cover;
+    const gln_kernel_table *kernels = gln_kernels();
+    float row_sq[SLICE_ROWS], *rows = m->rows + worker * SLICE_ROWS * c->d, *out = m->l2_sq + begin * c->n_targets;
+    char *left = m->left + worker * m->left_bytes;
+    size_t n = end - begin;
+    kernels->gather_f32(rows, m->pool, m->images + begin, n);
+    centre_rows(c, rows, n);
+    kernels->norm_sq(row_sq, rows, n, c->d);
+    if (n <= FEW) {
+        kernels->gram_f32(out, rows, n, c->target, c->n_targets, c->d);
+    } else {
+        kernels->pack_left(left, rows, n, c->d);
+        kernels->panel_gram(out, left, n, c->panel, c->n_targets, c->d);
+    }
+    kernels->l2_sq_from_gram(out, n, c->n_targets, row_sq, c->target_sq);
+    return GLN_OK;
+}
+
+/* l2_sq [n, n_targets] from images of the pool to the targets, slices of them at a time. */
 static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n,
                             gln_pool *threads)
 {
-    const gln_kernel_table *kernels = gln_kernels();
-    size_t block = n < BLOCK_ROWS ? n : BLOCK_ROWS;
-    float *rows = NULL, *row_sq = NULL, *target_sq = NULL;
+    struct measuring m = {.cover = c, .pool = pool, .images = images, .l2_sq = l2_sq};
+    size_t slice = n < SLICE_ROWS ? n : SLICE_ROWS, workers = gln_pool_size(threads);
     gln_status st;
-    if ((st = gln_alloc_raw(&rows, block, c->d * sizeof *rows, "rows to compare")) != GLN_OK ||
-        (st = gln_alloc_raw(&row_sq, block, sizeof *row_sq, "norms")) != GLN_OK ||
-        (st = gln_alloc_raw(&target_sq, c->n_targets, sizeof *target_sq, "norms")) != GLN_OK)
-        goto cleanup;
-    kernels->norm_sq(target_sq, c->target, c->n_targets, c->d);
-    for (size_t first = 0; first < n && st == GLN_OK; first += block) {
-        size_t rest = n - first < block ? n - first : block;
-        float *out = l2_sq + first * c->n_targets;
-        kernels->gather_f32(rows, pool, images + first, rest);
-        centre_rows(c, rows, rest);
-        kernels->norm_sq(row_sq, rows, rest, c->d);
-        if ((st = gln_gram_f32(threads, out, rows, rest, c->target, c->n_targets, c->d)) != GLN_OK) break;
-        kernels->l2_sq_from_gram(out, rest, c->n_targets, row_sq, target_sq);
-    }
-cleanup:
-    gln_free(rows);
-    gln_free(row_sq);
-    gln_free(target_sq);
+    m.left_bytes = (gln_kernels()->panel_bytes(slice, c->d) + 63) / 64 * 64;
+    if ((st = gln_alloc_raw(&m.rows, workers * SLICE_ROWS, c->d * sizeof *m.rows, "rows to compare")) == GLN_OK &&
+        (st = gln_alloc_raw(&m.left, workers, m.left_bytes, "rows to compare")) == GLN_OK)
+        st = gln_pool_for(threads, n, slice, measure_range, &m);
+    gln_free(m.rows);
+    gln_free(m.left);
     return st;
 }
 
-/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
-static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates)
+static gln_status gather_range(void *context, size_t begin, size_t end, size_t worker)
 {
-    size_t n = c->n_candidates;
-    float *rows = NULL;
-    *done = false;
-    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
-    gln_status st = gln_alloc_raw(&rows, n, c->d * sizeof *rows, "rows to compare");
-    if (st == GLN_OK) {
-        gln_kernels()->gather_f32(rows, pool, candidates, n);
-        centre_rows(c, rows, n);
-        st = gln_gpu_cover_create(&c->gpu, c->l2_sq, rows, n, c->target, c->n_targets, c->d);
-    }
-    gln_free(rows);
-    *done = st == GLN_OK;
-    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
+    const struct measuring *m = context;
+    float *rows = m->rows + begin * m->cover->d;
+    (void)worker;
+    gln_kernels()->gather_f32(rows, m->pool, m->images + begin, end - begin);
+    centre_rows(m->cover, rows, end - begin);
+    return GLN_OK;
 }
 
-/* Kernels or gains by the GPU that keeps the distances; false when the CPU has to. */
-static bool gains_on_gpu(gln_cover *c, float *kernel, float *gain)
+/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
+static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates, gln_pool *threads)
 {
-    if (c->gpu == NULL) return false;
-    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
-    gln_gpu_cover_free(c->gpu);
-    c->gpu = NULL;
-    return false;
+    struct measuring m = {.cover = c, .pool = pool, .images = candidates};
+    size_t n = c->n_candidates;
+    *done = false;
+    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
+    gln_status st = gln_alloc_raw(&m.rows, n, c->d * sizeof *m.rows, "rows to compare");
+    if (st == GLN_OK) st = gln_pool_for(threads, n, SLICE_ROWS, gather_range, &m);
+    if (st == GLN_OK) st = gln_gpu_cover_create(&c->gpu, c->l2_sq, m.rows, n, c->target, c->n_targets, c->d);
+    gln_free(m.rows);
+    *done = st == GLN_OK;
+    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
 }
 
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
@@ -123,10 +141,14 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
     size_t row_bytes = 0, kernel_bytes = 0;
     gln_status st;
     *c = (gln_cover){.n_targets = n_targets, .n_candidates = n_candidates, .d = pool->d, .flatness = 1.0};
-    if (!gln_mul_size(&row_bytes, pool->d, sizeof(float)) || !gln_mul_size(&kernel_bytes, n_targets, sizeof(float)))
+    /* A row of a panel is its f32 and some hundred bytes of padding. */
+    if (!gln_mul_size(&row_bytes, pool->d + 64, sizeof(float)) || !gln_mul_size(&kernel_bytes, n_targets + 64, row_bytes) ||
+        !gln_mul_size(&kernel_bytes, n_targets, sizeof(float)))
         return gln_fail(GLN_E_LIMIT, "coverage of %zu images of %zu numbers: too many", n_targets, pool->d);
     if ((st = gln_alloc(&c->centre, pool->d, sizeof *c->centre, "centre")) != GLN_OK ||
-        (st = gln_alloc_raw(&c->target, n_targets, row_bytes, "targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->target, n_targets, pool->d * sizeof *c->target, "targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->target_sq, n_targets, sizeof *c->target_sq, "targets")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->panel, 1, gln_kernels()->panel_bytes(n_targets, pool->d), "targets")) != GLN_OK ||
         (st = gln_alloc_raw(&c->importance, n_targets, sizeof *c->importance, "target weights")) != GLN_OK ||
         (st = gln_alloc_raw(&c->weight, n_targets, sizeof *c->weight, "target weights")) != GLN_OK ||
         (st = gln_alloc_raw(&c->nearest, n_targets, sizeof *c->nearest, "coverage")) != GLN_OK ||
@@ -139,13 +161,15 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
     for (size_t i = 0; i < n_targets; i++)
         for (size_t j = 0; j < c->d; j++) c->centre[j] += c->target[i * c->d + j] / (float)n_targets;
     centre_rows(c, c->target, n_targets);
+    gln_kernels()->norm_sq(c->target_sq, c->target, n_targets, c->d);
+    gln_kernels()->pack_right(c->panel, c->target, n_targets, c->d);
     for (size_t i = 0; i < n_targets; i++) {
         c->importance[i] = 1.0f;
         c->nearest[i] = nowhere;
     }
     bool done = false;
     if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK ||
-        (st = distances_on_gpu(c, &done, pool, candidates)) != GLN_OK || done)
+        (st = distances_on_gpu(c, &done, pool, candidates, threads)) != GLN_OK || done)
         return st;
     return distances(c->l2_sq, c, pool, candidates, n_candidates, threads);
 }
@@ -154,6 +178,8 @@ void gln_cover_dispose(gln_cover *c)
 {
     gln_free(c->centre);
     gln_free(c->target);
+    gln_free(c->target_sq);
+    gln_free(c->panel);
     gln_free(c->importance);
     gln_free(c->weight);
     gln_free(c->nearest);
@@ -211,19 +237,32 @@ static gln_status find_gamma(gln_cover *c, struct densities *d, double n_modes, 
 
 struct kernelling {
     gln_cover *cover;
-    float gamma;
+    float *gain;
 };
 
 static gln_status kernel_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const struct kernelling *k = context;
-    size_t n = k->cover->n_targets;
+    gln_cover *c = k->cover;
     (void)worker;
-    for (size_t j = begin; j < end; j++) gln_kernels()->rbf(k->cover->kernel + j * n, k->cover->l2_sq + j * n, n, k->gamma);
+    for (size_t j = begin; j < end; j++) {
+        gln_kernels()->rbf(c->kernel + j * c->n_targets, c->l2_sq + j * c->n_targets, c->n_targets, (float)c->gamma);
+        if (k->gain != NULL) k->gain[j] = (float)gln_cover_gain(c, j); /* while the row is at hand */
+    }
     return GLN_OK;
 }
 
-gln_status gln_cover_rescale(gln_cover *c, double n_modes, gln_pool *threads)
+/* Kernels and gains by the GPU that keeps the distances; false when the CPU has to. */
+static bool gains_on_gpu(gln_cover *c, float *gain)
+{
+    if (c->gpu == NULL) return false;
+    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, c->kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
+    gln_gpu_cover_free(c->gpu);
+    c->gpu = NULL;
+    return false;
+}
+
+gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool *threads)
 {
     struct densities d = {.cover = c};
     double sum = 0.0;
@@ -241,9 +280,9 @@ gln_status gln_cover_rescale(gln_cover *c, double n_modes, gln_pool *threads)
     }
     for (size_t i = 0; i < c->n_targets; i++)
         c->weight[i] = sum > 0.0 ? (float)(d.density[i] / sum) : 1.0f / (float)c->n_targets;
-    struct kernelling k = {.cover = c, .gamma = (float)c->gamma};
-    gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, k.gamma);
-    if (!gains_on_gpu(c, c->kernel, NULL)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
+    struct kernelling k = {.cover = c, .gain = gain};
+    gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
+    if (!gains_on_gpu(c, gain)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
 cleanup:
     gln_free(d.scratch);
     gln_free(d.density);
@@ -286,26 +325,6 @@ double gln_cover_take(gln_cover *c, size_t j)
 double gln_cover_gain(const gln_cover *c, size_t j)
 {
     return (double)gln_kernels()->coverage_gain(c->kernel + j * c->n_targets, c->covered, c->weight, c->n_targets);
-}
-
-struct gains {
-    const gln_cover *cover;
-    float *gain;
-};
-
-static gln_status gain_range(void *context, size_t begin, size_t end, size_t worker)
-{
-    const struct gains *g = context;
-    (void)worker;
-    for (size_t j = begin; j < end; j++) g->gain[j] = (float)gln_cover_gain(g->cover, j);
-    return GLN_OK;
-}
-
-gln_status gln_cover_gains(gln_cover *c, float *gain, gln_pool *threads)
-{
-    if (gains_on_gpu(c, NULL, gain)) return GLN_OK;
-    struct gains g = {.cover = c, .gain = gain};
-    return gln_pool_for(threads, c->n_candidates, 64, gain_range, &g);
 }
 
 double gln_cover_weighted(const gln_cover *c)

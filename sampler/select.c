@@ -268,8 +268,7 @@ static gln_status rescale(struct selecting *s, gln_pool *threads)
     s->scaled_until = now < first_scale / 2 ? first_scale : 2 * now;
     if (s->scaled_until > full) s->scaled_until = full;
     gln_status st = gln_alloc_raw(&gain, s->shortlist.n_candidates, sizeof *gain, "gains");
-    if (st == GLN_OK) st = gln_cover_rescale(&s->cover, modes_a_label * (double)s->scaled_until, threads);
-    if (st == GLN_OK) st = gln_cover_gains(&s->cover, gain, threads);
+    if (st == GLN_OK) st = gln_cover_rescale(&s->cover, gain, modes_a_label * (double)s->scaled_until, threads);
     if (st == GLN_OK) gln_queues_heapify(&s->queues, gain);
     gln_free(gain);
     return st;

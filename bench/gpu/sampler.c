@@ -343,8 +343,7 @@ cleanup:
 struct machine {
     gln_gpu_machine m;
     size_t *first;
-    float *support, *coefficient, *decision;
-    double *rho;
+    float *support, *coefficient, *offset, *decision;
     size_t n_pairs;
 };
 
@@ -361,7 +360,7 @@ static gln_status machine_init(struct machine *m, const job *j)
     if ((st = gln_alloc(&m->first, n_active + 1, sizeof *m->first, "classes")) != GLN_OK ||
         (st = gln_alloc(&m->support, n_support, j->d * sizeof(float), "support vectors")) != GLN_OK ||
         (st = gln_alloc(&m->coefficient, n_support, n_others * sizeof(float), "coefficients")) != GLN_OK ||
-        (st = gln_alloc(&m->rho, m->n_pairs, sizeof *m->rho, "offsets")) != GLN_OK ||
+        (st = gln_alloc(&m->offset, m->n_pairs, sizeof *m->offset, "offsets")) != GLN_OK ||
         (st = gln_alloc_raw(&m->decision, j->n, m->n_pairs * sizeof(float), "decision values")) != GLN_OK)
         return st;
     for (size_t c = 0; c <= n_active; c++) m->first[c] = c * n_support / n_active;
@@ -373,7 +372,7 @@ static gln_status machine_init(struct machine *m, const job *j)
                 m->coefficient[m->first[c] * n_others + o * n_own + s] = coefficient_of(m->first[c] + s, o);
     }
     m->m = (gln_gpu_machine){.d = j->d, .n_active = n_active, .n_support = n_support, .first = m->first, .support_rows = m->support,
-                             .coefficient = m->coefficient, .rho = m->rho, .gamma = 2};
+                             .coefficient = m->coefficient, .offset = m->offset, .gamma = 2};
     return GLN_OK;
 }
 
@@ -435,7 +434,7 @@ cleanup:
     gln_free(m.first);
     gln_free(m.support);
     gln_free(m.coefficient);
-    gln_free(m.rho);
+    gln_free(m.offset);
     gln_free(m.decision);
     return st;
 }

@@ -4,14 +4,12 @@
  *
  * A machine's coefficients differ from class to class, so the second product of an RBF machine is one for each class, with that class's columns
  * of the tile: [rows, size of the class] times [size, n_active - 1]. One product with the [pairs, support vectors] matrix that has zeros where a
- * pair does not ask would be simpler and n_active / 2 times the work.
+ * pair does not ask would be simpler and n_active / 2 times the work. Where a machine's pairs ask for all of them, it is that product.
  */
 #include "kernels/cuda/jobs.h"
 
 #include "common/memory.h"
 #include "kernels/cuda/job_kernels.h"
-
-#include <string.h>
 
 /* ---- classifier ------------------------------------------------------------------------------------------------------------ */
 
@@ -21,7 +19,7 @@ struct deciding {
     void *context;
     size_t n_others, n_pairs, stride;
     gln_columns columns;
-    float *coefficient, *rho, *row_sq, *part, *decision; /* on the GPU */
+    float *coefficient, *offset, *row_sq, *part, *decision; /* on the GPU; coefficient: [n_support, n_others] or [pairs, n_support] */
     gln_delivery delivery;
 };
 
@@ -48,19 +46,30 @@ static gln_status add_classes(const struct deciding *d, gln_jobs *jobs, const fl
     return st;
 }
 
+static gln_status add_pairs(const struct deciding *d, gln_jobs *jobs, const float *kernel, size_t n)
+{
+    gln_cublas_product p = {.n = n, .m = d->n_pairs, .d = d->machine->n_support, .in = GLN_CUBLAS_F32, .out = GLN_CUBLAS_F32,
+                            .y_is_transposed = true, .untuned = true};
+    return gln_cublas_multiply(jobs->small, &p, d->part, kernel, d->coefficient, jobs->follow);
+}
+
 static gln_status follow_decide(void *context, gln_jobs *jobs, float *g, const uint16_t *x, size_t first, size_t n)
 {
     struct deciding *d = context;
     const gln_gpu_machine *m = d->machine;
-    const float *part = g; /* of a linear machine: the products are the parts */
+    const float *part = g; /* of a linear machine: the products are the parts, or the decision values but for the offset */
     gln_status st;
     if (m->gamma > 0) {
         GLN_CUDA(gln_kernel_norm_sq_f16(d->row_sq, x, n, d->stride, jobs->follow), "norms");
-        GLN_CUDA(gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, jobs->follow), "kernels");
-        if ((st = add_classes(d, jobs, g, n)) != GLN_OK) goto cleanup;
+        GLN_CUDA(gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, m->centre, jobs->follow),
+                 "kernels");
+        if ((st = m->pair_weight != NULL ? add_pairs(d, jobs, g, n) : add_classes(d, jobs, g, n)) != GLN_OK) goto cleanup;
         part = d->part;
     }
-    GLN_CUDA(gln_kernel_decide(d->decision, part, d->rho, n, m->n_active, jobs->follow), "decision values");
+    if (m->pair_weight != NULL)
+        GLN_CUDA(gln_kernel_offset(d->decision, part, d->offset, n, d->n_pairs, jobs->follow), "decision values");
+    else
+        GLN_CUDA(gln_kernel_decide(d->decision, part, d->offset, n, m->n_active, jobs->follow), "decision values");
     st = gln_delivery_send(&d->delivery, jobs, d->decision, n * d->n_pairs * sizeof(float), first, n);
 cleanup:
     return st;
@@ -69,34 +78,28 @@ cleanup:
 static gln_status prepare(struct deciding *d, gln_jobs *jobs)
 {
     const gln_gpu_machine *m = d->machine;
-    bool rbf = m->gamma > 0;
-    size_t n_columns = rbf ? m->n_support : m->n_active * d->n_others, rows = gln_tile_rows(n_columns);
-    size_t part_bytes = m->n_active * d->n_others * sizeof(float), decision_bytes = d->n_pairs * sizeof(float);
-    float rho[256];
+    bool rbf = m->gamma > 0, pairs = m->pair_weight != NULL;
+    size_t n_parts = pairs ? d->n_pairs : m->n_active * d->n_others, n_columns = rbf ? m->n_support : n_parts;
+    size_t rows = gln_tile_rows(n_columns), decision_bytes = d->n_pairs * sizeof(float);
+    size_t n_coefficients = pairs ? d->n_pairs : d->n_others; /* a support vector */
+    const float *columns = rbf ? m->support_rows : pairs ? m->pair_weight : m->weight;
     gln_status st;
     if (rows == 0) return gln_fail(GLN_E_LIMIT, "a classifier with %zu columns on the GPU", n_columns);
-    if ((st = gln_columns_init(&d->columns, jobs, rbf ? m->support_rows : m->weight, n_columns, m->d, !rbf)) != GLN_OK) return st;
+    if ((st = gln_columns_init(&d->columns, jobs, columns, n_columns, m->d, !rbf)) != GLN_OK) return st;
     if (rbf && !d->columns.exact)
         return gln_fail(GLN_E_ARGUMENT, "support vectors that are not float16 as the pool's rows are");
-    if ((st = gln_cuda_alloc(&d->rho, 1, decision_bytes, "offsets")) != GLN_OK ||
+    if ((st = gln_cuda_alloc(&d->offset, 1, decision_bytes, "offsets")) != GLN_OK ||
         (st = gln_cuda_alloc(&d->decision, rows, decision_bytes, "decision values")) != GLN_OK ||
-        (st = gln_delivery_init(&d->delivery, rows * decision_bytes)) != GLN_OK)
+        (st = gln_delivery_init(&d->delivery, rows * decision_bytes)) != GLN_OK ||
+        (st = gln_cuda_copy_in(d->offset, m->offset, decision_bytes, jobs->follow)) != GLN_OK || !rbf)
         return st;
-    for (size_t at = 0; at < d->n_pairs; at += 256) {
-        size_t n = d->n_pairs - at < 256 ? d->n_pairs - at : 256;
-        for (size_t p = 0; p < n; p++) rho[p] = (float)m->rho[at + p];
-        if ((st = gln_cuda_copy_in(d->rho + at, rho, n * sizeof *rho, jobs->follow)) != GLN_OK ||
-            (st = gln_cuda_wait(jobs->follow)) != GLN_OK)
-            return st;
-    }
-    if (!rbf) return GLN_OK;
-    if ((st = gln_cuda_alloc(&d->coefficient, m->n_support, d->n_others * sizeof(float), "coefficients")) != GLN_OK ||
+    if ((st = gln_cuda_alloc(&d->coefficient, m->n_support, n_coefficients * sizeof(float), "coefficients")) != GLN_OK ||
         (st = gln_cuda_alloc(&d->row_sq, rows, sizeof(float), "norms")) != GLN_OK ||
-        (st = gln_cuda_alloc(&d->part, rows, part_bytes, "decision parts")) != GLN_OK ||
-        (st = gln_cuda_copy_in(d->coefficient, m->coefficient, m->n_support * d->n_others * sizeof(float), jobs->follow)) != GLN_OK ||
-        (st = gln_cuda_fill(d->part, 0, rows * part_bytes, jobs->follow)) != GLN_OK) /* a class without support vectors adds nothing */
+        (st = gln_cuda_alloc(&d->part, rows, n_parts * sizeof(float), "decision parts")) != GLN_OK ||
+        (st = gln_cuda_copy_in(d->coefficient, pairs ? m->pair_weight : m->coefficient, m->n_support * n_coefficients * sizeof(float),
+                               jobs->follow)) != GLN_OK)
         return st;
-    return gln_cuda_wait(jobs->follow);
+    return gln_cuda_fill(d->part, 0, rows * n_parts * sizeof(float), jobs->follow); /* a class without support vectors adds nothing */
 }
 
 gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gln_gpu_decisions_fn use, void *context)
@@ -118,7 +121,7 @@ gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gl
     st = gln_jobs_leave(jobs, st);
     gln_columns_dispose(&d.columns);
     gln_delivery_dispose(&d.delivery);
-    float *device[] = {d.coefficient, d.rho, d.row_sq, d.part, d.decision};
+    float *device[] = {d.coefficient, d.offset, d.row_sq, d.part, d.decision};
     for (size_t i = 0; i < sizeof device / sizeof *device; i++) gln_cuda_free(device[i]);
     return st;
 }

@@ -45,10 +45,12 @@ int gln_kernel_mean_segments(float *centroid, const float *part, const uint32_t 
 
 /* ---- svm.cu ----------------------------------------------------------------------------------------------------------------- */
 
-/* g [n, m], in place: products to exp(-gamma * max(0, x_sq + y_sq - 2 g)). */
-int gln_kernel_rbf(float *g, const float *x_sq, const float *y_sq, size_t n, size_t m, float gamma, gln_cuda_stream stream);
-/* decision [n, pairs] from part [n, n_active, n_active - 1] and rho [pairs]. */
-int gln_kernel_decide(float *decision, const float *part, const float *rho, size_t n, size_t n_active, gln_cuda_stream stream);
+/* g [n, m], in place: products to exp(-gamma * max(0, x_sq + y_sq - 2 g)) - centre. */
+int gln_kernel_rbf(float *g, const float *x_sq, const float *y_sq, size_t n, size_t m, float gamma, float centre, gln_cuda_stream stream);
+/* decision [n, pairs] from part [n, n_active, n_active - 1] and offset [pairs]. */
+int gln_kernel_decide(float *decision, const float *part, const float *offset, size_t n, size_t n_active, gln_cuda_stream stream);
+/* decision [n, m] = part [n, m] + offset [m]; the same place will do. */
+int gln_kernel_offset(float *decision, const float *part, const float *offset, size_t n, size_t m, gln_cuda_stream stream);
 
 /* ---- cover.cu --------------------------------------------------------------------------------------------------------------- */
 

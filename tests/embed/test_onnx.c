@@ -245,7 +245,13 @@ START_TEST(onnx__external_data_is_refused_by_name)
     onnx_builder *b = small_network();
     b->graph->initializer[0]->has_data_location = 1;
     b->graph->initializer[0]->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    refuses(b, "embedding", GLN_E_UNSUPPORTED, "tensor w", "external data");
+    Onnx__StringStringEntryProto entry = ONNX__STRING_STRING_ENTRY_PROTO__INIT, *entries[1] = {&entry};
+    char key[] = "location", value[] = "model.data";
+    entry.key = key;
+    entry.value = value;
+    b->graph->initializer[0]->external_data = entries;
+    b->graph->initializer[0]->n_external_data = 1;
+    refuses(b, "embedding", GLN_E_UNSUPPORTED, "tensor w", "model.data");
 }
 END_TEST
 

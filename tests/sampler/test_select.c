@@ -344,14 +344,14 @@ START_TEST(quota__water_fills_by_hand)
 }
 END_TEST
 
-/* Every image a target and a candidate. */
-static void cover_all(gln_cover *cover, const gln_mixture *m, double n_modes)
+/* Every image a target and a candidate; gain NULL or [n]. */
+static void cover_all(gln_cover *cover, float *gain, const gln_mixture *m, double n_modes)
 {
     uint32_t all[1024];
     ck_assert_uint_le(m->n, 1024);
     for (size_t i = 0; i < m->n; i++) all[i] = (uint32_t)i;
     gln_ok(gln_cover_init(cover, m->pool.embeddings, all, m->n, all, m->n, NULL));
-    gln_ok(gln_cover_rescale(cover, n_modes, NULL));
+    gln_ok(gln_cover_rescale(cover, gain, n_modes, NULL));
 }
 
 START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
@@ -368,14 +368,13 @@ START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
     gln_ok(gln_alloc(&gain, n, sizeof *gain, "gains"));
     gln_ok(gln_alloc(&x, n, D * sizeof *x, "rows"));
     gln_kernels()->gather_f32(x, m.pool.embeddings, NULL, n);
-    cover_all(&cover, &m, 12.0);
+    cover_all(&cover, gain, &m, 12.0);
     float centre[D] = {0};
     for (size_t j = 0; j < n; j++)
         for (size_t e = 0; e < D; e++) centre[e] += x[j * D + e] / (float)n;
     for (size_t j = 0; j < n; j++)
         for (size_t e = 0; e < D; e++) x[j * D + e] -= centre[e];
     gln_kernels()->l2_normalise(x, n, D);
-    gln_ok(gln_cover_gains(&cover, gain, NULL));
     gln_ok(gln_queues_create(&q, 1, &n));
     for (size_t i = 0; i < n; i++)
         gln_queues_push(&q, 0, (gln_entry){.factor = 1.0f, .candidate = (uint32_t)i});
@@ -421,7 +420,7 @@ START_TEST(cover__the_pool_looks_like_as_many_kinds_as_asked)
     make_long_tail(&m);
     for (size_t k = 0; k < 4; k++) {
         gln_cover cover;
-        cover_all(&cover, &m, modes[k]);
+        cover_all(&cover, NULL, &m, modes[k]);
         double found = 0.0;
         for (size_t i = 0; i < m.n; i++) {
             double density = 0.0;
@@ -441,7 +440,7 @@ START_TEST(cover__rarity_gives_small_kinds_the_weight_of_large_ones)
     gln_cover cover;
     double of_blob[N_BLOBS] = {0};
     make_long_tail(&m); /* 400 images in the largest, 5 in the smallest */
-    cover_all(&cover, &m, N_BLOBS);
+    cover_all(&cover, NULL, &m, N_BLOBS);
     for (size_t i = 0; i < m.n; i++) of_blob[m.truth[i]] += (double)cover.weight[i];
     /* Half of the images are of the first blob, one in 160 of the last. */
     ck_assert_msg(of_blob[0] < 0.4, "the largest blob weighs %g", of_blob[0]);

@@ -114,3 +114,14 @@ export function verdictTitle(verdict: string): string {
   if (verdict === "not-clustered") return "The pool does not fall into clusters";
   return verdict;
 }
+
+/* A change of a share in points of a hundredth, with its sign: "+1.1", "−0.3". */
+export function points(share: number): string {
+  const value = Math.round(share * 1000) / 10;
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+}
+
+/* Shares that differ by less than one in a hundred: one decimal. */
+export function finePercent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
