@@ -2,19 +2,19 @@
 #include "kernels/cuda/job_kernels.h"
 #include "kernels/cuda/warp.cuh"
 
-static __global__ void l2_sq(float *g, const float *x_sq, const float *y_sq, size_t n_items, size_t m)
+static __global__ void l2_sq(float *g, const float *x_sq, const float *y_sq, size_t m)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n_items; i += (size_t)gridDim.x * blockDim.x) {
-        float v = x_sq[i / m] + y_sq[i % m] - 2.0f * g[i];
-        g[i] = v < 0 ? 0 : v;
+    float *row = g + blockIdx.x * m, own_sq = x_sq[blockIdx.x];
+    for (size_t j = threadIdx.x; j < m; j += blockDim.x) {
+        float v = own_sq + y_sq[j] - 2.0f * row[j];
+        row[j] = v < 0 ? 0 : v;
     }
 }
 
 int gln_kernel_l2_sq(float *g, const float *x_sq, const float *y_sq, size_t n, size_t m, gln_cuda_stream stream)
 {
     if (n == 0 || m == 0) return 0;
-    unsigned blocks = gln_blocks(n * m, 256);
-    return (int)GLN_LAUNCH(l2_sq, blocks < 4096 ? blocks : 4096u, 256, 0, stream, g, x_sq, y_sq, n * m, m);
+    return (int)GLN_LAUNCH(l2_sq, (unsigned)n, 256, 0, stream, g, x_sq, y_sq, m);
 }
 
 /* A block a candidate: kernel and gain in one pass over its distances. */

@@ -174,13 +174,13 @@ gln_status gln_rows_done(gln_gpu_rows *rows, gln_jobs *jobs, size_t first)
 
 /* ---- columns ------------------------------------------------------------------------------------------------------------ */
 
-/* A power of two: 1 where float16 has the range, else (and for two numbers) one that brings the largest into [1/2, 1). */
-static float unit_of(const float *x, size_t n, bool two)
+/* A power of two that brings the largest into [1/2, 1). */
+static float unit_of(const float *x, size_t n)
 {
     float most = 0;
     int exponent = 0;
     for (size_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    if (most == 0 || !(most < INFINITY) || (!two && most < 32768)) return 1;
+    if (most == 0 || !(most < INFINITY)) return 1;
     (void)frexpf(most, &exponent);
     return ldexpf(1, exponent < -120 ? -120 : exponent);
 }
@@ -192,7 +192,7 @@ gln_status gln_columns_init(gln_columns *c, gln_jobs *jobs, const float *host, s
     gln_status st;
     *c = (gln_columns){.m = m};
     if (!gln_mul_size(&n, m, stride)) return gln_fail(GLN_E_LIMIT, "%zu columns of %zu numbers", m, d);
-    c->unit = unit_of(host, m * d, two);
+    c->unit = two ? unit_of(host, m * d) : 1; /* alone it has to do as it is: beyond float16's range it becomes infinite */
     if ((st = gln_cuda_alloc(&c->as_given, m, row_bytes, "columns")) != GLN_OK ||
         (st = gln_cuda_alloc(&c->high, m, narrow_bytes, "columns")) != GLN_OK ||
         (two && (st = gln_cuda_alloc(&c->low, m, narrow_bytes, "columns")) != GLN_OK) ||

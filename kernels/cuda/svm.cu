@@ -2,19 +2,20 @@
 #include "kernels/cuda/job_kernels.h"
 #include "kernels/cuda/warp.cuh"
 
-static __global__ void rbf(float *g, const float *x_sq, const float *y_sq, size_t n_items, size_t m, float gamma, float centre)
+/* A block a row: no division to find out where one is. */
+static __global__ void rbf(float *g, const float *x_sq, const float *y_sq, size_t m, float gamma, float centre)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n_items; i += (size_t)gridDim.x * blockDim.x) {
-        float l2_sq = x_sq[i / m] + y_sq[i % m] - 2.0f * g[i];
-        g[i] = expf(-gamma * (l2_sq < 0 ? 0 : l2_sq)) - centre;
+    float *row = g + blockIdx.x * m, own_sq = x_sq[blockIdx.x];
+    for (size_t j = threadIdx.x; j < m; j += blockDim.x) {
+        float l2_sq = own_sq + y_sq[j] - 2.0f * row[j];
+        row[j] = expf(-gamma * (l2_sq < 0 ? 0 : l2_sq)) - centre;
     }
 }
 
 int gln_kernel_rbf(float *g, const float *x_sq, const float *y_sq, size_t n, size_t m, float gamma, float centre, gln_cuda_stream stream)
 {
     if (n == 0 || m == 0) return 0;
-    unsigned blocks = gln_blocks(n * m, 256);
-    return (int)GLN_LAUNCH(rbf, blocks < 4096 ? blocks : 4096u, 256, 0, stream, g, x_sq, y_sq, n * m, m, gamma, centre);
+    return (int)GLN_LAUNCH(rbf, (unsigned)n, 256, 0, stream, g, x_sq, y_sq, m, gamma, centre);
 }
 
 /* A thread a decision value: pair p of row i gets what either of its classes adds (svm_model.h: the numbering of pairs). */

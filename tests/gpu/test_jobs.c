@@ -77,7 +77,7 @@ START_TEST(neighbours__are_the_cpus_bit_by_bit_with_their_ties)
     if (!gpu_here("neighbours")) return;
     gln_embeddings pool = integer_pool(shapes[_i].n, shapes[_i].d, 3);
     gln_graph *cpu = graph_of(&pool, shapes[_i].k, false);
-    for (int order = 0; gpu_order(order) && (order == 0 || pool.n < 1000); order++) {
+    for (int order = pool.n < 1000 ? 0 : GPU_LAST_ORDER; gpu_order(order); order++) {
         gln_graph *gpu = graph_of(&pool, shapes[_i].k, true);
         check_same_graph(gpu, cpu);
         gln_graph_free(gpu);
@@ -218,6 +218,35 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
     pool_free(&pool);
 }
 END_TEST
+
+#ifdef GLN_HOST_DEVICE
+/* So many centroids that a tile holds 64 rows: tiles are used again and again, while one stream or the other is ahead. */
+START_TEST(kmeans__tiles_that_are_used_again_are_waited_for)
+{
+    enum { N = 600, D = 3, K = 120000 };
+    if (!gpu_here("many tiles")) return;
+    gln_embeddings pool = integer_pool(N, D, 5);
+    float *centroid = calloc((size_t)K * D, sizeof *centroid), l2_sq[N];
+    uint32_t wanted[N], cluster[N] = {0};
+    size_t n_moved = 0;
+    gln_rng rng;
+    gln_rng_seed(&rng, 6);
+    for (size_t i = 0; i < (size_t)K * D; i++) centroid[i] = (float)gln_rng_below(&rng, 4096) / 8 - 256;
+    use_gpu(true);
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        gln_gpu_rows *rows = NULL;
+        gln_host_device_order(seed == 0 ? GLN_HOST_FORWARD : GLN_HOST_SHUFFLED, seed);
+        gln_ok(gln_gpu_rows_create(&rows, &pool, NULL, 0, N, NULL));
+        gln_ok(gln_gpu_assign(cluster, l2_sq, &n_moved, rows, centroid, K, false, NULL));
+        if (seed == 0) memcpy(wanted, cluster, sizeof wanted);
+        ck_assert_mem_eq(cluster, wanted, sizeof wanted);
+        gln_gpu_rows_free(rows);
+    }
+    free(centroid);
+    pool_free(&pool);
+}
+END_TEST
+#endif
 
 START_TEST(kmeans__a_row_that_is_not_finite_is_named)
 {
@@ -473,7 +502,7 @@ END_TEST
 /* Memory for two blocks of 4096 rows where there are three: they take turns. */
 START_TEST(rows__that_do_not_fit_come_in_turns)
 {
-    if (!gpu_here("little memory")) return;
+    if (!gpu_here("little memory") || !gpu_order(GPU_LAST_ORDER)) return;
     gln_embeddings pool = integer_pool(8300, 4, 3), few = pool;
     few.n = 10;
     gln_graph *cpu = graph_of(&pool, 5, false), *first = graph_of(&few, 2, true); /* the context's memory is taken */
@@ -495,7 +524,8 @@ START_TEST(rows__that_do_not_fit_come_in_turns)
     gln_host_device_memory(taken + block * 3 + block / 2);
     gln_ok(gln_gpu_rows_create(&rows, &pool, NULL, 0, pool.n, NULL));
     gln_host_device_memory((size_t)1 << 30); /* the job's own arrays fit */
-    for (int times = 0; times < 2; times++) {
+    for (unsigned times = 0; times < 6; times++) {
+        gln_host_device_order(GLN_HOST_SHUFFLED, times);
         gln_ok(gln_gpu_assign(cluster, l2_sq, &n_moved, rows, centroid, 5, false, NULL));
         ck_assert_mem_eq(cluster, wanted, pool.n * sizeof *cluster);
     }
@@ -600,6 +630,9 @@ int main(void)
     tcase_add_loop_test(tc, neighbours__of_new_rows_enter_the_lists_of_old_ones, 0, 4);
     tc = add_case(suite, "kmeans");
     tcase_add_loop_test(tc, kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower, 0, 8);
+#ifdef GLN_HOST_DEVICE
+    tcase_add_test(tc, kmeans__tiles_that_are_used_again_are_waited_for);
+#endif
     tcase_add_test(tc, kmeans__a_row_that_is_not_finite_is_named);
     tcase_add_test(tc, kmeans__means_are_the_cpus_bit_by_bit);
     tcase_add_loop_test(tc, kmeans__finds_what_the_cpu_finds, 0, 5);

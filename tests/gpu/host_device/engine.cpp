@@ -201,10 +201,7 @@ void shuffle_order()
     size_t n = engine.order.size();
     for (size_t i = 0; i < n; i++) engine.order[i] = engine.which_order == GLN_HOST_REVERSE ? (unsigned)(n - 1 - i) : (unsigned)i;
     if (engine.which_order != GLN_HOST_SHUFFLED) return;
-    for (size_t i = n; i > 1; i--) {
-        engine.random = engine.random * 6364136223846793005u + 1442695040888963407u;
-        std::swap(engine.order[i - 1], engine.order[(engine.random >> 33) % i]);
-    }
+    for (size_t i = n; i > 1; i--) std::swap(engine.order[i - 1], engine.order[gln_host_chance(i)]);
 }
 
 bool release_barrier()
@@ -268,6 +265,14 @@ void run_block()
 
 gln_host_thread *gln_host_self;
 gln_host_block_state gln_host_block;
+
+bool gln_host_is_shuffled() { return engine.which_order == GLN_HOST_SHUFFLED; }
+
+size_t gln_host_chance(size_t n)
+{
+    engine.random = engine.random * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)(engine.random >> 33) % n;
+}
 
 void gln_host_device_order(gln_host_order order, uint64_t seed)
 {

@@ -39,6 +39,10 @@ extern gln_host_block_state gln_host_block;
 cudaError_t gln_host_launch_body(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                                  std::function<void()> body);
 
+/* Whether the test asked for shuffled order, and its next number below n. */
+bool gln_host_is_shuffled();
+size_t gln_host_chance(size_t n);
+
 /* Runs all blocks now; called by the stream it was launched in. */
 void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &body);
 

@@ -19,7 +19,8 @@ extern "C" {
 
 typedef enum gln_host_order { GLN_HOST_FORWARD, GLN_HOST_REVERSE, GLN_HOST_SHUFFLED } gln_host_order;
 
-/* The order in which threads of a block run between two barriers; forward at the start. */
+/* The order in which threads of a block run between two barriers; forward at the start. Shuffled: streams also run ahead by chance,
+   where else they wait until somebody waits for them. */
 void gln_host_device_order(gln_host_order order, uint64_t seed);
 
 /* Bytes of device memory; 4 GiB at the start. */

@@ -1,7 +1,8 @@
 /*
  * The CUDA runtime of the host device. Work put into a stream is kept and done only when someone waits for it: the host for the
  * stream or an event, another stream for an event, freeing memory for everything. So a result that is read too early, or a pinned
- * buffer that is filled again too early, shows.
+ * buffer that is filled again too early, shows. In shuffled order (host_device.h) streams also run ahead, each as far as chance has it:
+ * what one stream overwrites before another has read it shows, too.
  */
 #include <cuda_runtime.h>
 
@@ -85,6 +86,13 @@ void run_until(const std::shared_ptr<event_state> &e, uint64_t ticket)
 {
     while (e->done < ticket && e->stream != nullptr && run_one(e->stream)) {}
 }
+/* One stream, or none, is ahead of the others for a while. */
+void run_ahead()
+{
+    static size_t favourite;
+    if (gln_host_chance(16) == 0) favourite = gln_host_chance(streams.size() + 2);
+    if (favourite < streams.size()) run_all(streams[favourite]);
+}
 cudaError_t put(cudaStream_t stream, work item)
 {
     CUstream_st *s = of(stream);
@@ -92,6 +100,7 @@ cudaError_t put(cudaStream_t stream, work item)
         s->capture->items.push_back(std::move(item));
     else
         s->pending.push_back(std::move(item));
+    if (gln_host_is_shuffled()) run_ahead();
     return cudaSuccess;
 }
 /* What may not happen while any stream records. */
