@@ -247,6 +247,11 @@ static gln_status check_fault(gln_gpu_plan *plan)
                     node->name, node->type);
 }
 
+static gln_status plan_check(gln_plan *base)
+{
+    return check_fault((gln_gpu_plan *)base);
+}
+
 static gln_status plan_run(gln_plan *base, const float *input, size_t n, float *output)
 {
     gln_gpu_plan *plan = (gln_gpu_plan *)base;
@@ -275,6 +280,7 @@ const gln_backend_class gln_backend_cuda = {
     .plan_free = plan_free,
     .plan_run = plan_run,
     .plan_launch = plan_launch,
+    .plan_check = plan_check,
 };
 
 /* ---- For tables ---- */
