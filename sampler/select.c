@@ -6,7 +6,8 @@
  *   quota     one for each class that the classifier knows. Wanted labels are water-filled (quota.c), divided by the hit
  *             rate of past predictions; inside a quota the gain in coverage is multiplied by the probability of the class,
  *             so a rare class reaches for images that are its likely runner-up, once the sure ones are used up.
- *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with.
+ *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with. Where drift was found a part of it
+ *             looks there alone (`news`), beside what exploration has anyway.
  *
  * How much the quotas get follows evidence, not the number of labels: it is the classifier's reliability, the mean hit rate of its
  * past predictions over the classes as they are wanted, a class that no one has labelled yet counting zero. A classifier that is right
@@ -68,8 +69,8 @@ struct selecting {
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
-    double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
-    double *done;           /* [n_classes + 2] */
+    double *due;            /* [n_classes + 3] images each arm is to choose: classes, explore, audit, news */
+    double *done;           /* [n_classes + 3] */
     double cheapest_price, cheapest_seconds;
     bool out_of_budget;
 };
@@ -84,6 +85,17 @@ static size_t audit_arm(const struct selecting *s)
     return s->n_classes + 1;
 }
 
+/* Exploration of what is new. Its queue is the one after exploration's. */
+static size_t news_arm(const struct selecting *s)
+{
+    return s->n_classes + 2;
+}
+
+static bool is_news(const struct selecting *s, size_t i)
+{
+    return s->pool->news != NULL && s->pool->news[i] > 0.0f;
+}
+
 /* ---- the request ---------------------------------------------------------------------------------------------------------- */
 
 static gln_status check_request(const gln_select_pool *pool, const gln_select_request *request)
@@ -96,6 +108,8 @@ static gln_status check_request(const gln_select_pool *pool, const gln_select_re
         return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", explore);
     if (!(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
+    if (!(request->news_share >= 0.0 && request->news_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "news_share: %g is not between 0 and 1", request->news_share);
     if (explore + request->audit_share > 1.0 + sum_tolerance)
         return gln_fail(GLN_E_ARGUMENT, "explore_share and audit_share: together %g, at most 1",
                         explore + request->audit_share);
@@ -278,7 +292,7 @@ static gln_status rescale(struct selecting *s, gln_pool *threads)
 /* A queue for each class (its predictions and its likely runners-up), and one with everything for exploration. */
 static gln_status fill_queues(struct selecting *s)
 {
-    size_t n_queues = s->n_classes + 1, n = s->shortlist.n_candidates;
+    size_t n_queues = s->n_classes + 2, n = s->shortlist.n_candidates;
     size_t *capacity = NULL;
     gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
     if (st == GLN_OK) st = gln_alloc(&s->usable, n, 1, "candidates");
@@ -288,6 +302,7 @@ static gln_status fill_queues(struct selecting *s)
         s->usable[k] = 1;
         top_two(s, i, &first, &second);
         capacity[s->n_classes]++;
+        capacity[s->n_classes + 1] += is_news(s, i);
         if (first != GLN_NO_CLASS) capacity[first]++;
         if (is_likely(s, i, first, second)) capacity[second]++;
     }
@@ -298,6 +313,9 @@ static gln_status fill_queues(struct selecting *s)
         float per_cost = (float)(1.0 / cost_factor(s, i));
         top_two(s, i, &top[0], &top[1]);
         gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = per_cost, .candidate = (uint32_t)k});
+        if (is_news(s, i))
+            gln_queues_push(&s->queues, s->n_classes + 1,
+                            (gln_entry){.factor = s->pool->news[i] * per_cost, .candidate = (uint32_t)k});
         for (int t = 0; t < 2; t++) {
             if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
             gln_queues_push(&s->queues, (size_t)top[t],
@@ -343,13 +361,17 @@ static gln_status share_out(struct selecting *s)
 {
     size_t n = s->n_classes;
     double *most = NULL, *images = NULL, *share = NULL;
-    double total = (double)s->planned, audit = (double)s->n_audit, picked = 0.0;
+    double total = (double)s->planned, audit = (double)s->n_audit, picked = 0.0, news = 0.0;
     gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
     if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
     if (st == GLN_OK) st = gln_alloc(&share, n, sizeof *share, "class shares");
+    if (st == GLN_OK && s->pool->news != NULL) {
+        news = fmin(s->request->news_share * total, (double)s->queues.n[s->n_classes + 1]);
+        news = fmin(news, isnan(s->request->explore_share) ? total - audit : s->request->explore_share * total);
+    }
     if (st == GLN_OK && s->classified) {
         double explore = s->request->explore_share * total;
-        if (isnan(explore)) explore = fmax(explore_least * total, (1.0 - reliability(s)) * (total - audit));
+        if (isnan(explore)) explore = fmax(explore_least * total + news, (1.0 - reliability(s)) * (total - audit));
         for (size_t c = 0; c < n; c++) {
             most[c] = (double)s->queues.n[c];
             share[c] = s->have[c] > 0.0 ? s->share[c] : 0.0;
@@ -361,7 +383,8 @@ static gln_status share_out(struct selecting *s)
         }
     }
     if (st == GLN_OK) {
-        s->due[explore_arm(s)] = total - audit - picked; /* also what no class can take */
+        s->due[news_arm(s)] = fmin(news, total - audit - picked);
+        s->due[explore_arm(s)] = total - audit - picked - s->due[news_arm(s)]; /* also what no class can take */
         s->due[audit_arm(s)] = audit;
     }
     gln_free(most);
@@ -400,8 +423,8 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
-        (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
-        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK)
+        (st = gln_alloc(&s->due, s->n_classes + 3, sizeof *s->due, "arms")) != GLN_OK ||
+        (st = gln_alloc(&s->done, s->n_classes + 3, sizeof *s->done, "arms")) != GLN_OK)
         return st;
     for (size_t c = 0; c < s->n_classes; c++)
         s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
@@ -483,8 +506,9 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
 static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 {
     if (arm == audit_arm(s)) return take_audited(s, out_took);
-    bool explore = arm == explore_arm(s);
-    *out_took = take_queued(s, arm, explore ? GLN_ARM_EXPLORE : GLN_ARM_QUOTA, explore ? GLN_NO_CLASS : (int32_t)arm);
+    bool news = arm == news_arm(s), explore = news || arm == explore_arm(s);
+    *out_took = take_queued(s, news ? s->n_classes + 1 : arm, explore ? GLN_ARM_EXPLORE : GLN_ARM_QUOTA, explore ? GLN_NO_CLASS : (int32_t)arm);
+    if (*out_took) s->out->candidate[s->out->n - 1].news = news;
     return GLN_OK;
 }
 
@@ -498,7 +522,7 @@ static void take_leftovers(struct selecting *s)
 /* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
 static gln_status deal(struct selecting *s, gln_pool *threads)
 {
-    size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
+    size_t n_arms = s->n_classes + 3, explore = explore_arm(s);
     gln_status st = GLN_OK;
     bool took;
     while (s->out->n < s->size && !s->out_of_budget) {
