@@ -7,7 +7,8 @@
  *             every image of the batch so far, of any arm, as the share of a label of its class that comes true (hit rates). Inside a
  *             class the gain in coverage is multiplied by the probability of the class, so a rare class reaches for images that are
  *             its likely runner-up, once the sure ones are used up.
- *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with.
+ *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with. Where drift was found a part of it
+ *             looks there alone (`news`), beside what exploration has anyway.
  *
  * How much the quotas get follows evidence, not the number of labels: it is the classifier's reliability, the mean hit rate of its
  * past predictions over the classes as they are wanted, a class that no one has labelled yet counting zero. A classifier that is right
@@ -45,7 +46,9 @@ static const size_t first_scale = 16;
 static const double explore_least = 0.15;
 static const double sum_tolerance = 1e-6;
 
-#define N_ARMS ((size_t)GLN_ARM_AUDIT + 1)
+/* What is dealt out: the arms, and of exploration the part for what is new. */
+#define NEWS ((size_t)GLN_ARM_AUDIT + 1)
+#define N_ARMS (NEWS + 1)
 
 struct selecting {
     const gln_select_pool *pool;
@@ -60,7 +63,7 @@ struct selecting {
     gln_cover cover;
     size_t n_set;           /* labelled and leased */
     size_t scaled_until;    /* size of the set until which the scale holds */
-    gln_queues queues;      /* one a class, then exploration's; entries are candidates of the shortlist */
+    gln_queues queues;      /* one a class, then exploration's, then what is new; entries are candidates of the shortlist */
     uint32_t *slot;         /* [size] of the shortlist's candidates, for each image taken; NOT_LISTED for audits and leftovers */
     uint8_t *usable;        /* [shortlist.n_candidates] still to be had */
     uint32_t *audit;        /* [n_audit] images drawn */
@@ -77,6 +80,16 @@ struct selecting {
 
 #define NOT_LISTED UINT32_MAX
 
+static size_t news_queue(const struct selecting *s)
+{
+    return s->n_classes + 1;
+}
+
+static bool is_news(const struct selecting *s, size_t i)
+{
+    return s->pool->news != NULL && s->pool->news[i] > 0.0f;
+}
+
 /* ---- the request ---------------------------------------------------------------------------------------------------------- */
 
 static gln_status check_request(const gln_select_pool *pool, const gln_select_request *request)
@@ -89,6 +102,8 @@ static gln_status check_request(const gln_select_pool *pool, const gln_select_re
         return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", explore);
     if (!(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
+    if (!(request->news_share >= 0.0 && request->news_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "news_share: %g is not between 0 and 1", request->news_share);
     if (explore + request->audit_share > 1.0 + sum_tolerance)
         return gln_fail(GLN_E_ARGUMENT, "explore_share and audit_share: together %g, at most 1",
                         explore + request->audit_share);
@@ -169,7 +184,7 @@ static gln_status rescale(struct selecting *s, gln_pool *threads)
 /* A queue for each class (its predictions and its likely runners-up), and one with everything for exploration. */
 static gln_status fill_queues(struct selecting *s)
 {
-    size_t n_queues = s->n_classes + 1, n = s->shortlist.n_candidates;
+    size_t n_queues = s->n_classes + 2, n = s->shortlist.n_candidates;
     size_t *capacity = NULL;
     gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
     if (st == GLN_OK) st = gln_alloc(&s->usable, n, 1, "candidates");
@@ -179,6 +194,7 @@ static gln_status fill_queues(struct selecting *s)
         s->usable[k] = 1;
         gln_top_two(&first, &second, s->pool, i);
         capacity[s->n_classes]++;
+        capacity[news_queue(s)] += is_news(s, i);
         if (first != GLN_NO_CLASS) capacity[first]++;
         if (is_likely(s, i, first, second)) capacity[second]++;
     }
@@ -189,6 +205,9 @@ static gln_status fill_queues(struct selecting *s)
         float per_cost = (float)(1.0 / gln_cost_share(&s->costs, i));
         gln_top_two(&top[0], &top[1], s->pool, i);
         gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = per_cost, .candidate = (uint32_t)k});
+        if (is_news(s, i))
+            gln_queues_push(&s->queues, news_queue(s),
+                            (gln_entry){.factor = s->pool->news[i] * per_cost, .candidate = (uint32_t)k});
         for (int t = 0; t < 2; t++) {
             if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
             gln_queues_push(&s->queues, (size_t)top[t],
@@ -232,14 +251,20 @@ static gln_status draw_audit(struct selecting *s)
 /* How many images each arm is to choose. */
 static void share_out(struct selecting *s)
 {
-    double total = (double)s->planned, audit = (double)s->n_audit, quota = 0.0;
+    double total = (double)s->planned, audit = (double)s->n_audit, quota = 0.0, news = 0.0;
+    if (s->pool->news != NULL) {
+        news = fmin(s->request->news_share * total, (double)s->queues.n[news_queue(s)]);
+        news = fmin(news, isnan(s->request->explore_share) ? total - audit : s->request->explore_share * total);
+    }
     if (s->classified) {
         double explore = s->request->explore_share * total;
-        if (isnan(explore)) explore = fmax(explore_least * total, (1.0 - gln_reliability(s->pool, s->share, s->have)) * (total - audit));
+        if (isnan(explore))
+            explore = fmax(explore_least * total + news, (1.0 - gln_reliability(s->pool, s->share, s->have)) * (total - audit));
         quota = fmax(0.0, total - audit - explore);
     }
     s->due[GLN_ARM_QUOTA] = quota;
-    s->due[GLN_ARM_EXPLORE] = total - audit - quota;
+    s->due[NEWS] = fmin(news, total - audit - quota);
+    s->due[GLN_ARM_EXPLORE] = total - audit - quota - s->due[NEWS];
     s->due[GLN_ARM_AUDIT] = audit;
 }
 
@@ -399,16 +424,18 @@ static size_t poorest_class(const struct selecting *s)
     return poorest;
 }
 
-static gln_status take_from(struct selecting *s, gln_arm arm, bool *out_took)
+/* arm: a gln_arm, or NEWS. */
+static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 {
     if (arm == GLN_ARM_AUDIT) return take_audited(s, out_took);
-    if (arm == GLN_ARM_EXPLORE) {
-        *out_took = take_queued(s, s->n_classes, arm, GLN_NO_CLASS);
+    if (arm == GLN_ARM_EXPLORE || arm == NEWS) {
+        *out_took = take_queued(s, arm == NEWS ? news_queue(s) : s->n_classes, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+        if (*out_took) s->out->candidate[s->out->n - 1].news = arm == NEWS;
         return GLN_OK;
     }
     *out_took = false;
     for (size_t c; !*out_took && !s->out_of_budget && (c = poorest_class(s)) < s->n_classes;)
-        *out_took = take_queued(s, c, arm, (int32_t)c);
+        *out_took = take_queued(s, c, GLN_ARM_QUOTA, (int32_t)c);
     return GLN_OK;
 }
 
@@ -423,7 +450,7 @@ static void take_leftovers(struct selecting *s)
 static gln_status deal(struct selecting *s, gln_pool *threads)
 {
     gln_status st = GLN_OK;
-    bool took, first = !s->classified && s->n_set < first_scale / 2 && !gln_costs_differ(&s->costs);
+    bool took, first = !s->classified && s->pool->news == NULL && s->n_set < first_scale / 2 && !gln_costs_differ(&s->costs);
     while (s->out->n < s->size && !s->out_of_budget) {
         size_t next = SIZE_MAX;
         double largest = 0.0;
@@ -440,7 +467,7 @@ static gln_status deal(struct selecting *s, gln_pool *threads)
             }
         }
         if (next == SIZE_MAX) next = GLN_ARM_EXPLORE; /* fractions of images left over */
-        if ((st = take_from(s, (gln_arm)next, &took)) != GLN_OK) return st;
+        if ((st = take_from(s, next, &took)) != GLN_OK) return st;
         if (took) {
             s->done[next] += 1.0;
             continue;
