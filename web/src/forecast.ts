@@ -274,10 +274,9 @@ function perClass(answer: Forecast): HTMLElement {
   );
 }
 
-/* The audit arm, and how much successive models agree; a resample without new labels agrees with itself and says nothing. */
+/* The audit arm, and how much successive models agree. */
 function otherChecks(answer: Forecast): HTMLElement {
-  const { audit } = answer;
-  const agreements = answer.agreements.filter((one, i, all) => all[i - 1]?.labels !== one.labels);
+  const { agreements, audit } = answer;
   const list = h("ul", { class: "agreements" });
   for (const one of agreements)
     list.append(
