@@ -7,11 +7,13 @@
  * support vectors of the two classes of a pair count for it, so this is all the work there is. A linear machine needs no
  * kernels at all: its coefficients are multiplied into the support vectors once, when the model is made.
  *
- * The products run on the BLAS's threads, all else on the pool given.
+ * The products run on the BLAS's threads, all else on the pool given. With a GPU and enough images decision values come from there
+ * (kernels/gpu.h), a block at a time, and the threads turn them into probabilities.
  */
 #include "sampler/svm_model.h"
 
 #include "common/memory.h"
+#include "kernels/gpu.h"
 #include "kernels/gram.h"
 #include "kernels/kernels.h"
 
@@ -34,6 +36,7 @@ struct scoring {
     float *decision; /* [BLOCK_ROWS, n_pairs] */
     float centre;    /* of a machine of pairs: taken off each kernel value, and given back with */
     float *offset;   /* [n_pairs] */
+    const float *decided; /* the block's decision values: `decision`, or the GPU's */
     double *scratch; /* [threads, n_scratch] */
     float *out;
 };
@@ -150,7 +153,7 @@ static gln_status probability_range(void *context, size_t begin, size_t end, siz
     double *scratch = s->scratch + worker * s->n_scratch, *decision = scratch, *p = decision + s->n_pairs;
     for (size_t i = begin; i < end; i++) {
         float *out = s->out + (s->first + i) * svm->n_classes;
-        for (size_t q = 0; q < s->n_pairs; q++) decision[q] = (double)s->decision[i * s->n_pairs + q];
+        for (size_t q = 0; q < s->n_pairs; q++) decision[q] = (double)s->decided[i * s->n_pairs + q];
         gln_svm_couple(p, decision, svm->sigmoid, svm->n_active, p + svm->n_active);
         for (size_t c = 0; c < svm->n_classes; c++) out[c] = 0.0f;
         for (size_t a = 0; a < svm->n_active; a++) out[svm->class_of[a]] = (float)p[a];
@@ -199,13 +202,67 @@ static void scoring_dispose(struct scoring *s)
     gln_free(s->scratch);
 }
 
+/* What a block's decision values become. */
+static gln_status use_decisions(struct scoring *s, float *decision, gln_pool *threads, gln_progress *progress)
+{
+    gln_status st = GLN_OK;
+    if (decision != NULL)
+        for (size_t i = 0; i < s->n * s->n_pairs; i++) decision[s->first * s->n_pairs + i] = s->decided[i];
+    else
+        st = gln_pool_for(threads, s->n, GRAIN, probability_range, s);
+    return st != GLN_OK ? st : gln_progress_add(progress, s->n);
+}
+
+struct gpu_block {
+    struct scoring *scoring;
+    float *decision;
+    gln_pool *threads;
+    gln_progress *progress;
+    bool stopped; /* by us, not by the GPU */
+};
+
+static gln_status use_gpu_block(void *context, const float *decided, size_t first, size_t n)
+{
+    struct gpu_block *b = context;
+    b->scoring->decided = decided;
+    b->scoring->first = first;
+    b->scoring->n = n;
+    gln_status st = use_decisions(b->scoring, b->decision, b->threads, b->progress);
+    b->stopped = st != GLN_OK;
+    return st;
+}
+
+/* Decision values by a GPU; *done false when there is none or it gave up: what has been written is written again. */
+static gln_status score_on_gpu(struct scoring *s, bool *done, size_t n, float *decision, gln_pool *threads, gln_progress *progress)
+{
+    const gln_svm *svm = s->svm;
+    bool rbf = svm->card.chosen.kernel == GLN_SVM_RBF;
+    size_t n_columns = rbf ? svm->machine.n_support : svm->n_active * (svm->n_active - 1);
+    struct gpu_block block = {.scoring = s, .decision = decision, .threads = threads, .progress = progress};
+    gln_gpu_machine machine = {.d = svm->d, .n_active = svm->n_active, .n_support = svm->machine.n_support,
+                               .first = svm->machine.first, .support_rows = svm->support_rows, .coefficient = svm->coefficient,
+                               .weight = svm->weight, .rho = svm->machine.rho, .gamma = rbf ? svm->card.chosen.gamma : 0.0};
+    gln_gpu_rows *rows = NULL;
+    *done = false;
+    if (svm->pair_weight != NULL) return GLN_OK; /* one product with the landmarks: bound by what it reads */
+    if (!gln_gpu_usable(2.0 * (double)n * (double)n_columns * (double)svm->d)) return GLN_OK;
+    gln_status st = gln_gpu_rows_create(&rows, s->pool, NULL, 0, n, threads);
+    if (st == GLN_OK) st = gln_gpu_decide(rows, &machine, use_gpu_block, &block);
+    gln_gpu_rows_free(rows);
+    *done = st == GLN_OK;
+    return block.stopped || !gln_gpu_gave_up(st, "scoring") ? st : GLN_OK;
+}
+
 /* Scores a pool, or rows [n, d] in f32 when there is no pool, into probabilities or, where decision is given, decision values. */
 static gln_status score(const gln_svm *svm, const gln_embeddings *pool, const float *rows, size_t n, float *probability,
                         float *decision, gln_pool *threads, gln_progress *progress)
 {
     struct scoring s = {.pool = pool, .out = probability};
+    bool done = false;
     gln_status st = scoring_init(&s, svm, threads);
-    if (st != GLN_OK) goto cleanup;
+    if (st == GLN_OK && pool != NULL) st = score_on_gpu(&s, &done, n, decision, threads, progress);
+    if (st != GLN_OK || done) goto cleanup;
+    s.decided = s.decision;
     for (s.first = 0; s.first < n; s.first += BLOCK_ROWS) {
         s.n = n - s.first < BLOCK_ROWS ? n - s.first : BLOCK_ROWS;
         if (pool != NULL) {
@@ -214,12 +271,7 @@ static gln_status score(const gln_svm *svm, const gln_embeddings *pool, const fl
             for (size_t i = 0; i < s.n * svm->d; i++) s.rows[i] = rows[s.first * svm->d + i];
         }
         if ((st = decide_block(&s, threads)) != GLN_OK) goto cleanup;
-        if (decision != NULL) {
-            for (size_t i = 0; i < s.n * s.n_pairs; i++) decision[s.first * s.n_pairs + i] = s.decision[i];
-        } else if ((st = gln_pool_for(threads, s.n, GRAIN, probability_range, &s)) != GLN_OK) {
-            goto cleanup;
-        }
-        if ((st = gln_progress_add(progress, s.n)) != GLN_OK) goto cleanup;
+        if ((st = use_decisions(&s, decision, threads, progress)) != GLN_OK) goto cleanup;
     }
 
 cleanup:

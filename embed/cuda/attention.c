@@ -63,12 +63,11 @@ static bool match(gln_gpu_compiler *c, const gln_node *last, struct gln_gpu_atte
     }
     const gln_node *product = made_by(c, scores, GLN_OP_MATMUL);
     if (product == NULL || product->n_inputs != 2) return false;
-    for (size_t i = 0; i < product->n_posts; i++) {
+    for (size_t i = 0; i < product->n_posts; i++) { /* a sum comes first where there is one, and what follows would scale it, too */
         const gln_post *post = &product->posts[i];
-        if (is_factor(post)) { /* of a sum that came before it, too */
-            if (out->mask != GLN_NO_VALUE) return false;
+        if (is_factor(post)) {
             out->scale *= post->alpha;
-        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && i + 1 == product->n_posts) {
+        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && product->n_posts == 1) {
             out->mask = post->value;
         } else {
             return false;
@@ -163,6 +162,6 @@ gln_status gln_gpu_compile_attention(gln_gpu_compiler *c, size_t number)
     step->p.attention = p;
     step->multiply_adds = (double)p.batch * p.heads * p.n_queries * (double)p.n_keys * ((double)p.d + p.d_value);
     step->bytes = 2.0 * (double)(gln_shape_items(&q.shape) + gln_shape_items(&k.shape) + gln_shape_items(&v.shape) + gln_shape_items(&y.shape));
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }

@@ -221,7 +221,7 @@ static gln_status compile_node(gln_gpu_compiler *c)
     }
 }
 
-static gln_status count_uses(gln_gpu_compiler *c)
+gln_status gln_gpu_count_uses(gln_gpu_compiler *c)
 {
     const gln_net *graph = c->graph;
     gln_status st = gln_alloc(&c->first_form, graph->n_values, sizeof *c->first_form, "plan");
@@ -253,8 +253,7 @@ static gln_status count_uses(gln_gpu_compiler *c)
 
 gln_status gln_gpu_compile(gln_gpu_compiler *c)
 {
-    gln_status st = count_uses(c);
-    if (st == GLN_OK && gln_gpu_item(c->backend) != GLN_ITEM_F32) st = gln_gpu_match_attention(c);
+    gln_status st = gln_gpu_item(c->backend) == GLN_ITEM_F32 ? GLN_OK : gln_gpu_match_attention(c);
     for (c->node = 0; st == GLN_OK && c->node < c->graph->n_nodes; c->node++) {
         if (c->done[c->node]) continue;
         size_t match = c->attention[c->node];

@@ -9,8 +9,8 @@
 #define GLN_EMBED_CUDA_COMPILER_H
 
 #include "embed/cuda/gpu.h"
-#include "embed/cuda/kernels.h"
 #include "embed/plan.h"
+#include "embed/resample.h"
 
 #define GLN_NONE SIZE_MAX
 
@@ -79,6 +79,8 @@ typedef struct gln_gpu_step {
     double multiply_adds, bytes; /* of work, and of memory that must be touched at least */
 } gln_gpu_step;
 
+typedef struct gln_gpu_plan gln_gpu_plan;
+
 /* The compiler's state while a plan is made. */
 typedef struct gln_gpu_compiler {
     gln_gpu *backend;
@@ -98,17 +100,17 @@ typedef struct gln_gpu_compiler {
 } gln_gpu_compiler;
 
 struct gln_gpu_plan {
+    gln_plan base;
     gln_gpu *backend;
-    const gln_net *graph;
     gln_gpu_step *steps;
     size_t n_steps, steps_capacity;
     gln_plan_buffer *buffers;
     size_t n_buffers, buffers_capacity;
-    size_t arena_bytes, input_buffer, output_buffer, input_items, output_items, workspace_bytes;
+    size_t input_buffer, output_buffer;
     unsigned char *arena;
     void *workspace;
     gln_cuda_graph *captured; /* NULL: steps are launched one by one */
-    double multiply_adds;
+    size_t n_runs;
 };
 
 /* ---- forms.c ---- */
@@ -160,11 +162,19 @@ void gln_gpu_join_axes(gln_loop *loop, int64_t *const *strides, size_t n);
 gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *out, size_t *residual, const gln_post *posts, size_t n_posts);
 /* Takes unary operators that alone read the current node's result into `after`; returns the value that is written then. */
 gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t *out_value);
-gln_status gln_gpu_bind_steps(gln_gpu_plan *plan);
+/* Leaves those operators to `rest` that the tensor-core kernels do not do, and all after them. */
+void gln_gpu_split_after(gln_after *after, gln_after *rest);
+/* The step for those: from a view into the place of `value`. */
+gln_status gln_gpu_finish_after(gln_gpu_compiler *c, size_t value, const gln_view *from, const gln_after *rest);
+/* A bias in f32 and, where it is fixed, in the working type; nowhere where there is none. */
+gln_status gln_gpu_bias(gln_gpu_compiler *c, gln_spot *out, gln_spot *out_working, size_t value);
+void gln_gpu_bind_steps(gln_gpu_plan *plan);
 gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *step, gln_cuda_stream stream);
 
 /* ---- One function a kind of operator ---- */
 
+/* Readers and producers of every value; before the first form is added. */
+gln_status gln_gpu_count_uses(gln_gpu_compiler *c);
 gln_status gln_gpu_compile(gln_gpu_compiler *c);
 gln_status gln_gpu_compile_conv(gln_gpu_compiler *c);
 gln_status gln_gpu_compile_pool(gln_gpu_compiler *c);
@@ -181,10 +191,16 @@ gln_status gln_gpu_unsupported(const gln_gpu_compiler *c, const char *why);
 /* ---- weights.c ---- */
 
 /* Device memory with these bytes, kept once a key and kind until the backend goes. */
+uint64_t gln_gpu_float_bits(gln_item type, float value);
 gln_status gln_gpu_constant(gln_gpu *backend, void **out, const void *key, int kind, const void *data, size_t bytes);
 gln_status gln_gpu_pack_conv(gln_gpu_compiler *c, void **out, const gln_tensor *weights, const gln_conv *shape);
 gln_status gln_gpu_pack_depthwise(gln_gpu_compiler *c, void **out, const gln_tensor *weights);
 /* [k, n] (or [n, k] where `turned`) as [n, k_pitch]. */
 gln_status gln_gpu_pack_matrix(gln_gpu_compiler *c, void **out, const gln_tensor *weights, bool turned, size_t k_pitch);
+
+/* A row of f32 in the working type. */
+gln_status gln_gpu_pack_row(gln_gpu_compiler *c, void **out, const gln_tensor *row);
+/* The tables of a resize along one axis of `in` items, and their number of taps. */
+gln_status gln_gpu_resize_tables(gln_gpu_compiler *c, gln_resample *p, gln_spot tables[3], const gln_resize *r, size_t axis, size_t in);
 
 #endif

@@ -46,7 +46,7 @@ static gln_status compile_linear(gln_gpu_compiler *c, const operands *o, bool *o
     for (size_t i = 0; i < 3; i++) p.in[i] = p.out[i] = p.kernel[i] = p.stride[i] = p.dilation[i] = 1;
     if (rows > UINT32_MAX || !gln_conv_fits(&p)) return GLN_OK;
     gln_view from, to;
-    gln_spot at[5] = {{0}, {0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}};
+    gln_spot at[6] = {{0}, {0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}};
     int64_t stride = 0;
     gln_status st = gln_gpu_first_view(c, o->a, &from);
     if (st != GLN_OK) return st;
@@ -60,29 +60,27 @@ static gln_status compile_linear(gln_gpu_compiler *c, const operands *o, bool *o
     gln_gpu_order_plain(order, y_shape->rank);
     st = gln_gpu_after_of(c, &p.after, &residual, node->posts, node->n_posts);
     if (st == GLN_OK) st = gln_gpu_pack_matrix(c, &at[2].fixed, weights, o->b_turned, p.k_pitch);
-    if (st == GLN_OK && o->bias != GLN_NO_VALUE) {
-        gln_view bias;
-        st = gln_gpu_plain_view(c, &bias, o->bias, GLN_ITEM_F32);
-        at[3] = bias.at;
-    }
+    if (st == GLN_OK) st = gln_gpu_bias(c, &at[3], &at[5], o->bias);
     if (st == GLN_OK && residual != GLN_NO_VALUE) {
         gln_view added;
         st = gln_gpu_plain_view(c, &added, residual, type);
         at[4] = added.at;
     }
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
-    if (st == GLN_OK) st = gln_gpu_place(c, &to, value, order);
+    gln_after rest = {0};
+    gln_gpu_split_after(&p.after, &rest);
+    if (st == GLN_OK) st = rest.n == 0 ? gln_gpu_place(c, &to, value, order) : gln_gpu_new_view(c, &to, type, y_shape, order, 0);
     if (st != GLN_OK) return st;
     at[0] = to.at;
     at[1] = from.at;
     gln_gpu_step *step = NULL;
-    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONV, at, 5)) != GLN_OK) return st;
+    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONV, at, 6)) != GLN_OK) return st;
     step->p.conv = p;
     step->multiply_adds = (double)rows * (double)k * (double)n;
     step->bytes = (double)gln_gpu_item_size(type) * (double)rows * ((double)k + (double)n * (residual != GLN_NO_VALUE ? 2 : 1));
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     *out_done = true;
-    return GLN_OK;
+    return rest.n == 0 ? GLN_OK : gln_gpu_finish_after(c, value, &to, &rest);
 }
 
 /* Batch axes of a and b under those of y; the last two axes are the matrices. */
@@ -166,7 +164,7 @@ static gln_status compile_matmul(gln_gpu_compiler *c)
     step->p.product = p;
     step->multiply_adds = (double)p.batch.n * p.m * p.n * p.k;
     step->bytes = (double)gln_gpu_item_size(a.type) * (double)(gln_shape_items(&a.shape) + gln_shape_items(&b.shape) + gln_shape_items(&y.shape));
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }
 
@@ -223,7 +221,7 @@ static gln_status compile_gemm(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     step->p.product = p;
     step->multiply_adds = (double)p.m * p.n * p.k;
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }
 
@@ -267,6 +265,6 @@ gln_status gln_gpu_compile_einsum(gln_gpu_compiler *c)
     if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONTRACT, at, 1 + node->n_inputs)) != GLN_OK) return st;
     step->p.contract = p;
     step->multiply_adds = (double)p.n_out * (double)p.n_sum;
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }

@@ -182,7 +182,39 @@ gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t 
     return GLN_OK;
 }
 
-gln_status gln_gpu_bind_steps(gln_gpu_plan *plan)
+void gln_gpu_split_after(gln_after *after, gln_after *rest)
+{
+    int32_t kept = gln_after_common(after);
+    for (int32_t i = kept; i < after->n; i++) {
+        rest->op[rest->n] = after->op[i];
+        rest->alpha[rest->n] = after->alpha[i];
+        rest->beta[rest->n++] = after->beta[i];
+    }
+    after->n = kept;
+}
+
+gln_status gln_gpu_finish_after(gln_gpu_compiler *c, size_t value, const gln_view *from, const gln_after *rest)
+{
+    size_t order[GLN_MAX_RANK];
+    gln_view to;
+    gln_gpu_order_of(order, from);
+    gln_status st = gln_gpu_place(c, &to, value, order);
+    gln_map map = {.op = GLN_OP_IDENTITY, .n_in = 1, .after = *rest};
+    return st == GLN_OK ? gln_gpu_add_map(c, &map, &to, (const gln_view *const[]){from}) : st;
+}
+
+gln_status gln_gpu_bias(gln_gpu_compiler *c, gln_spot *out, gln_spot *out_working, size_t value)
+{
+    gln_view view;
+    *out = *out_working = (gln_spot){.buffer = GLN_NONE};
+    if (value == GLN_NO_VALUE) return GLN_OK;
+    gln_status st = gln_gpu_plain_view(c, &view, value, GLN_ITEM_F32);
+    *out = view.at;
+    if (st != GLN_OK || !gln_gpu_is_fixed(c, value) || gln_gpu_item(c->backend) == GLN_ITEM_F32) return st;
+    return gln_gpu_pack_row(c, &out_working->fixed, &c->graph->values[value].tensor);
+}
+
+void gln_gpu_bind_steps(gln_gpu_plan *plan)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
         gln_gpu_step *step = &plan->steps[i];
@@ -192,7 +224,6 @@ gln_status gln_gpu_bind_steps(gln_gpu_plan *plan)
             step->bound[j] = base == NULL ? NULL : base + at->offset;
         }
     }
-    return GLN_OK;
 }
 
 gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *s, gln_cuda_stream stream)

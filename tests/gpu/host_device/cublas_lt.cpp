@@ -6,6 +6,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <vector>
+
 extern "C" {
 #include "kernels/cuda/cublas_lt.h"
 }
@@ -136,18 +138,24 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d_, const v
     bool ta = d.transpose_a == CUBLAS_OP_T, tb = d.transpose_b == CUBLAS_OP_T;
     int64_t n_k = (int64_t)(ta ? a.rows : a.columns);
     cudaError_t error = gln_host_put(stream, [=] {
-        for (int32_t batch = 0; batch < out.n_batch; batch++)
+        std::vector<double> left(out.rows * (size_t)n_k), right(out.columns * (size_t)n_k); /* k side by side */
+        for (int32_t batch = 0; batch < out.n_batch; batch++) {
+            for (int64_t i = 0; i < (int64_t)out.rows; i++)
+                for (int64_t k = 0; k < n_k; k++)
+                    left[(size_t)(i * n_k + k)] = read(A, a.type, batch * a.batch_stride + (ta ? k + i * a.ld : i + k * a.ld));
+            for (int64_t j = 0; j < (int64_t)out.columns; j++)
+                for (int64_t k = 0; k < n_k; k++)
+                    right[(size_t)(j * n_k + k)] = read(B, b.type, batch * b.batch_stride + (tb ? j + k * b.ld : k + j * b.ld));
             for (int64_t j = 0; j < (int64_t)out.columns; j++)
                 for (int64_t i = 0; i < (int64_t)out.rows; i++) {
                     double sum = 0;
-                    for (int64_t k = 0; k < n_k; k++)
-                        sum += read(A, a.type, batch * a.batch_stride + (ta ? k + i * a.ld : i + k * a.ld)) *
-                               read(B, b.type, batch * b.batch_stride + (tb ? j + k * b.ld : k + j * b.ld));
+                    for (int64_t k = 0; k < n_k; k++) sum += left[(size_t)(i * n_k + k)] * right[(size_t)(j * n_k + k)];
                     float value = (float)(alpha * sum);
                     if (beta != 0) value += beta * (float)read(C, c.type, batch * c.batch_stride + i + j * c.ld);
                     if ((d.epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) value += (float)read(d.bias, out.type, i);
                     write(D, out.type, batch * out.batch_stride + i + j * out.ld, activate(value, d.epilogue));
                 }
+        }
     });
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
