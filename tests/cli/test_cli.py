@@ -241,6 +241,8 @@ class EndToEnd(Scratch):
         gleaner("resample", "--force", data=self.data)
         drift = as_json("drift", data=self.data)
         self.assertEqual((drift["verdict"], drift["arrivals"], drift["accepted"]), ("unknown", 0, False))
+        again = as_json("forecast", data=self.data)["agreements"]
+        self.assertEqual(len(again), 1, "the same labels again are no other model")
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])
