@@ -16,6 +16,7 @@ int gln_command_embed(int argc, char **argv);
 int gln_command_label(int argc, char **argv);
 int gln_command_resample(int argc, char **argv);
 int gln_command_batch(int argc, char **argv);
+int gln_command_propose(int argc, char **argv);
 int gln_command_forecast(int argc, char **argv);
 int gln_command_check(int argc, char **argv);
 int gln_command_drift(int argc, char **argv);
@@ -41,7 +42,7 @@ const char *gln_data_directory(const gln_common_options *options);
 
 /* --precision as text; and parsed into *out, AUTO for NULL. Returns false when it is none of the words. */
 #define GLN_PRECISION_OPTION(target) \
-    {"precision", 0, GLN_OPTION_TEXT, &(target), "P", "auto, f32 or bf16 (default: auto, bf16 where it is faster and as good)"}
+    {"precision", 0, GLN_OPTION_TEXT, &(target), "P", "auto, f32, bf16 or, on a GPU, f16 (default: auto, what is faster and as good)"}
 bool gln_take_precision(gln_precision *out, const char *text);
 
 /* The backbone's manifest where none is named: $GLEANER_BACKBONE, else NULL. */

@@ -79,8 +79,13 @@ gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, c
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
-/* The name of the model file in a manifest. */
-gln_status gln_engine_manifest_model(const char *manifest_path, char *out, size_t capacity);
+/* ---- backbone_files.c ------------------------------------------------------------------------------------------- */
+
+/* Copies manifest, model and files of weights below data/backbones, each checked against its hash. GLN_E_CONFLICT: a backbone of this name
+   with another manifest, or a file of this name that another backbone uses, is there already. */
+gln_status gln_backbone_files_add(const char *data, const char *manifest_path, char *out_name, size_t capacity);
+/* Deletes the manifest, and of the files that it names those that no other one does. */
+gln_status gln_backbone_files_remove(const char *data, const char *name);
 
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
 
@@ -105,8 +110,9 @@ gln_status gln_classes_read(gln_store *store, int64_t project_id, gln_classes *o
 void gln_classes_dispose(gln_classes *classes);
 /* The position of a class id, or GLN_NO_CLASS. */
 int32_t gln_classes_find(const gln_classes *classes, int64_t class_id);
-/* Puts expected seconds in the place of the configured ones: drawn towards what returned labels took (pace.c). */
-gln_status gln_classes_pace(gln_store *store, int64_t project_id, gln_classes *classes);
+/* Puts expected seconds in the place of the configured ones: drawn towards what returned labels took (pace.c). of_cluster
+   [state->n_clusters]: times that in each cluster; both may be NULL. */
+gln_status gln_classes_pace(gln_store *store, int64_t project_id, gln_classes *classes, const struct gln_state *state, double *of_cluster);
 /* Valid UTF-8 without control characters: what a person may call a thing. */
 bool gln_name_is_plain(const char *name);
 int32_t gln_classes_find_name(const gln_classes *classes, const char *name);
@@ -137,6 +143,9 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
                                 const gln_watch *watch, gln_resample_summary *summary);
 
 /* ---- lease.c ----------------------------------------------------------------------------------------------------- */
+
+#define GLN_LEASE_DEFAULT_MS ((int64_t)24 * 3600 * 1000)
+#define GLN_LEASE_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 /* Ends the leases that have run out: their images and their money come back. */
 gln_status gln_leases_expire(gln_engine *engine);

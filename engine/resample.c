@@ -80,7 +80,8 @@ static gln_status read_image(void *context, const gln_pool_row *row)
         memcpy(r->state->probability + i * r->classes.n, row->probability, r->classes.n * sizeof(float));
         r->scored[i] = 1;
     }
-    r->label[i] = row->label_class_id == 0 ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
+    /* Proposed labels are the classifier's own answers, audited: learning from them would only make it surer of itself. */
+    r->label[i] = row->label_class_id == 0 || row->proposed ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
     if (r->label[i] != GLN_NO_CLASS) r->n_labelled++;
     return GLN_OK;
 }
@@ -186,12 +187,27 @@ static gln_status train(struct resample *r, gln_svm **svm)
                                r->run->progress);
 }
 
+static gln_status count_labelled_classes(size_t *out_n, const struct resample *r)
+{
+    uint8_t *seen = NULL;
+    gln_status st = gln_alloc(&seen, r->classes.n, 1, "classes");
+    *out_n = 0;
+    for (size_t i = 0; st == GLN_OK && i < r->n; i++) {
+        if (r->label[i] == GLN_NO_CLASS || seen[r->label[i]]) continue;
+        seen[r->label[i]] = 1;
+        ++*out_n;
+    }
+    gln_free(seen);
+    return st;
+}
+
 /* The same labels as last time: the same classifier, and only new images are scored. */
 static gln_status classify(struct resample *r)
 {
     uint8_t key[32];
     size_t n_seen = 0, row_bytes = 0;
-    for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
+    gln_status st = count_labelled_classes(&n_seen, r);
+    if (st != GLN_OK) return st;
     r->facts.n_labels = r->n_labelled;
     r->facts.n_classes_labelled = n_seen;
     if (n_seen < 2) {
@@ -205,7 +221,7 @@ static gln_status classify(struct resample *r)
     begin_stage(r, "classifier", 0);
     gln_kept_classifier_key(key, &r->classes, r->state->image_id, r->label, r->n, r->pool.d, r->request->seed);
     gln_hex(r->facts.classifier_key, key, sizeof key);
-    gln_status st = GLN_E_NOT_FOUND;
+    st = GLN_E_NOT_FOUND;
     if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, key);
     if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, key);
     if (st != GLN_OK) goto cleanup;

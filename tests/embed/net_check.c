@@ -77,11 +77,11 @@ static bool agrees_at(onnx_builder *b, const char *what, size_t at_once, size_t 
     gln_ok(gln_net_fold(folded));
     gln_ok(gln_net_instantiate(&instance, folded, at_once));
     gln_ok(gln_net_fuse(instance));
-    gln_ok(gln_backend_create(&backend, 2));
-    gln_ok(gln_plan_create(&plan, backend, instance));
+    gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 2}));
+    gln_ok(gln_plan_create(&plan, backend, instance, false));
     size_t n_in = gln_shape_items(&instance->values[instance->input].tensor.shape);
     *out_nodes = instance->n_nodes;
-    n_out = gln_plan_output_items(plan);
+    n_out = plan->output_items;
     float *input = net_noise(b, n_images * n_in, 2), *output = onnx_memory(b, n_images * n_out * sizeof *output);
     gln_ok(gln_plan_run(plan, input, n_images, output));
     gln_ok(gln_plan_run(plan, input, n_images, output)); /* a second run finds memory as the first left it */
@@ -127,8 +127,8 @@ void net_refused(onnx_builder *b, gln_status status, const char *word)
     gln_status st = gln_net_fold(net);
     if (st == GLN_OK) st = gln_net_instantiate(&instance, net, 1);
     if (st == GLN_OK) st = gln_net_fuse(instance);
-    if (st == GLN_OK) gln_ok(gln_backend_create(&backend, 1));
-    if (st == GLN_OK) st = gln_plan_create(&plan, backend, instance);
+    if (st == GLN_OK) gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
+    if (st == GLN_OK) st = gln_plan_create(&plan, backend, instance, false);
     gln_fails(st, status);
     gln_message_has("culprit");
     gln_message_has(word);

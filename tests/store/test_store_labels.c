@@ -459,12 +459,13 @@ static gln_status copy_snapshot(void *context, const gln_snapshot_row *row)
     return GLN_OK;
 }
 
-static gln_status write_manifest(void *context, const uint8_t sha256[32], const char *class_name, int64_t image_id)
+static gln_status write_manifest(void *context, const uint8_t sha256[32], const char *class_name, int64_t image_id,
+                                 bool proposed)
 {
     char hex[GLN_SHA256_HEX];
     (void)image_id;
     gln_hex(hex, sha256, 32);
-    gln_strbuf_printf(context, "%s %s\n", hex, class_name);
+    gln_strbuf_printf(context, "%s %s%s\n", hex, class_name, proposed ? "\tproposed" : "");
     return GLN_OK;
 }
 
@@ -509,6 +510,9 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
         image[i] = fixture_image(store, project, 2 - i);
         fixture_label(store, project, image[i], owl, 1);
     }
+    gln_label_row proposed = { .project_id = project, .image_id = image[1], .class_id = owl, .source = "proposed", .seconds = NAN,
+                               .created_ms = 2 };
+    gln_ok(gln_store_label_add(store, &proposed, NULL)); /* takes the place of the label by a person */
     gln_ok(gln_store_snapshot_take(store, project, "v1", 10, &id));
     gln_class_row renamed = { .id = owl, .name = "tawny owl", .target_share = NAN };
     gln_ok(gln_store_class_update(store, &renamed));
@@ -521,7 +525,7 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
     gln_ok(gln_store_snapshot_labels(store, id, write_manifest, &manifest));
     gln_ok(gln_strbuf_status(&manifest, "manifest"));
     const char *expected = "0000000000000000000000000000000000000000000000000000000000000000 owl\n"
-                           "0100000000000000000000000000000000000000000000000000000000000000 owl\n"
+                           "0100000000000000000000000000000000000000000000000000000000000000 owl\tproposed\n"
                            "0200000000000000000000000000000000000000000000000000000000000000 owl\n";
     ck_assert_str_eq(manifest.data, expected);
     gln_sha256(sha256, manifest.data, manifest.length);
