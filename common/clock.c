@@ -17,6 +17,13 @@ double gln_clock_monotonic_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+double gln_clock_thread_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 void gln_clock_format(char *out, int64_t time_ms)
 {
     time_t seconds = (time_t)(time_ms / 1000);

@@ -13,6 +13,9 @@ int64_t gln_clock_ms(void);
 /* Seconds since some fixed moment; never goes back. */
 double gln_clock_monotonic_s(void);
 
+/* Seconds that the calling thread has spent on a processor: what others do on a busy machine is not in it. */
+double gln_clock_thread_s(void);
+
 /* RFC 3339 in UTC, "2024-05-01T12:00:00Z"; `out` holds GLN_ISO_TIME_MAX characters. */
 void gln_clock_format(char *out, int64_t time_ms);
 

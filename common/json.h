@@ -17,6 +17,7 @@
 #define GLN_COMMON_JSON_H
 
 #include "common/status.h"
+#include "common/strbuf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,8 +65,5 @@ void gln_json_set_number(gln_json *object, const char *name, double value);
 void gln_json_set_bool(gln_json *object, const char *name, bool value);
 void gln_json_set_null(gln_json *object, const char *name);
 gln_json *gln_json_push(gln_json *array, gln_json *value); /* takes `value`; returns it */
-
-/* Whether `n_bytes` bytes are valid UTF-8 (no surrogates, nothing overlong, nothing above U+10FFFF). */
-bool gln_utf8_valid(const char *text, size_t n_bytes);
 
 #endif

@@ -80,3 +80,23 @@ gln_status gln_strbuf_status(const gln_strbuf *buffer, const char *what)
     if (!buffer->failed) return GLN_OK;
     return gln_fail(GLN_E_LIMIT, "%s: longer than %zu bytes, or no memory for it", what, buffer->max_bytes);
 }
+
+bool gln_utf8_valid(const char *text, size_t n_bytes)
+{
+    const unsigned char *s = (const unsigned char *)text, *end = s + n_bytes;
+    while (s < end) {
+        if (*s < 0x80) {
+            s++;
+            continue;
+        }
+        size_t n = *s >= 0xf0 && *s <= 0xf4 ? 3 : *s >= 0xe0 && *s < 0xf0 ? 2 : *s >= 0xc2 && *s < 0xe0 ? 1 : 0;
+        if (n == 0 || (size_t)(end - s) <= n) return false;
+        for (size_t i = 1; i <= n; i++)
+            if ((s[i] & 0xc0) != 0x80) return false;
+        if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) ||
+            (*s == 0xf4 && s[1] > 0x8f))
+            return false;
+        s += n + 1;
+    }
+    return true;
+}

@@ -39,4 +39,7 @@ void gln_strbuf_printf(gln_strbuf *buffer, const char *format, ...) __attribute_
 /* GLN_OK, or GLN_E_LIMIT naming `what` when an append did not fit or found no memory. */
 gln_status gln_strbuf_status(const gln_strbuf *buffer, const char *what);
 
+/* Whether `n_bytes` bytes are valid UTF-8 (no surrogates, nothing overlong, nothing above U+10FFFF). */
+bool gln_utf8_valid(const char *text, size_t n_bytes);
+
 #endif

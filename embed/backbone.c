@@ -7,27 +7,26 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/memory.h"
-#include "embed/backend.h"
 #include "embed/manifest.h"
 #include "embed/onnx.h"
 #include "embed/pooling.h"
-#include "embed/precision.h"
-#include "embed/runner.h"
+#include "embed/workers.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_BATCH 4096
+#define GPU_BATCH 64
 
 struct gln_backbone {
     gln_manifest manifest;
     gln_backbone_info info;
     gln_net *graph; /* as read and folded: owns the weights */
-    gln_runner *runner;
+    gln_workers *workers;
     gln_pooling_layout pooling;
     float *tensors; /* [max_batch, pooling.n_items] where the output is pooled, else NULL */
-    size_t max_batch;
 };
 
 /* The input is [n, 3, side, side], whatever of it the file leaves open; or [n, side, side, 3], as TensorFlow has it. */
@@ -79,16 +78,19 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
     const char *slash = strrchr(manifest_path, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - manifest_path);
     if (length >= sizeof folder) return gln_fail(GLN_E_LIMIT, "the path of the manifest is too long");
-    memcpy(folder, manifest_path, length);
-    folder[length] = 0;
-    gln_status st = gln_path_join(path, slash == NULL ? "." : length == 0 ? "/" : folder, backbone->manifest.model);
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL || length == 0 ? 1 : (int)length, slash == NULL ? "." : manifest_path);
+    const gln_manifest *manifest = &backbone->manifest;
+    gln_status st = gln_path_join(path, folder, manifest->model);
     if (st != GLN_OK) return st;
     if ((st = gln_file_read(&bytes, &n_bytes, path, GLN_ONNX_MAX_BYTES)) != GLN_OK) return st;
     gln_sha256(sha256, bytes, n_bytes);
-    if (memcmp(sha256, backbone->manifest.sha256, sizeof sha256) != 0) {
+    if (memcmp(sha256, manifest->sha256, sizeof sha256) != 0) {
         st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
     }
-    if (st == GLN_OK) st = gln_onnx_read(&backbone->graph, bytes, n_bytes, backbone->manifest.output, slash == NULL ? "." : length == 0 ? "/" : folder);
+    if (st == GLN_OK && manifest->n_files != 0) st = gln_manifest_check_files(manifest, bytes, n_bytes, folder);
+    if (st == GLN_OK) {
+        st = gln_onnx_read(&backbone->graph, bytes, n_bytes, manifest->output, manifest->n_files != 0 ? folder : NULL);
+    }
     gln_free(bytes);
     return st;
 }
@@ -98,7 +100,7 @@ static gln_status settle_output(gln_backbone *backbone, const char *manifest_pat
 {
     const gln_manifest *manifest = &backbone->manifest;
     gln_backbone_info *info = &backbone->info;
-    const gln_shape *shape = gln_runner_output_shape(backbone->runner);
+    const gln_shape *shape = gln_runner_output_shape(gln_workers_runner(backbone->workers));
     gln_status st = gln_pooling_resolve(&backbone->pooling, &manifest->pooling, shape, manifest->output);
     if (st != GLN_OK) return st;
     if (promised && backbone->pooling.d != manifest->dimension) {
@@ -111,28 +113,41 @@ static gln_status settle_output(gln_backbone *backbone, const char *manifest_pat
                         GLN_MAX_DIMENSION);
     }
     if (manifest->pooling.kind == GLN_POOLING_NONE) return GLN_OK;
-    return gln_alloc(&backbone->tensors, backbone->max_batch, backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
+    return gln_alloc(&backbone->tensors, backbone->info.max_batch, backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
 }
 
-/* The precision to run in: as asked, or as the vectors have it that are there already, or by measurement. */
-static gln_status settle_precision(gln_backbone *backbone, const gln_backbone_options *options)
+/* Fewer leave most of a GPU idle. The environment's GLN_GPU_BATCH is for measuring, and for a GPU that is shared. */
+static size_t gpu_batch_for(size_t max_batch)
 {
+    const char *text = getenv("GLN_GPU_BATCH");
+    unsigned long wanted = text != NULL ? strtoul(text, NULL, 10) : 0;
+    if (wanted != 0 && wanted <= MAX_BATCH) return wanted;
+    return max_batch < GPU_BATCH ? GPU_BATCH : max_batch;
+}
+
+/* What to run in and on: as asked, or as the vectors have it that are there already, or by measurement. */
+static gln_status settle_workers(gln_backbone *backbone, const gln_backbone_options *options)
+{
+    static const gln_precision kept[] = {GLN_PRECISION_F32, GLN_PRECISION_BF16, GLN_PRECISION_F16};
     gln_backbone_info *info = &backbone->info;
-    gln_precision wanted = options->precision;
+    gln_workers_options run = {.devices = options->devices, .precision = options->precision, .max_batch = options->max_batch,
+                               .n_threads = options->n_threads, .gpu_batch = gpu_batch_for(options->max_batch)};
     uint8_t identity[GLN_SHA256_BYTES];
-    for (gln_precision p = GLN_PRECISION_F32; wanted == GLN_PRECISION_AUTO && options->identity != NULL && p <= GLN_PRECISION_BF16; p++) {
-        gln_manifest_identity(identity, &backbone->manifest, p);
-        if (memcmp(identity, options->identity, sizeof identity) == 0) wanted = p;
+    for (size_t i = 0; options->identity != NULL && i < sizeof kept / sizeof kept[0]; i++) {
+        gln_manifest_identity(identity, &backbone->manifest, kept[i]);
+        if (memcmp(identity, options->identity, sizeof identity) != 0) continue;
+        if (run.precision == GLN_PRECISION_AUTO) run.precision = kept[i];
+        run.stand_in = kept[i] == GLN_PRECISION_F16;
     }
-    gln_precision_trial trial = {.chosen = wanted, .agreement = NAN, .speed_up = NAN};
-    gln_status st = wanted == GLN_PRECISION_AUTO
-                        ? gln_precision_choose(&backbone->runner, &trial, backbone->graph, options->max_batch, options->n_threads)
-                        : gln_runner_create(&backbone->runner, backbone->graph, options->max_batch, options->n_threads, wanted);
-    info->precision = trial.chosen;
-    info->agreement = trial.agreement;
-    info->speed_up = trial.speed_up;
-    if (st == GLN_OK) gln_manifest_identity(info->identity, &backbone->manifest, info->precision);
-    return st;
+    gln_status st = gln_workers_create(&backbone->workers, backbone->graph, &run);
+    if (st != GLN_OK) return st;
+    info->precision = backbone->workers->precision;
+    info->agreement = backbone->workers->agreement;
+    info->speed_up = backbone->workers->speed_up;
+    info->device = backbone->workers->device;
+    if (info->device.n_gpus != 0) info->max_batch = run.gpu_batch;
+    gln_manifest_identity(info->identity, &backbone->manifest, info->precision);
+    return GLN_OK;
 }
 
 gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, const gln_backbone_options *options)
@@ -145,8 +160,8 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     if (st != GLN_OK) return st;
     gln_manifest *manifest = &backbone->manifest;
     if ((st = gln_manifest_read(manifest, manifest_path)) != GLN_OK) goto cleanup;
-    backbone->max_batch = options->max_batch;
     gln_backbone_info *info = &backbone->info;
+    info->max_batch = options->max_batch;
     info->name = manifest->name;
     info->licence = manifest->licence;
     info->preprocess = manifest->preprocess;
@@ -164,11 +179,11 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     if ((st = fix_input(backbone)) != GLN_OK) goto cleanup;
     if ((st = gln_net_fold(backbone->graph)) != GLN_OK) goto cleanup;
     if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
-    if ((st = settle_precision(backbone, options)) != GLN_OK) goto cleanup;
+    if ((st = settle_workers(backbone, options)) != GLN_OK) goto cleanup;
     if ((st = settle_output(backbone, manifest_path, options->tensor == NULL && options->pooling == NULL)) != GLN_OK) goto cleanup;
-    info->weights_bytes = gln_runner_weights_bytes(backbone->runner);
-    info->activations_bytes = gln_runner_memory_bytes(backbone->runner);
-    info->multiply_adds = gln_runner_multiply_adds(backbone->runner);
+    info->weights_bytes = gln_runner_weights_bytes(gln_workers_runner(backbone->workers));
+    info->activations_bytes = gln_runner_memory_bytes(gln_workers_runner(backbone->workers));
+    info->multiply_adds = gln_runner_multiply_adds(gln_workers_runner(backbone->workers));
     *out = backbone;
     backbone = NULL;
 
@@ -180,8 +195,9 @@ cleanup:
 void gln_backbone_free(gln_backbone *backbone)
 {
     if (backbone == NULL) return;
-    gln_runner_free(backbone->runner);
+    gln_workers_free(backbone->workers);
     gln_net_free(backbone->graph);
+    gln_manifest_dispose(&backbone->manifest);
     gln_free(backbone->tensors);
     gln_free(backbone);
 }
@@ -193,13 +209,32 @@ const gln_backbone_info *gln_backbone_info_of(const gln_backbone *backbone)
 
 gln_status gln_backbone_run(gln_backbone *backbone, const float *input, size_t n, float *embeddings)
 {
-    size_t d = backbone->info.d;
-    if (n == 0 || n > backbone->max_batch) {
-        return gln_fail(GLN_E_ARGUMENT, "a batch of %zu images; 1 to %zu are possible", n, backbone->max_batch);
+    if (n == 0 || n > backbone->info.max_batch) {
+        return gln_fail(GLN_E_ARGUMENT, "a batch of %zu images; 1 to %zu are possible", n, backbone->info.max_batch);
     }
     float *tensors = backbone->tensors;
-    gln_status st = gln_runner_run(backbone->runner, input, n, tensors != NULL ? tensors : embeddings);
-    for (size_t i = 0; st == GLN_OK && tensors != NULL && i < n; i++) {
+    gln_status st = gln_workers_run(backbone->workers, input, n, tensors != NULL ? tensors : embeddings);
+    backbone->info.device = backbone->workers->device;
+    return st == GLN_OK ? gln_backbone_settle(backbone, n, embeddings) : st;
+}
+
+float *gln_backbone_tensors(gln_backbone *backbone)
+{
+    return backbone->tensors;
+}
+
+gln_workers *gln_backbone_workers(gln_backbone *backbone)
+{
+    return backbone->workers;
+}
+
+gln_status gln_backbone_settle(gln_backbone *backbone, size_t n, float *embeddings)
+{
+    size_t d = backbone->info.d;
+    const float *tensors = backbone->tensors;
+    gln_status st = GLN_OK;
+    backbone->info.device = backbone->workers->device;
+    for (size_t i = 0; tensors != NULL && i < n; i++) {
         gln_pooling_apply(embeddings + i * d, tensors + i * backbone->pooling.n_items, &backbone->pooling);
     }
     for (size_t i = 0; st == GLN_OK && i < n; i++) {

@@ -9,8 +9,8 @@
  *     st = gln_backbone_run(backbone, input, n, embeddings);
  *
  * The manifest (JSON): name, model (ONNX file beside it), sha256 of that file, input {side, resize {filter, mode, scale}, mean [3],
- * std [3]}, output (tensor name), dimension, licence, source, and optionally pooling. Every field is checked; unknown fields are
- * refused by name.
+ * std [3]}, output (tensor name), dimension, licence, source, and optionally pooling and files (those that keep weights beside the
+ * model, {name: sha256}). Every field is checked; unknown fields are refused by name.
  *
  * Threads: a backbone runs on one thread at a time (it uses n_threads inside). Loading is independent.
  */
@@ -25,11 +25,13 @@
 
 typedef struct gln_backbone gln_backbone;
 
-/* What the network computes in. bf16 keeps float's range with 8 bits of precision: sums are in f32, activations and weights are not. */
+/* What the network computes in. bf16 keeps float's range with 8 bits of precision, f16 has 11 bits and ends at 65504: sums are in
+   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16 and f32. */
 typedef enum gln_precision {
     GLN_PRECISION_F32,
     GLN_PRECISION_BF16,
-    GLN_PRECISION_AUTO /* bf16 where that is measured to pay and the embeddings stay the same, f32 elsewhere */
+    GLN_PRECISION_AUTO, /* f16 on a GPU; bf16 where that is measured to pay and the embeddings stay the same, f32 elsewhere */
+    GLN_PRECISION_F16
 } gln_precision;
 
 /* How a tensor inside the network becomes a vector. */
@@ -49,13 +51,45 @@ typedef struct gln_pooling {
 gln_status gln_pooling_parse(gln_pooling *out, const char *text);
 const char *gln_pooling_name(gln_pooling_kind kind);
 
+/* Where it may be computed. */
+typedef enum gln_device_kind {
+    GLN_DEVICE_CPU,
+    GLN_DEVICE_AUTO, /* GPUs where they are and agree with the processor, which takes over when they fail; else the processor */
+    GLN_DEVICE_CUDA  /* these GPUs or none: what is wrong with one ends the run */
+} gln_device_kind;
+
+#define GLN_MAX_DEVICES 16
+
+typedef struct gln_device_choice {
+    gln_device_kind kind;
+    int numbers[GLN_MAX_DEVICES]; /* CUDA: which ones */
+    size_t n;                     /* 0: all */
+} gln_device_choice;
+
+/* "auto", "cpu", "cuda", "cuda:0,2"; GLN_E_ARGUMENT for anything else. */
+gln_status gln_device_choice_parse(gln_device_choice *out, const char *text);
+/* Whether the GPUs that are insisted on are there: GLN_E_UNSUPPORTED, GLN_E_NOT_FOUND, with the reason. GLN_OK for any other kind. */
+gln_status gln_device_choice_check(const gln_device_choice *choice);
+
+/* One line on the GPUs that this process sees, or on why it sees none. */
+void gln_gpu_words(char *out, size_t capacity);
+
+/* What computes, in words for people and records. */
+typedef struct gln_backbone_device {
+    char name[256]; /* "cpu", or the GPUs: "GPU 0, NVIDIA H100" */
+    size_t n_gpus;
+    bool stands_in; /* the processor, in f32, for vectors whose precision is f16 */
+    char note[256]; /* why no GPU computes, "" where nobody asked for one or all is well */
+} gln_backbone_device;
+
 typedef struct gln_backbone_options {
     size_t max_batch;  /* most images a call of gln_backbone_run takes; below n_threads, all threads work on each image */
     size_t n_threads;  /* 0: one a core */
     gln_precision precision;
+    gln_device_choice devices;
     const char *tensor;         /* taken instead of the manifest's output; NULL: the manifest's */
     const gln_pooling *pooling; /* instead of the manifest's; NULL: the manifest's, none for a tensor named above */
-    const uint8_t *identity;    /* [32] with AUTO: the precision whose identity this is, if it is one of the two. NULL: measured */
+    const uint8_t *identity;    /* [32] with AUTO: the precision whose identity this is, if it is one of ours. NULL: measured */
 } gln_backbone_options;
 
 #define GLN_BACKBONE_OPTIONS_INIT {.max_batch = 16, .n_threads = 0, .precision = GLN_PRECISION_F32, .tensor = NULL, .pooling = NULL, .identity = NULL}
@@ -81,8 +115,10 @@ typedef struct gln_backbone_info {
     const char *licence;
     size_t d;              /* dimension of an embedding */
     gln_precision precision; /* what it runs in: never AUTO */
-    double agreement;        /* smallest cosine between bf16 and f32 embeddings of the self-test; NaN where it was not made */
-    double speed_up;         /* bf16 over f32 in that test; NaN likewise */
+    double agreement;        /* smallest cosine between bf16 or f16 and f32 embeddings of the self-test; NaN where it was not made */
+    double speed_up;         /* bf16 over f32 in that test; NaN likewise, and for a GPU */
+    size_t max_batch;           /* most images of a run: as asked, or more where a GPU wants more at once */
+    gln_backbone_device device; /* at load, and as it is after each run: a GPU that failed is not in it */
     uint8_t identity[32];  /* SHA-256 over model hash, preprocessing, output, pooling and precision: vectors of two never mix */
     gln_preprocess preprocess;
     size_t n_parameters;
@@ -91,7 +127,7 @@ typedef struct gln_backbone_info {
 } gln_backbone_info;
 
 /* Reads manifest and model. Errors: GLN_E_NOT_FOUND, GLN_E_FORMAT (naming the field or node), GLN_E_UNSUPPORTED (naming the
-   operator and the node), GLN_E_CORRUPT (the model's hash is not the manifest's), GLN_E_LIMIT. */
+   operator and the node), GLN_E_CORRUPT (the hash of the model, or of a file of weights, is not the manifest's), GLN_E_LIMIT. */
 gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, const gln_backbone_options *options);
 void gln_backbone_free(gln_backbone *backbone);
 

@@ -47,60 +47,45 @@ gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const c
     return gln_fail(st, "node %s (%s): oneDNN, %s: %s", c->node->name, c->node->type, what, onednn_words(status));
 }
 
-bool gln_backend_has_bf16(void)
+static bool computes_in(gln_precision precision)
 {
-    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+    return precision == GLN_PRECISION_F32 ||
+           (precision == GLN_PRECISION_BF16 && dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16);
 }
 
-gln_status gln_backend_compute_in(gln_backend *backend, gln_precision precision)
+static void free_backend(gln_backend *base)
 {
-    if (precision == GLN_PRECISION_BF16 && !gln_backend_has_bf16()) {
-        return gln_fail(GLN_E_UNSUPPORTED, "this processor has no bf16 arithmetic; use the precision f32");
-    }
-    backend->type = precision == GLN_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
-    return GLN_OK;
-}
-
-gln_status gln_backend_create(gln_backend **out, size_t n_threads)
-{
-    gln_backend *backend = NULL;
-    gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
-    if (st != GLN_OK) return st;
-    backend->type = dnnl_f32;
-    st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
-    if (st == GLN_OK) st = gln_pool_create(&backend->pool, n_threads);
-    if (st != GLN_OK) {
-        gln_backend_free(backend);
-        return st;
-    }
-    *out = backend;
-    return GLN_OK;
-}
-
-void gln_backend_free(gln_backend *backend)
-{
-    if (backend == NULL) return;
+    gln_onednn *backend = (gln_onednn *)base;
     for (size_t i = 0; i < backend->n_packed; i++) gln_free(backend->packed[i].data);
     gln_free(backend->packed);
+    gln_free(backend->winograd);
     gln_pool_free(backend->pool);
     if (backend->engine != NULL) dnnl_engine_destroy(backend->engine);
     gln_free(backend);
 }
 
-size_t gln_backend_threads(const gln_backend *backend)
+static gln_status create_backend(gln_backend **out, const gln_backend_options *options)
 {
-    return gln_pool_size(backend->pool);
+    gln_onednn *backend = NULL;
+    gln_status st = gln_alloc(&backend, 1, sizeof *backend, "oneDNN backend");
+    if (st != GLN_OK) return st;
+    backend->type = options->precision == GLN_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
+    st = gln_onednn_check(NULL, dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "making an engine");
+    if (st == GLN_OK) st = gln_pool_create(&backend->pool, options->n_threads);
+    if (st != GLN_OK) {
+        free_backend(&backend->base);
+        return st;
+    }
+    backend->base.n_threads = gln_pool_size(backend->pool);
+    *out = &backend->base;
+    return GLN_OK;
 }
 
-size_t gln_backend_weights_bytes(const gln_backend *backend)
-{
-    return backend->packed_bytes;
-}
-
-/* Runs one reorder at once, outside any plan. */
-static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *from, void *source, const dnnl_memory_desc_t *to,
+gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source, const dnnl_memory_desc_t *to,
                               void *target)
 {
+    void *from_place = NULL;
+    memcpy(&from_place, &source, sizeof from_place); /* oneDNN's handles are not const; a reorder reads its source only */
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t memory[2] = {NULL, NULL};
@@ -108,7 +93,7 @@ static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *fr
     dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, from, backend->engine, to, backend->engine, NULL);
     if (status == dnnl_success) status = dnnl_primitive_create(&primitive, pd);
     if (status == dnnl_success) status = dnnl_stream_create(&stream, backend->engine, dnnl_stream_default_flags);
-    if (status == dnnl_success) status = dnnl_memory_create(&memory[0], from, backend->engine, source);
+    if (status == dnnl_success) status = dnnl_memory_create(&memory[0], from, backend->engine, from_place);
     if (status == dnnl_success) status = dnnl_memory_create(&memory[1], to, backend->engine, target);
     if (status == dnnl_success) {
         dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, memory[0]}, {DNNL_ARG_TO, memory[1]}};
@@ -124,7 +109,7 @@ static gln_status reorder_now(gln_backend *backend, const dnnl_memory_desc_t *fr
     return gln_onednn_check(NULL, status, "packing weights");
 }
 
-gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
                             const dnnl_memory_desc_t *wanted)
 {
     for (size_t i = 0; i < backend->n_packed; i++) {
@@ -139,21 +124,29 @@ gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, 
     gln_packed *packed = &backend->packed[backend->n_packed];
     size_t bytes = dnnl_memory_desc_get_size(wanted);
     if ((st = gln_alloc(&packed->data, bytes, 1, "packed weights")) != GLN_OK) return st;
-    void *source = NULL;
-    memcpy(&source, &data, sizeof source); /* oneDNN's handles are not const; a reorder reads its source only */
-    if ((st = reorder_now(backend, have, source, wanted, packed->data)) != GLN_OK) {
+    if ((st = gln_onednn_reorder(backend, have, data, wanted, packed->data)) != GLN_OK) {
         gln_free(packed->data);
         return st;
     }
     packed->key = data;
     packed->desc = *wanted;
     backend->n_packed++;
-    backend->packed_bytes += bytes;
+    backend->base.weights_bytes += bytes;
     *out = packed->data;
     return GLN_OK;
 }
 
-static void dispose_context(const gln_plan *plan, gln_context *context)
+void gln_onednn_unpack(gln_onednn *backend, const void *data)
+{
+    for (size_t i = backend->n_packed; i-- > 0;) {
+        if (backend->packed[i].key != data) continue;
+        backend->base.weights_bytes -= dnnl_memory_desc_get_size(&backend->packed[i].desc);
+        gln_free(backend->packed[i].data);
+        backend->packed[i] = backend->packed[--backend->n_packed];
+    }
+}
+
+static void dispose_context(const gln_onednn_plan *plan, gln_context *context)
 {
     for (size_t i = 0; context->bound != NULL && i < plan->n_arguments; i++) {
         if (context->bound[i].memory != NULL) dnnl_memory_destroy(context->bound[i].memory);
@@ -164,14 +157,14 @@ static void dispose_context(const gln_plan *plan, gln_context *context)
     gln_free(context->arena);
 }
 
-static size_t n_contexts(const gln_plan *plan)
+static size_t n_contexts(const gln_onednn_plan *plan)
 {
     return plan->wide ? 1 : gln_pool_size(plan->backend->pool);
 }
 
-void gln_plan_free(gln_plan *plan)
+static void free_plan(gln_plan *base)
 {
-    if (plan == NULL) return;
+    gln_onednn_plan *plan = (gln_onednn_plan *)base;
     for (size_t i = 0; plan->contexts != NULL && i < n_contexts(plan); i++) {
         dispose_context(plan, &plan->contexts[i]);
     }
@@ -179,6 +172,7 @@ void gln_plan_free(gln_plan *plan)
         if (plan->steps[i].primitive != NULL) dnnl_primitive_destroy(plan->steps[i].primitive);
     }
     gln_free(plan->contexts);
+    gln_free(plan->trials);
     gln_free(plan->steps);
     gln_free(plan->arguments);
     gln_free(plan->tensors);
@@ -186,13 +180,13 @@ void gln_plan_free(gln_plan *plan)
     gln_free(plan);
 }
 
-static void *address(const gln_plan *plan, const gln_context *context, gln_place at)
+void *gln_onednn_address(const gln_onednn_plan *plan, const gln_context *context, gln_place at)
 {
     if (at.buffer == GLN_NONE) return at.fixed;
     return context->arena + plan->buffers[at.buffer].offset + at.offset;
 }
 
-static gln_status make_context(const gln_plan *plan, gln_context *context)
+static gln_status make_context(const gln_onednn_plan *plan, gln_context *context)
 {
     size_t longest = 0;
     for (size_t i = 0; i < plan->n_steps; i++) {
@@ -210,17 +204,18 @@ static gln_status make_context(const gln_plan *plan, gln_context *context)
         context->bound[i].arg = argument->kind;
         st = gln_onednn_check(NULL,
                               dnnl_memory_create(&context->bound[i].memory, &argument->desc, plan->backend->engine,
-                                                 address(plan, context, argument->at)),
+                                                 gln_onednn_address(plan, context, argument->at)),
                               "binding memory");
     }
     return st;
 }
 
-static gln_status make_contexts(gln_plan *plan)
+static gln_status make_contexts(gln_onednn_plan *plan)
 {
     size_t n = n_contexts(plan);
     gln_status st = gln_plan_arena(plan->buffers, plan->n_buffers, &plan->arena_bytes);
     if (st == GLN_OK) st = gln_alloc(&plan->contexts, n, sizeof *plan->contexts, "plan");
+    plan->base.memory_bytes = plan->arena_bytes * n;
     for (size_t i = 0; st == GLN_OK && i < n; i++) st = make_context(plan, &plan->contexts[i]);
     return st;
 }
@@ -228,13 +223,13 @@ static gln_status make_contexts(gln_plan *plan)
 static gln_status compile(gln_compiler *c)
 {
     const gln_net *graph = c->graph;
-    gln_plan *plan = c->plan;
+    gln_onednn_plan *plan = c->plan;
     const gln_value *input = &graph->values[graph->input], *output = &graph->values[graph->output];
     gln_place at;
     gln_form out;
 
-    plan->input_items = gln_shape_items(&input->tensor.shape);
-    gln_status st = gln_add_buffer(c, &at, plan->input_items * sizeof(float));
+    plan->base.input_items = gln_shape_items(&input->tensor.shape);
+    gln_status st = gln_add_buffer(c, &at, plan->base.input_items * sizeof(float));
     if (st != GLN_OK) return st;
     plan->input_buffer = at.buffer;
     dnnl_memory_desc_t desc = gln_plain_desc(&input->tensor.shape);
@@ -250,7 +245,7 @@ static gln_status compile(gln_compiler *c)
         gln_end_reads(c, node);
     }
     c->node = NULL;
-    plan->output_items = gln_shape_items(&output->tensor.shape);
+    plan->base.output_items = gln_shape_items(&output->tensor.shape);
     if (output->tensor.dtype != GLN_F32) return gln_fail(GLN_E_FORMAT, "the output %s holds integers", output->name);
     if ((st = gln_form_as(c, graph->output, NULL, &out)) != GLN_OK) return st;
     plan->output = out.at;
@@ -275,19 +270,19 @@ static void count_uses(gln_compiler *c)
 }
 
 /* OpenMP threads that a primitive of this plan has; the same around making and around running. */
-static int threads_inside(const gln_plan *plan)
+static int threads_inside(const gln_onednn_plan *plan)
 {
     return plan->wide ? (int)gln_pool_size(plan->backend->pool) : 1;
 }
 
-static gln_status create(gln_plan **out, gln_backend *backend, const gln_net *instance, bool wide)
+static gln_status create_once(gln_plan **out, gln_onednn *backend, const gln_net *instance, bool wide, bool *out_again)
 {
     gln_compiler c = {.backend = backend, .graph = instance};
     int had_threads = omp_get_max_threads();
     gln_status st = gln_alloc(&c.plan, 1, sizeof *c.plan, "plan");
     if (st != GLN_OK) return st;
     c.plan->backend = backend;
-    c.plan->graph = instance;
+    c.plan->base.graph = instance;
     c.plan->wide = wide;
     omp_set_num_threads(threads_inside(c.plan));
     st = gln_alloc(&c.first_form, instance->n_values, sizeof *c.first_form, "plan");
@@ -295,62 +290,64 @@ static gln_status create(gln_plan **out, gln_backend *backend, const gln_net *in
     if (st == GLN_OK) count_uses(&c);
     if (st == GLN_OK) st = compile(&c);
     if (st == GLN_OK) st = make_contexts(c.plan);
+    if (st == GLN_OK) st = gln_try_winograd(&c, out_again);
     omp_set_num_threads(had_threads);
     gln_free(c.forms);
     gln_free(c.first_form);
     gln_free(c.uses);
-    if (st != GLN_OK) {
-        gln_plan_free(c.plan);
+    if (st != GLN_OK || *out_again) {
+        free_plan(&c.plan->base);
         return st;
     }
-    *out = c.plan;
+    *out = &c.plan->base;
     return GLN_OK;
 }
 
-gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance)
+static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *instance, bool wide)
 {
-    return create(out, backend, instance, false);
-}
-
-gln_status gln_plan_create_wide(gln_plan **out, gln_backend *backend, const gln_net *instance)
-{
-    return create(out, backend, instance, true);
+    bool again = true; /* a trial judges a layer once, so this ends */
+    gln_status st = GLN_OK;
+    while (st == GLN_OK && again) {
+        again = false;
+        st = create_once(out, (gln_onednn *)base, instance, wide, &again);
+    }
+    return st;
 }
 
 /* A node by the plain code. fuse.c merges nothing into such nodes. */
-static gln_status run_reference(const gln_plan *plan, const gln_context *context, const gln_step *step)
+static gln_status run_reference(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step)
 {
     const gln_step_tensor *tensors = plan->tensors + step->first_tensor;
     for (size_t i = 0; i < step->n_tensors; i++) {
         context->inputs[i] = tensors[i].tensor;
-        context->inputs[i].data = tensors[i].left_out ? NULL : address(plan, context, tensors[i].at);
+        context->inputs[i].data = tensors[i].left_out ? NULL : gln_onednn_address(plan, context, tensors[i].at);
     }
-    return gln_reference_run(plan->graph, step->node, context->inputs, &context->inputs[step->n_tensors - 1]);
+    return gln_reference_run(plan->base.graph, step->node, context->inputs, &context->inputs[step->n_tensors - 1]);
 }
 
-static gln_status run_image(const gln_plan *plan, const gln_context *context, const float *input, float *output)
+gln_status gln_onednn_run_step(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step)
 {
-    memcpy(address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->input_items * sizeof *input);
+    if (step->primitive == NULL) return run_reference(plan, context, step);
+    return gln_onednn_check(NULL,
+                            dnnl_primitive_execute(step->primitive, context->stream, (int)step->n_arguments,
+                                                   context->bound + step->first_argument),
+                            "running the network");
+}
+
+static gln_status run_image(const gln_onednn_plan *plan, const gln_context *context, const float *input, float *output)
+{
+    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->base.input_items * sizeof *input);
     for (size_t i = 0; i < plan->n_steps; i++) {
-        const gln_step *step = &plan->steps[i];
-        gln_status st = GLN_OK;
-        if (step->primitive == NULL) {
-            st = run_reference(plan, context, step);
-        } else {
-            st = gln_onednn_check(NULL,
-                                  dnnl_primitive_execute(step->primitive, context->stream, (int)step->n_arguments,
-                                                         context->bound + step->first_argument),
-                                  "running the network");
-        }
+        gln_status st = gln_onednn_run_step(plan, context, &plan->steps[i]);
         if (st != GLN_OK) return st;
     }
     gln_status st = gln_onednn_check(NULL, dnnl_stream_wait(context->stream), "running the network");
-    if (st == GLN_OK) memcpy(output, address(plan, context, plan->output), plan->output_items * sizeof *output);
+    if (st == GLN_OK) memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
     return st;
 }
 
 typedef struct run_job {
-    const gln_plan *plan;
+    const gln_onednn_plan *plan;
     const float *input;
     float *output;
 } run_job;
@@ -358,34 +355,32 @@ typedef struct run_job {
 static gln_status run_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const run_job *job = context;
-    const gln_plan *plan = job->plan;
+    const gln_onednn_plan *plan = job->plan;
     gln_status st = GLN_OK;
     int had_threads = omp_get_max_threads(); /* the caller's thread is one of the pool's */
     omp_set_num_threads(threads_inside(plan));
     for (size_t i = begin; st == GLN_OK && i < end; i++) {
-        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->input_items, job->output + i * plan->output_items);
+        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->base.input_items, job->output + i * plan->base.output_items);
     }
     omp_set_num_threads(had_threads);
     return st;
 }
 
-gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output)
+static gln_status run_plan(gln_plan *base, const float *input, size_t n, float *output)
 {
+    const gln_onednn_plan *plan = (const gln_onednn_plan *)base;
     run_job job = {plan, input, output};
     return gln_pool_for(plan->wide ? NULL : plan->backend->pool, n, 1, run_range, &job);
 }
 
-size_t gln_plan_output_items(const gln_plan *plan)
-{
-    return plan->output_items;
-}
-
-size_t gln_plan_memory_bytes(const gln_plan *plan)
-{
-    return plan->arena_bytes * n_contexts(plan);
-}
-
-double gln_plan_multiply_adds(const gln_plan *plan)
-{
-    return plan->multiply_adds;
-}
+const gln_backend_class gln_backend_onednn = {
+    .name = "oneDNN",
+    .fuses = true,
+    .computes_in = computes_in,
+    .create = create_backend,
+    .free = free_backend,
+    .ceiling = gln_onednn_ceiling,
+    .plan_create = create_plan,
+    .plan_free = free_plan,
+    .plan_run = run_plan,
+};

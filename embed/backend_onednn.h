@@ -53,10 +53,32 @@ typedef struct gln_context {
     dnnl_stream_t stream;
 } gln_context;
 
-struct gln_plan {
-    gln_backend *backend;
+typedef struct gln_onednn gln_onednn;
+
+/* Descriptions of everything a convolution is made of. */
+typedef struct gln_conv_parts {
+    dnnl_memory_desc_t src, weights, bias, dst; /* of weights the layout is open */
+    bool has_bias;
+    dnnl_dims_t stride, dilation, low, high;
+} gln_conv_parts;
+
+/* A step of a plan that goes by Winograd's algorithm, and what its direct twin is made of. */
+typedef struct gln_winograd_trial {
+    const gln_node *node;
+    gln_conv_parts parts;
+    size_t step;
+} gln_winograd_trial;
+
+/* What a trial has found out about the layer with these weights. */
+typedef struct gln_winograd_layer {
+    const void *weights;
+    bool exact; /* enough for Winograd's algorithm */
+} gln_winograd_layer;
+
+typedef struct gln_onednn_plan {
+    gln_plan base;
+    gln_onednn *backend;
     bool wide; /* all threads on each layer */
-    const gln_net *graph;
     gln_step *steps;
     size_t n_steps, steps_capacity;
     gln_argument *arguments;
@@ -65,12 +87,13 @@ struct gln_plan {
     size_t n_tensors, tensors_capacity;
     gln_plan_buffer *buffers;
     size_t n_buffers, buffers_capacity;
-    size_t arena_bytes, input_items, output_items;
+    size_t arena_bytes;
     size_t input_buffer;
     gln_place output;
-    double multiply_adds;
+    gln_winograd_trial *trials; /* in the order of their steps */
+    size_t n_trials, trials_capacity;
     gln_context *contexts; /* narrow: one for each thread of the pool; wide: one */
-};
+} gln_onednn_plan;
 
 typedef struct gln_packed {
     const void *key; /* the plain constant */
@@ -78,18 +101,21 @@ typedef struct gln_packed {
     void *data;
 } gln_packed;
 
-struct gln_backend {
+struct gln_onednn {
+    gln_backend base;
     dnnl_engine_t engine;
     dnnl_data_type_t type; /* of activations and packed weights, f32 or bf16; biases and parameters of norms are f32 */
     gln_pool *pool;
     gln_packed *packed;
-    size_t n_packed, packed_capacity, packed_bytes;
+    size_t n_packed, packed_capacity;
+    gln_winograd_layer *winograd;
+    size_t n_winograd, winograd_capacity;
 };
 
 /* State while a plan is made. */
 typedef struct gln_compiler {
-    gln_backend *backend;
-    gln_plan *plan;
+    gln_onednn *backend;
+    gln_onednn_plan *plan;
     const gln_net *graph;
     const gln_node *node; /* the one being compiled, for sentences */
     gln_form *forms;
@@ -103,8 +129,20 @@ typedef struct gln_compiler {
 /* GLN_OK, or oneDNN's status as ours, naming the node. */
 gln_status gln_onednn_check(const gln_compiler *c, dnnl_status_t status, const char *what);
 /* The constant behind `data` in layout `wanted`, packed once. */
-gln_status gln_backend_pack(gln_backend *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
+gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, const dnnl_memory_desc_t *have,
                             const dnnl_memory_desc_t *wanted);
+
+/* The packed forms of a constant, which no plan uses any more. */
+void gln_onednn_unpack(gln_onednn *backend, const void *data);
+/* One reorder at once, outside any plan. */
+gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source, const dnnl_memory_desc_t *to,
+                              void *target);
+void *gln_onednn_address(const gln_onednn_plan *plan, const gln_context *context, gln_place at);
+gln_status gln_onednn_run_step(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step);
+
+/* ---- backend_onednn_ceiling.c: the class's ceiling ---- */
+
+gln_status gln_onednn_ceiling(gln_backend *base, double *out_flops);
 
 /* ---- backend_onednn_steps.c ---- */
 
@@ -147,6 +185,21 @@ gln_status gln_place_result(gln_compiler *c, const gln_node *node, const dnnl_me
 /* The same items under another shape: the result lies where its input does, in plain order. */
 gln_status gln_compile_view(gln_compiler *c, const gln_node *node);
 gln_status gln_compile_node(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_conv.c ---- */
+
+/* The direct kernel for these parts. */
+gln_status gln_make_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out);
+gln_status gln_compile_conv(gln_compiler *c, const gln_node *node);
+
+/* ---- backend_onednn_winograd.c ---- */
+
+/* Winograd's kernel for these parts; *out stays NULL where there is none, it does not pay, or a trial found it too inexact. */
+gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out);
+/* The step added last is one: to be tried. */
+gln_status gln_note_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts);
+/* Tries the layers of the finished plan that no trial has judged; *out_again: some are too inexact, so make the plan again. */
+gln_status gln_try_winograd(gln_compiler *c, bool *out_again);
 
 /* ---- backend_onednn_views.c: operators that only look at their input in another way ---- */
 

@@ -20,7 +20,7 @@ typedef struct product {
 } product;
 
 /* Ones times ones: the speed does not depend on the numbers, as long as none is denormal. */
-static gln_status make_product(product *p, gln_backend *backend)
+static gln_status make_product(product *p, gln_onednn *backend)
 {
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
@@ -56,8 +56,9 @@ static void dispose_product(product *p)
     if (p->stream != NULL) dnnl_stream_destroy(p->stream);
 }
 
-gln_status gln_backend_ceiling(gln_backend *backend, double *out_flops)
+gln_status gln_onednn_ceiling(gln_backend *base, double *out_flops)
 {
+    gln_onednn *backend = (gln_onednn *)base;
     product p = {0};
     int had_threads = omp_get_max_threads();
     omp_set_num_threads((int)gln_pool_size(backend->pool));

@@ -44,157 +44,6 @@ gln_status gln_place_result(gln_compiler *c, const gln_node *node, const dnnl_me
     return gln_add_form(c, node->output, desc, made.at, out);
 }
 
-/* ---- Convolution ---- */
-
-/* Descriptions of everything a convolution is made of, layouts open. */
-typedef struct conv_parts {
-    dnnl_memory_desc_t src, weights, bias, dst;
-    bool has_bias;
-    dnnl_dims_t stride, dilation, low, high;
-} conv_parts;
-
-static gln_status make_conv(gln_compiler *c, const gln_node *node, const conv_parts *parts, dnnl_primitive_desc_t *out)
-{
-    dnnl_convolution_desc_t desc;
-    dnnl_primitive_attr_t attributes = NULL;
-    gln_status st = gln_onednn_check(
-        c,
-        dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, &parts->src,
-                                                   &parts->weights, parts->has_bias ? &parts->bias : NULL, &parts->dst,
-                                                   parts->stride, parts->dilation, parts->low, parts->high),
-        "describing a convolution");
-    if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
-    if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(out, &desc, attributes, c->backend->engine, NULL), "a convolution");
-    dnnl_primitive_attr_destroy(attributes);
-    return st;
-}
-
-/*
- * Winograd's F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016): about half the time of the
- * direct kernels at 64 to 256 channels, for a relative error of 1e-6 instead of 2e-7. oneDNN has two; the other, F(2x2), only
- * takes one image at a time, and an embedding must not depend on how many are done together. Below 12 pixels a side the tiles
- * are mostly padding. *out stays NULL where it does not apply.
- */
-static gln_status find_winograd(gln_compiler *c, const gln_node *node, const conv_parts *parts, dnnl_primitive_desc_t *out)
-{
-    const dnnl_dim_t fewest_channels = 32, smallest_side = 12;
-    dnnl_convolution_desc_t desc;
-    dnnl_primitive_attr_t attributes = NULL;
-    dnnl_primitive_desc_iterator_t iterator = NULL;
-    const dnnl_memory_desc_t *w = &parts->weights, *y = &parts->dst;
-    *out = NULL;
-    if (w->ndims != 4 || w->dims[2] != 3 || w->dims[3] != 3 || w->dims[0] < fewest_channels || w->dims[1] < fewest_channels ||
-        w->dims[0] % 16 != 0 || w->dims[1] % 16 != 0 || y->dims[2] < smallest_side || y->dims[3] < smallest_side) {
-        return GLN_OK;
-    }
-    for (size_t i = 0; i < 2; i++) {
-        if (parts->stride[i] != 1 || parts->dilation[i] != 0) return GLN_OK;
-    }
-    if (dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_winograd, &parts->src,
-                                                   &parts->weights, parts->has_bias ? &parts->bias : NULL, &parts->dst,
-                                                   parts->stride, parts->dilation, parts->low, parts->high) != dnnl_success) {
-        return GLN_OK;
-    }
-    gln_status st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
-    if (st != GLN_OK) return st;
-    dnnl_status_t status = dnnl_primitive_desc_iterator_create(&iterator, &desc, attributes, c->backend->engine, NULL);
-    dnnl_primitive_attr_destroy(attributes);
-    for (; status == dnnl_success && *out == NULL; status = dnnl_primitive_desc_iterator_next(iterator)) {
-        const char *kernel = "";
-        dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(iterator);
-        dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&kernel);
-        if (strncmp(kernel, "jit_wino_4x3", 12) == 0) {
-            *out = pd;
-            break;
-        }
-        dnnl_primitive_desc_destroy(pd);
-    }
-    if (iterator != NULL) dnnl_primitive_desc_iterator_destroy(iterator);
-    return GLN_OK;
-}
-
-/*
- * On AVX-512 oneDNN 2.6 prefers channels last, which its older blocked kernels beat by a third on the thin layers of mobile
- * networks (EfficientNet-Lite0, MobileNet v2) and match on others, so blocks are asked for where there are channels to fill
- * them; what has no fast kernel in blocks is left to oneDNN. In bf16 the tile units work on channels last, ten times as fast as
- * its blocked kernels.
- */
-static gln_status choose_conv(gln_compiler *c, const gln_node *node, const conv_parts *parts, dnnl_primitive_desc_t *out)
-{
-    const dnnl_dim_t block = 16;
-    conv_parts blocked = *parts;
-    if (dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core && c->backend->type == dnnl_f32 &&
-        parts->dst.ndims == 4 && parts->dst.dims[1] >= block) {
-        dnnl_memory_desc_init_by_tag(&blocked.dst, 4, parts->dst.dims, dnnl_f32, dnnl_nChw16c);
-        if (parts->src.dims[1] >= block) {
-            dnnl_memory_desc_init_by_tag(&blocked.src, 4, parts->src.dims, dnnl_f32, dnnl_nChw16c);
-        }
-        const char *kernel = "";
-        gln_status st = find_winograd(c, node, &blocked, out);
-        if (st != GLN_OK || *out != NULL) return st;
-        if (make_conv(c, node, &blocked, out) == GLN_OK) {
-            dnnl_primitive_desc_query(*out, dnnl_query_impl_info_str, 0, (void *)&kernel);
-            if (strncmp(kernel, "jit", 3) == 0) return GLN_OK;
-            dnnl_primitive_desc_destroy(*out);
-        }
-    }
-    return make_conv(c, node, parts, out);
-}
-
-static gln_status compile_conv(gln_compiler *c, const gln_node *node)
-{
-    const gln_shape *x = shape_of(c, node->inputs[0]), *w = shape_of(c, node->inputs[1]), *y = shape_of(c, node->output);
-    dnnl_primitive_desc_t pd = NULL;
-    gln_window window;
-    gln_form src, weights, bias, dst;
-    conv_parts parts = {.has_bias = gln_node_input(c->graph, node, 2) != NULL};
-    gln_status st = gln_window_of(&window, c->graph, node);
-    if (st != GLN_OK) return st;
-    if (!is_constant(c, node->inputs[1]) || (parts.has_bias && !is_constant(c, node->inputs[2]))) {
-        return gln_add_reference(c, node); /* weights computed from the image: no packing */
-    }
-
-    /* Grouped weights are [g, out/g, in/g, h, w] to oneDNN: the same items in the same order. */
-    gln_shape grouped = *w;
-    if (window.group > 1) {
-        grouped = (gln_shape){w->rank + 1, {window.group, w->dims[0] / window.group}};
-        for (size_t i = 1; i < w->rank; i++) grouped.dims[i + 1] = w->dims[i];
-    }
-    for (size_t i = 0; i < window.n_axes; i++) {
-        parts.stride[i] = (dnnl_dim_t)window.stride[i];
-        parts.dilation[i] = (dnnl_dim_t)window.dilation[i] - 1;
-        parts.low[i] = (dnnl_dim_t)window.pad_low[i];
-        parts.high[i] = (dnnl_dim_t)window.pad_high[i];
-    }
-    parts.src = gln_any_desc(x, c->backend->type);
-    parts.weights = gln_any_desc(&grouped, c->backend->type);
-    parts.dst = gln_any_desc(y, c->backend->type);
-    parts.bias = gln_plain_desc(&(gln_shape){1, {w->dims[0]}});
-    if ((st = choose_conv(c, node, &parts, &pd)) != GLN_OK) return st;
-
-    dnnl_memory_desc_t src_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
-    dnnl_memory_desc_t weights_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
-    dnnl_memory_desc_t weights_plain = gln_plain_desc(&grouped);
-    weights = (gln_form){.desc = weights_desc, .at = {.buffer = GLN_NONE}};
-    st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[node->inputs[1]].tensor.data, &weights_plain,
-                          &weights_desc);
-    if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], &src_desc, &src);
-    if (st == GLN_OK && parts.has_bias) st = gln_form_as(c, node->inputs[2], NULL, &bias);
-    if (st == GLN_OK) st = gln_place_result(c, node, &dst_desc, &dst);
-    if (st != GLN_OK) {
-        dnnl_primitive_desc_destroy(pd);
-        return st;
-    }
-    gln_argument arguments[4] = {{DNNL_ARG_SRC, src_desc, src.at},
-                                 {DNNL_ARG_WEIGHTS, weights_desc, weights.at},
-                                 {DNNL_ARG_DST, dst_desc, dst.at}};
-    if (parts.has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, parts.bias, bias.at};
-    c->plan->multiply_adds += (double)gln_shape_items(y) * (double)(gln_shape_items(w) / w->dims[0]);
-    return gln_add_primitive(c, pd, arguments, parts.has_bias ? 4 : 3);
-}
-
 /* ---- Matrix products ---- */
 
 /* One product: a [.., m, k] times b [.., k, n], each with its own layout. */
@@ -225,7 +74,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     gln_form weights = {.at = {.buffer = GLN_NONE}};
     b_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     if (fixed) {
-        st = gln_backend_pack(c->backend, &weights.at.fixed, c->graph->values[b_value].tensor.data, b, &b_desc);
+        st = gln_onednn_pack(c->backend, &weights.at.fixed, c->graph->values[b_value].tensor.data, b, &b_desc);
     } else {
         st = gln_work_form(c, b_value, &weights);
     }
@@ -242,7 +91,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     gln_argument arguments[4] = {
         {DNNL_ARG_SRC, a->desc, a->at}, {DNNL_ARG_WEIGHTS, b_desc, weights.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
     if (has_bias) arguments[3] = (gln_argument){DNNL_ARG_BIAS, bias_desc, bias.at};
-    c->plan->multiply_adds += (double)gln_shape_items(result) * (double)inner;
+    c->plan->base.multiply_adds += (double)gln_shape_items(result) * (double)inner;
     return gln_add_primitive(c, pd, arguments, has_bias ? 4 : 3);
 }
 
@@ -609,7 +458,7 @@ gln_status gln_compile_node(gln_compiler *c, const gln_node *node)
     if (gln_op_is_unary(node->op)) return compile_unary(c, node);
     if (gln_op_is_binary(node->op)) return compile_binary(c, node);
     switch (node->op) {
-    case GLN_OP_CONV: return compile_conv(c, node);
+    case GLN_OP_CONV: return gln_compile_conv(c, node);
     case GLN_OP_MATMUL: return compile_matmul(c, node);
     case GLN_OP_GEMM: return compile_gemm(c, node);
     case GLN_OP_EINSUM: return gln_compile_einsum(c, node);

@@ -90,7 +90,7 @@ gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
         return st;
     }
     gln_argument arguments[3] = {{DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
-    c->plan->multiply_adds += (double)gln_shape_items(y) * (double)x->dims[x->rank - 1];
+    c->plan->base.multiply_adds += (double)gln_shape_items(y) * (double)x->dims[x->rank - 1];
     return gln_add_primitive(c, pd, arguments, 3);
 }
 
@@ -167,6 +167,6 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
         return st;
     }
     gln_argument arguments[3] = {{DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
-    c->plan->multiply_adds += (double)gln_shape_items(shape_of(c, node->output)) * (double)e.dim[inner];
+    c->plan->base.multiply_adds += (double)gln_shape_items(shape_of(c, node->output)) * (double)e.dim[inner];
     return gln_add_primitive(c, pd, arguments, 3);
 }

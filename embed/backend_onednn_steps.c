@@ -52,7 +52,7 @@ dnnl_memory_desc_t gln_any_desc(const gln_shape *shape, dnnl_data_type_t type)
 
 gln_status gln_add_buffer(gln_compiler *c, gln_place *out, size_t bytes)
 {
-    gln_plan *plan = c->plan;
+    gln_onednn_plan *plan = c->plan;
     gln_status st = gln_grow(&plan->buffers, &plan->buffers_capacity, plan->n_buffers + 1, sizeof *plan->buffers, "plan");
     if (st != GLN_OK) return st;
     *out = (gln_place){.buffer = plan->n_buffers};
@@ -131,7 +131,7 @@ gln_status gln_form_as(gln_compiler *c, size_t value, const dnnl_memory_desc_t *
     gln_form made = {.desc = *wanted};
     if (first.at.buffer == GLN_NONE) {
         made.at.buffer = GLN_NONE;
-        st = gln_backend_pack(c->backend, &made.at.fixed, first.at.fixed, &first.desc, wanted);
+        st = gln_onednn_pack(c->backend, &made.at.fixed, first.at.fixed, &first.desc, wanted);
     } else {
         st = gln_add_buffer(c, &made.at, dnnl_memory_desc_get_size(wanted));
         if (st == GLN_OK) st = gln_add_copy(c, &first, &made);
@@ -159,7 +159,7 @@ bool gln_last_read(const gln_compiler *c, gln_place at)
     return n_reads == 1;
 }
 
-static void touch(gln_plan *plan, gln_place at)
+static void touch(gln_onednn_plan *plan, gln_place at)
 {
     if (at.buffer == GLN_NONE) return;
     gln_plan_buffer *buffer = &plan->buffers[at.buffer];
@@ -169,7 +169,7 @@ static void touch(gln_plan *plan, gln_place at)
 
 gln_status gln_add_primitive(gln_compiler *c, dnnl_primitive_desc_t pd, const gln_argument *arguments, size_t n)
 {
-    gln_plan *plan = c->plan;
+    gln_onednn_plan *plan = c->plan;
     dnnl_primitive_t primitive = NULL;
     gln_argument scratch = {.kind = DNNL_ARG_SCRATCHPAD};
     const dnnl_memory_desc_t *scratch_desc = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -219,7 +219,7 @@ gln_status gln_add_copy(gln_compiler *c, const gln_form *from, const gln_form *t
 
 gln_status gln_add_reference(gln_compiler *c, const gln_node *node)
 {
-    gln_plan *plan = c->plan;
+    gln_onednn_plan *plan = c->plan;
     size_t first = plan->n_tensors, n = node->n_inputs + 1;
     gln_status st = gln_grow(&plan->tensors, &plan->tensors_capacity, first + n, sizeof *plan->tensors, "plan");
     for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {

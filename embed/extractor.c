@@ -2,16 +2,16 @@
  * The pipeline. A fixed set of slots goes round between two queues:
  *
  *     free slots ──> decode threads ──> done slots ──> the calling thread ──> free slots
- *                    next, read, hash,                 orders, batches, model,
- *                    decode, preprocess                results, flush
+ *                    next, read, hash,                 orders, batches, feed
+ *                    decode, stage                     (feed.h), results, flush
  *
  * Taking a free slot and asking `next` happen together under the source lock, so slots get consecutive numbers in the
  * order of the input, and at most `n_slots` consecutive numbers are under way at any time. Done slots arrive in any order;
  * the caller's thread parks slot number i at window[i mod n_slots] until its turn comes. Nobody can wait for ever: the
  * slot whose turn it is was taken before all others and its thread waits for nothing, and the done queue has room for all.
  *
- * Memory is bounded by the slots (an input and a thumbnail each, queue_batches * batch of them), one batch, and what each
- * decode thread holds: a file and its pixels. Pixels are the large part, 300 MB for the largest image; images above
+ * Memory is bounded by the slots (an input, or for a GPU the pixels that count, and a thumbnail each; queue_batches * batch of them, and
+ * a batch more for each that a GPU has in flight), one batch, and what each decode thread holds: a file and its pixels. Pixels are the large part, 300 MB for the largest image; images above
  * LARGE_PIXELS are therefore decoded one at a time.
  *
  * Ending early. The source ends (no more items, or an error): each decode thread returns when it sees it, the last one
@@ -28,6 +28,7 @@
 #include "common/memory.h"
 #include "common/threads.h"
 #include "embed/decoders.h"
+#include "embed/feed.h"
 #include "kernels/kernels.h"
 
 #include <stdatomic.h>
@@ -42,7 +43,7 @@ struct slot {
     char *path;
     gln_extract_result result;
     unsigned char *thumbnail;
-    float *input; /* [3, side, side], allocated at first use and kept */
+    gln_photo photo; /* keeps its memory */
     char message[GLN_MESSAGE_MAX];
 };
 
@@ -52,7 +53,8 @@ struct pipeline {
     gln_extract_next_fn next;
     void *context;
     gln_decode_options decode;
-    size_t input_floats, n_slots, batch;
+    size_t n_slots, batch;
+    gln_feed *feed;
     struct slot *slots;  /* [n_slots] */
     struct slot **window; /* [n_slots]: done slots that wait for their turn */
     gln_queue *free_slots, *done_slots;
@@ -131,9 +133,7 @@ static gln_status prepare(struct pipeline *p, struct slot *slot)
     bytes = NULL;
     result->width = image.original_width;
     result->height = image.original_height;
-    if (slot->input == NULL && (st = gln_alloc_raw(&slot->input, p->input_floats, sizeof *slot->input, "input")) != GLN_OK)
-        goto cleanup;
-    if ((st = gln_preprocess_image(slot->input, &p->info->preprocess, &image)) != GLN_OK) goto cleanup;
+    if ((st = gln_photo_stage(&slot->photo, &p->info->preprocess, &image, gln_feed_device(p->feed))) != GLN_OK) goto cleanup;
     if (p->options->thumbnail_side != 0) {
         st = gln_image_thumbnail(&slot->thumbnail, &result->thumbnail_bytes, &image, p->options->thumbnail_side,
                                  THUMBNAIL_QUALITY);
@@ -165,15 +165,22 @@ static void *decode_main(void *argument)
     return NULL;
 }
 
+/* Slots that were handed to the feed together, those without an input among them. */
+struct group {
+    size_t n_slots, n_inputs;
+};
+
 /* What the calling thread works with. */
 struct consumer {
     struct pipeline *pipeline;
     gln_backbone *backbone;
     gln_extract_result_fn result;
     gln_progress *progress;
-    float *input;      /* [batch, 3, side, side] */
-    float *embeddings; /* [batch, d] */
-    size_t n_delivered; /* the number of the slot whose turn it is */
+    gln_photo **photos; /* [batch] */
+    float *embeddings;  /* [batch, d] */
+    size_t n_delivered, n_collected; /* the numbers of the slots whose turn it is */
+    struct group *groups; /* [feed's depth]: between collected and delivered */
+    size_t n_groups, first_group;
 };
 
 static bool has_input(const struct slot *slot)
@@ -188,15 +195,15 @@ static bool ends_run(const struct slot *slot)
 }
 
 /*
- * Collects slots in order, from n_delivered on, until there are inputs for a whole batch, or every slot is waiting here, or the
- * source has ended, or one ends the run. *out_n_slots of them, with *out_n_inputs copied into the batch; no slots: the end.
+ * Collects slots in order, from n_collected on, until there are inputs for a whole batch, or every slot is waiting here, or the
+ * source has ended, or one ends the run. *out_n_slots of them, with *out_n_inputs photos; no slots: the end.
  */
 static void collect(struct consumer *c, size_t *out_n_slots, size_t *out_n_inputs)
 {
     struct pipeline *p = c->pipeline;
-    size_t n_slots = 0, n_inputs = 0;
-    while (n_inputs < p->batch && n_slots < p->n_slots) {
-        struct slot *slot = p->window[(c->n_delivered + n_slots) % p->n_slots];
+    size_t n_slots = 0, n_inputs = 0, n_held = c->n_collected - c->n_delivered;
+    while (n_inputs < p->batch && n_held + n_slots < p->n_slots) {
+        struct slot *slot = p->window[(c->n_collected + n_slots) % p->n_slots];
         if (slot == NULL) {
             void *item = NULL;
             if (gln_queue_pop(p->done_slots, &item) != GLN_OK) break;
@@ -205,10 +212,7 @@ static void collect(struct consumer *c, size_t *out_n_slots, size_t *out_n_input
             continue;
         }
         if (ends_run(slot)) break;
-        if (has_input(slot)) {
-            memcpy(c->input + n_inputs * p->input_floats, slot->input, p->input_floats * sizeof *c->input);
-            n_inputs++;
-        }
+        if (has_input(slot)) c->photos[n_inputs++] = &slot->photo;
         n_slots++;
     }
     *out_n_slots = n_slots;
@@ -247,38 +251,64 @@ static gln_status deliver(struct consumer *c, size_t n_slots)
     return gln_progress_add(c->progress, n_slots);
 }
 
+/* Fills the feed as far as it goes; *out_more is false once there is nothing more to collect. */
+static gln_status submit(struct consumer *c, bool *out_more)
+{
+    struct pipeline *p = c->pipeline;
+    size_t depth = gln_feed_depth(p->feed);
+    while (*out_more && c->n_groups < depth) {
+        size_t n_slots, n_inputs;
+        collect(c, &n_slots, &n_inputs);
+        *out_more = n_slots != 0;
+        if (n_slots == 0) break;
+        if (n_inputs != 0) {
+            gln_status st = gln_feed_submit(p->feed, c->photos, n_inputs);
+            if (st != GLN_OK) return st;
+        }
+        c->groups[(c->first_group + c->n_groups++) % depth] = (struct group){n_slots, n_inputs};
+        c->n_collected += n_slots;
+    }
+    return GLN_OK;
+}
+
 static gln_status consume(struct consumer *c)
 {
     struct pipeline *p = c->pipeline;
     for (;;) {
-        gln_status st = GLN_OK;
-        size_t n_slots, n_inputs;
-        collect(c, &n_slots, &n_inputs);
-        if (n_slots == 0) {
+        bool more = true;
+        gln_status st = submit(c, &more);
+        if (st != GLN_OK) return st;
+        if (c->n_groups == 0) {
             const struct slot *slot = p->window[c->n_delivered % p->n_slots];
             return slot == NULL ? GLN_OK : gln_fail(slot->result.status, "%s", slot->message);
         }
         if (gln_progress_cancelled(c->progress)) return gln_fail(GLN_E_CANCELLED, "cancelled");
-        if (n_inputs != 0) {
-            if ((st = gln_backbone_run(c->backbone, c->input, n_inputs, c->embeddings)) != GLN_OK) return st;
-            gln_kernels()->l2_normalise(c->embeddings, n_inputs, p->info->d);
+        struct group group = c->groups[c->first_group];
+        if (group.n_inputs != 0) {
+            float *tensors = gln_backbone_tensors(c->backbone);
+            if ((st = gln_feed_finish(p->feed, tensors != NULL ? tensors : c->embeddings)) != GLN_OK) return st;
+            if ((st = gln_backbone_settle(c->backbone, group.n_inputs, c->embeddings)) != GLN_OK) return st;
+            gln_kernels()->l2_normalise(c->embeddings, group.n_inputs, p->info->d);
         }
-        if ((st = deliver(c, n_slots)) != GLN_OK) return st;
+        if ((st = deliver(c, group.n_slots)) != GLN_OK) return st;
+        c->first_group = (c->first_group + 1) % gln_feed_depth(p->feed);
+        c->n_groups--;
     }
 }
 
-static gln_status pipeline_init(struct pipeline *p, const gln_extractor_options *options)
+static gln_status pipeline_init(struct pipeline *p, gln_backbone *backbone, const gln_extractor_options *options)
 {
     const gln_preprocess *preprocess = &p->info->preprocess;
     gln_status st = GLN_OK;
     if (options->batch == 0 || options->queue_batches < 2 || options->batch > MAX_SLOTS / options->queue_batches)
         return gln_fail(GLN_E_ARGUMENT, "%zu batches of %zu images under way; at least 2 of 1, at most %d images",
                         options->queue_batches, options->batch, (int)MAX_SLOTS);
-    size_t pixels;
-    if (!gln_mul_size(&pixels, preprocess->side, preprocess->side) || !gln_mul_size(&p->input_floats, pixels, 3))
-        return gln_fail(GLN_E_LIMIT, "an input of %zu pixels a side", preprocess->side);
-    p->batch = options->batch;
-    p->n_slots = options->batch * options->queue_batches;
+    /* A GPU wants more at once than a processor, and the slots of what it has in flight besides those that wait. */
+    p->batch = p->info->device.n_gpus != 0 ? p->info->max_batch : options->batch;
+    if (p->batch > p->info->max_batch)
+        return gln_fail(GLN_E_ARGUMENT, "batches of %zu images; 1 to %zu are possible", p->batch, p->info->max_batch);
+    if ((st = gln_feed_create(&p->feed, gln_backbone_workers(backbone), preprocess, p->batch)) != GLN_OK) return st;
+    p->n_slots = p->batch * (options->queue_batches + gln_feed_depth(p->feed) - 1);
     p->decode = options->decode;
     size_t needed = gln_preprocess_needs(preprocess);
     if (needed < options->thumbnail_side) needed = options->thumbnail_side;
@@ -295,9 +325,10 @@ static gln_status pipeline_init(struct pipeline *p, const gln_extractor_options 
 
 static void pipeline_dispose(struct pipeline *p)
 {
+    gln_feed_free(p->feed); /* first: what is in flight reads the photos */
     for (size_t i = 0; i < p->n_slots && p->slots != NULL; i++) {
         recycle(&p->slots[i]);
-        gln_free(p->slots[i].input);
+        gln_photo_dispose(&p->slots[i].photo);
     }
     gln_free(p->slots);
     gln_free(p->window);
@@ -319,9 +350,10 @@ gln_status gln_extractor_run(gln_backbone *backbone, const gln_extractor_options
     pthread_mutex_init(&p.source, NULL);
     pthread_mutex_init(&p.large, NULL);
 
-    gln_status st = pipeline_init(&p, options);
+    gln_status st = pipeline_init(&p, backbone, options);
     if (st != GLN_OK) goto cleanup;
-    if ((st = gln_alloc_raw(&c.input, p.batch, p.input_floats * sizeof *c.input, "batch")) != GLN_OK ||
+    if ((st = gln_alloc(&c.photos, p.batch, sizeof(gln_photo *), "batch")) != GLN_OK ||
+        (st = gln_alloc(&c.groups, gln_feed_depth(p.feed), sizeof *c.groups, "batch")) != GLN_OK ||
         (st = gln_alloc_raw(&c.embeddings, p.batch, p.info->d * sizeof *c.embeddings, "embeddings")) != GLN_OK)
         goto cleanup;
 
@@ -336,7 +368,8 @@ gln_status gln_extractor_run(gln_backbone *backbone, const gln_extractor_options
     for (size_t i = 0; i < n_started; i++) pthread_join(threads[i], NULL);
     if (st == GLN_OK && p.status != GLN_OK) st = gln_fail(p.status, "%s", p.message);
 cleanup:
-    gln_free(c.input);
+    gln_free(c.photos);
+    gln_free(c.groups);
     gln_free(c.embeddings);
     pipeline_dispose(&p);
     return st;

@@ -1,5 +1,5 @@
 /*
- * Reads an ONNX file into a graph. Internal to embed/; the only user of protobuf-c.
+ * Reads an ONNX file into a graph. Internal to embed/.
  *
  *     gln_net *graph = NULL;
  *     st = gln_onnx_read(&graph, bytes, n_bytes, "embedding", "folder/of/the/model");
@@ -9,6 +9,7 @@
 #ifndef GLN_EMBED_ONNX_H
 #define GLN_EMBED_ONNX_H
 
+#include "common/files.h"
 #include "embed/graph.h"
 
 /* Largest model file; protobuf itself ends at 2 GiB. */
@@ -23,7 +24,7 @@
  */
 gln_status gln_onnx_read(gln_net **out, const unsigned char *bytes, size_t n_bytes, const char *output, const char *folder);
 
-/* Whether the bytes may be handed to protobuf-c: framed as ONNX is, not too deep, not too many parts. */
-gln_status gln_onnx_check(const unsigned char *bytes, size_t n_bytes);
+/* The real place of a file that a model in `folder` names for its weights; GLN_E_FORMAT when that is outside of the folder. */
+gln_status gln_onnx_external_path(char out[GLN_PATH_MAX], const char *folder, const char *location);
 
 #endif

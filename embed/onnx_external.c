@@ -40,12 +40,13 @@ static gln_status read_number(size_t *out, const char *text, const char *key, co
     return GLN_OK;
 }
 
-static gln_status read_entries(external *out, const Onnx__TensorProto *from, const char *name)
+static gln_status read_entries(external *out, const gln_onnx_tensor_proto *from, const char *name)
 {
     gln_status st = GLN_OK;
     *out = (external){0};
-    for (size_t i = 0; st == GLN_OK && i < from->n_external_data; i++) {
-        const char *key = from->external_data[i]->key, *value = from->external_data[i]->value;
+    const gln_onnx_entry *entries = from->external_data.items;
+    for (size_t i = 0; st == GLN_OK && i < from->external_data.n; i++) {
+        const char *key = entries[i].key, *value = entries[i].value;
         if (key == NULL || value == NULL) continue;
         if (strcmp(key, "location") == 0) out->location = value;
         if (strcmp(key, "offset") == 0) st = read_number(&out->offset, value, key, name);
@@ -60,6 +61,14 @@ static gln_status read_entries(external *out, const Onnx__TensorProto *from, con
     return st;
 }
 
+static bool is_plain(const char *text)
+{
+    for (const char *c = text; *c != 0; c++) {
+        if ((unsigned char)*c < 32 || *c == 127) return false;
+    }
+    return true;
+}
+
 /* A path that stays in the folder by its looks. */
 static bool stays_inside(const char *location)
 {
@@ -69,38 +78,37 @@ static bool stays_inside(const char *location)
         size_t length = strcspn(part, "/");
         if (length == 0 || (length == 2 && part[0] == '.' && part[1] == '.')) return false;
     }
-    for (const char *c = location; *c != 0; c++) {
-        if ((unsigned char)*c < 32 || *c == 127 || *c == '\\') return false;
-    }
-    return true;
+    return strchr(location, '\\') == NULL && is_plain(location);
 }
 
-static gln_status outside(const char *name)
+static gln_status outside(const char *location)
 {
-    return gln_fail(
-        GLN_E_FORMAT,
-        "the tensor %s: its external data should lie outside of the model's folder, which gleaner does not read", name);
+    return gln_fail(GLN_E_FORMAT, "its external data should lie outside of the model's folder, which gleaner does not read (%.200s)",
+                    is_plain(location) ? location : "a name with control characters");
 }
 
-/* The file's real place, which must be below the folder's. */
-static gln_status resolve(char out[GLN_PATH_MAX], const char *folder, const char *location, const char *name)
+gln_status gln_onnx_external_path(char out[GLN_PATH_MAX], const char *folder, const char *location)
 {
     char real[GLN_PATH_MAX], joined[GLN_PATH_MAX];
-    if (!stays_inside(location)) return outside(name);
+    if (!stays_inside(location)) return outside(location);
     gln_status st = gln_path_resolve(real, folder);
     if (st == GLN_OK) st = gln_path_join(joined, folder, location);
     if (st == GLN_OK) st = gln_path_resolve(out, joined);
-    if (st != GLN_OK) {
-        char why[GLN_MESSAGE_MAX];
-        gln_message_copy(why, sizeof why);
-        return gln_fail(st, "the tensor %s has its data in %.200s: %.200s", name, location, why);
-    }
+    if (st != GLN_OK) return st;
     size_t length = strlen(real);
     if (length == 1) return GLN_OK; /* the root */
-    return strncmp(out, real, length) == 0 && out[length] == '/' ? GLN_OK : outside(name);
+    return strncmp(out, real, length) == 0 && out[length] == '/' ? GLN_OK : outside(location);
 }
 
-gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx__TensorProto *from, const char *name,
+/* What failed, with the tensor that needs it. */
+static gln_status of_tensor(gln_status status, const char *name)
+{
+    char why[GLN_MESSAGE_MAX];
+    gln_message_copy(why, sizeof why);
+    return gln_fail(status, "the tensor %s: %.400s", name, why);
+}
+
+gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from, const char *name,
                              const char *folder, size_t wanted)
 {
     char path[GLN_PATH_MAX];
@@ -108,13 +116,14 @@ gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const Onnx_
     unsigned char *bytes = NULL;
     int file = -1;
     struct stat info;
-    if (folder == NULL) {
-        return gln_fail(GLN_E_UNSUPPORTED,
-                        "the tensor %s lies in another file (external data), and this model stands alone", name);
-    }
     gln_status st = read_entries(&where, from, name);
-    if (st == GLN_OK) st = resolve(path, folder, where.location, name);
     if (st != GLN_OK) return st;
+    if (!stays_inside(where.location)) return of_tensor(outside(where.location), name);
+    if (folder == NULL) {
+        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s lies in another file (external data), %.200s, and no manifest has that under "
+                        "\"files\" with its SHA-256", name, where.location);
+    }
+    if ((st = gln_onnx_external_path(path, folder, where.location)) != GLN_OK) return of_tensor(st, name);
     if (where.has_length && where.length != wanted) {
         return gln_fail(GLN_E_FORMAT, "the tensor %s has %zu bytes of external data, but should have %zu", name,
                         where.length, wanted);
@@ -154,14 +163,14 @@ cleanup:
     return st;
 }
 
-static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **seen, size_t *n_seen,
+static gln_status visit_tensor(const gln_onnx_tensor_proto *tensor, const char **seen, size_t *n_seen,
                                gln_backbone_file_fn visit, void *context)
 {
     external where;
-    if (tensor->n_external_data == 0) return GLN_OK;
+    if (tensor->external_data.n == 0) return GLN_OK;
     gln_status st = read_entries(&where, tensor, tensor->name != NULL ? tensor->name : "");
     if (st != GLN_OK) return st;
-    if (!stays_inside(where.location)) return outside(tensor->name != NULL ? tensor->name : "");
+    if (!stays_inside(where.location)) return of_tensor(outside(where.location), tensor->name != NULL ? tensor->name : "");
     for (size_t i = 0; i < *n_seen; i++) {
         if (strcmp(seen[i], where.location) == 0) return GLN_OK;
     }
@@ -174,23 +183,30 @@ static gln_status visit_tensor(const Onnx__TensorProto *tensor, const char **see
 gln_status gln_backbone_data_files(const unsigned char *model, size_t n_bytes, gln_backbone_file_fn visit,
                                    void *context)
 {
-    Onnx__ModelProto *parsed = NULL;
+    gln_onnx_file *file = NULL;
     const char **seen = NULL;
     size_t n_seen = 0;
-    gln_status st = gln_onnx_check(model, n_bytes);
+    gln_status st = gln_onnx_parse(&file, model, n_bytes);
     if (st != GLN_OK) return st;
-    parsed = onnx__model_proto__unpack(NULL, n_bytes, model);
-    if (parsed == NULL || parsed->graph == NULL) {
+    if (file->model.graph == NULL) {
         st = gln_fail(GLN_E_FORMAT, "the model file holds no graph");
         goto cleanup;
     }
     if ((st = gln_alloc(&seen, MAX_FILES, sizeof *seen, "names")) != GLN_OK) goto cleanup;
-    for (size_t i = 0; st == GLN_OK && i < parsed->graph->n_initializer; i++) {
-        st = visit_tensor(parsed->graph->initializer[i], seen, &n_seen, visit, context);
+    const gln_onnx_list *tensors = &file->model.graph->initializer, *nodes = &file->model.graph->node;
+    for (size_t i = 0; st == GLN_OK && i < tensors->n; i++) {
+        st = visit_tensor((const gln_onnx_tensor_proto *)tensors->items + i, seen, &n_seen, visit, context);
+    }
+    for (size_t i = 0; st == GLN_OK && i < nodes->n; i++) { /* constants that are nodes */
+        const gln_onnx_list *attributes = &((const gln_onnx_node *)nodes->items + i)->attribute;
+        for (size_t j = 0; st == GLN_OK && j < attributes->n; j++) {
+            const gln_onnx_tensor_proto *tensor = ((const gln_onnx_attribute *)attributes->items + j)->t;
+            if (tensor != NULL) st = visit_tensor(tensor, seen, &n_seen, visit, context);
+        }
     }
 
 cleanup:
     gln_free(seen);
-    if (parsed != NULL) onnx__model_proto__free_unpacked(parsed, NULL);
+    gln_onnx_file_free(file);
     return st;
 }

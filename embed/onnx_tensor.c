@@ -13,26 +13,26 @@
 static size_t raw_item_bytes(int32_t type)
 {
     switch (type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8: return 1;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT16:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT16:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16: return 2;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT32: return 4;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64: return 8;
+    case GLN_ONNX_BOOL:
+    case GLN_ONNX_UINT8:
+    case GLN_ONNX_INT8: return 1;
+    case GLN_ONNX_UINT16:
+    case GLN_ONNX_INT16:
+    case GLN_ONNX_FLOAT16:
+    case GLN_ONNX_BFLOAT16: return 2;
+    case GLN_ONNX_FLOAT:
+    case GLN_ONNX_INT32:
+    case GLN_ONNX_UINT32: return 4;
+    case GLN_ONNX_DOUBLE:
+    case GLN_ONNX_INT64: return 8;
     default: return 0;
     }
 }
 
 static bool is_float(int32_t type)
 {
-    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE ||
-           type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 || type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+    return type == GLN_ONNX_FLOAT || type == GLN_ONNX_DOUBLE ||
+           type == GLN_ONNX_FLOAT16 || type == GLN_ONNX_BFLOAT16;
 }
 
 static float from_bits(uint32_t bits)
@@ -56,9 +56,9 @@ static float float_of(int32_t type, uint64_t bits)
 {
     double wide;
     switch (type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT: return from_bits((uint32_t)bits);
-    case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16: return from_half((uint16_t)bits);
-    case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16: return from_bits((uint32_t)(bits & 0xffff) << 16);
+    case GLN_ONNX_FLOAT: return from_bits((uint32_t)bits);
+    case GLN_ONNX_FLOAT16: return from_half((uint16_t)bits);
+    case GLN_ONNX_BFLOAT16: return from_bits((uint32_t)(bits & 0xffff) << 16);
     default: memcpy(&wide, &bits, sizeof wide); return (float)wide;
     }
 }
@@ -66,9 +66,9 @@ static float float_of(int32_t type, uint64_t bits)
 static int64_t integer_of(int32_t type, uint64_t bits)
 {
     switch (type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT8: return (int8_t)bits;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT16: return (int16_t)bits;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32: return (int32_t)bits;
+    case GLN_ONNX_INT8: return (int8_t)bits;
+    case GLN_ONNX_INT16: return (int16_t)bits;
+    case GLN_ONNX_INT32: return (int32_t)bits;
     default: return (int64_t)bits;
     }
 }
@@ -97,7 +97,7 @@ static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const uns
     if (st != GLN_OK) return st;
     void *to = graph->values[value].tensor.data;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) {
+    if (type == GLN_ONNX_FLOAT || type == GLN_ONNX_INT64) {
         if (n_raw != 0) memcpy(to, raw, n_raw);
         return GLN_OK;
     }
@@ -113,67 +113,69 @@ static gln_status copy_raw(gln_net *graph, size_t value, int32_t type, const uns
     return GLN_OK;
 }
 
-static gln_status copy_external(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape,
+static gln_status copy_external(gln_net *graph, size_t value, const gln_onnx_tensor_proto *from, const gln_shape *shape,
                                 const char *folder)
 {
     unsigned char *bytes = NULL;
     size_t n_bytes = 0;
     const char *name = graph->values[value].name;
     gln_status st = gln_onnx_external(&bytes, &n_bytes, from, name, folder,
-                                      gln_shape_items(shape) * raw_item_bytes(from->data_type));
-    if (st == GLN_OK) st = copy_raw(graph, value, from->data_type, bytes, n_bytes, shape);
+                                      gln_shape_items(shape) * raw_item_bytes((int32_t)from->data_type));
+    if (st == GLN_OK) st = copy_raw(graph, value, (int32_t)from->data_type, bytes, n_bytes, shape);
     gln_free(bytes);
     return st;
 }
 
-static gln_status copy_list(gln_net *graph, size_t value, const Onnx__TensorProto *from, const gln_shape *shape)
+static gln_status copy_list(gln_net *graph, size_t value, const gln_onnx_tensor_proto *from, const gln_shape *shape)
 {
-    size_t n_items = gln_shape_items(shape), has = from->n_int32_data;
-    int32_t type = from->data_type;
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) has = from->n_float_data;
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE) has = from->n_double_data;
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) has = from->n_int64_data;
-    if (type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT32) has = from->n_uint64_data;
-    if (has != n_items) return wrong_count(graph, value, has, n_items);
+    size_t n_items = gln_shape_items(shape);
+    int32_t type = (int32_t)from->data_type;
+    const gln_onnx_list *list = type == GLN_ONNX_FLOAT    ? &from->float_data
+                                : type == GLN_ONNX_DOUBLE ? &from->double_data
+                                : type == GLN_ONNX_INT64  ? &from->int64_data
+                                : type == GLN_ONNX_UINT32 ? &from->uint64_data
+                                                          : &from->int32_data;
+    if (list->n != n_items) return wrong_count(graph, value, list->n, n_items);
+    const int64_t *integers = list->items;
     bool floats = is_float(type);
     gln_status st = gln_net_set_constant(graph, value, floats ? GLN_F32 : GLN_I64, shape);
     void *to = graph->values[value].tensor.data;
     for (size_t i = 0; st == GLN_OK && i < n_items; i++) {
-        if (type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
-            ((float *)to)[i] = from->float_data[i];
-        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE) {
-            ((float *)to)[i] = (float)from->double_data[i];
+        if (type == GLN_ONNX_FLOAT) {
+            ((float *)to)[i] = ((const float *)list->items)[i];
+        } else if (type == GLN_ONNX_DOUBLE) {
+            ((float *)to)[i] = (float)((const double *)list->items)[i];
         } else if (floats) {
-            ((float *)to)[i] = float_of(type, (uint32_t)from->int32_data[i]);
-        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__INT64) {
-            ((int64_t *)to)[i] = from->int64_data[i];
-        } else if (type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT32) {
-            ((int64_t *)to)[i] = (int64_t)from->uint64_data[i];
+            ((float *)to)[i] = float_of(type, (uint32_t)integers[i]);
+        } else if (type == GLN_ONNX_INT64 || type == GLN_ONNX_UINT32) {
+            ((int64_t *)to)[i] = integers[i];
         } else {
-            ((int64_t *)to)[i] = from->int32_data[i];
+            ((int64_t *)to)[i] = (int32_t)integers[i];
         }
     }
     return st;
 }
 
-gln_status gln_onnx_tensor(gln_net *graph, size_t value, const Onnx__TensorProto *from, const char *folder)
+gln_status gln_onnx_tensor(gln_net *graph, size_t value, const gln_onnx_tensor_proto *from, const char *folder)
 {
     const char *name = graph->values[value].name;
-    gln_shape shape = {.rank = from->n_dims};
-    if (from->n_dims > GLN_MAX_RANK) return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu axes", name, from->n_dims);
-    for (size_t i = 0; i < from->n_dims; i++) {
-        if (from->dims[i] < 0) return gln_fail(GLN_E_FORMAT, "the tensor %s has a negative dimension", name);
-        shape.dims[i] = (size_t)from->dims[i];
+    const int64_t *dims = from->dims.items;
+    gln_shape shape = {.rank = from->dims.n};
+    if (shape.rank > GLN_MAX_RANK) return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu axes", name, shape.rank);
+    for (size_t i = 0; i < shape.rank; i++) {
+        if (dims[i] < 0) return gln_fail(GLN_E_FORMAT, "the tensor %s has a negative dimension", name);
+        shape.dims[i] = (size_t)dims[i];
     }
+    int32_t type = (int32_t)from->data_type;
     gln_status st = gln_shape_check(&shape, name);
     if (st != GLN_OK) return st;
-    if (raw_item_bytes(from->data_type) == 0 || from->segment != NULL) {
+    if (raw_item_bytes(type) == 0 || from->n_segment != 0) {
         return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s has elements of type %d, which gleaner does not read", name,
-                        (int)from->data_type);
+                        (int)type);
     }
-    if (from->n_external_data != 0 || from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+    if (from->external_data.n != 0 || from->data_location == GLN_ONNX_EXTERNAL) {
         return copy_external(graph, value, from, &shape, folder);
     }
-    if (!from->has_raw_data) return copy_list(graph, value, from, &shape);
-    return copy_raw(graph, value, from->data_type, from->raw_data.data, from->raw_data.len, &shape);
+    if (from->raw_data.data == NULL) return copy_list(graph, value, from, &shape);
+    return copy_raw(graph, value, type, from->raw_data.data, from->raw_data.n, &shape);
 }

@@ -174,7 +174,7 @@ static bool lists(const char *names, const char *name)
 {
     size_t length = strlen(name);
     for (const char *at = names; length != 0 && (at = strstr(at, name)) != NULL; at++) {
-        if (at[-1] == ' ' && at[length] == ' ') return true; /* a list starts with a space: at > names */
+        if (at != names && at[-1] == ' ' && at[length] == ' ') return true; /* a name may begin with a space, as the list does */
     }
     return false;
 }

@@ -19,7 +19,7 @@
  * and a photo of 12 megapixels takes 46 ms at 1/4 (k >= 2), 50 ms at 1/2 (k >= 3), 76 ms in full: unpacking the bits costs most,
  * whatever is made of them. So k = 3: below half a level, which is what we allow ourselves in resizing.
  */
-#include "embed/backbone.h"
+#include "embed/preprocess.h"
 
 #include "common/memory.h"
 #include "kernels/kernels.h"
@@ -77,7 +77,7 @@ static void crop_box(double *start, double *length, size_t side, size_t resized,
     *length = (double)side * scale;
 }
 
-gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image)
+gln_status gln_preprocess_box(double out[4], const gln_preprocess *preprocess, const gln_image *image)
 {
     gln_status st = check(preprocess);
     if (st != GLN_OK) return st;
@@ -95,17 +95,33 @@ gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, 
         crop_box(&x, &w, side, wide ? longer : shorter, w);
         crop_box(&y, &h, side, wide ? shorter : longer, h);
     }
+    out[0] = x;
+    out[1] = y;
+    out[2] = w;
+    out[3] = h;
+    return GLN_OK;
+}
 
-    uint8_t *rgb = NULL;
-    if ((st = gln_alloc_raw(&rgb, side * side, 3, "resized image")) != GLN_OK) return st;
-    if ((st = gln_image_resize(rgb, side, side, image, preprocess->filter, x, y, w, h)) != GLN_OK) goto cleanup;
-    float scale[3], offset[3];
+void gln_preprocess_scale(float scale[3], float offset[3], const gln_preprocess *preprocess)
+{
     for (size_t c = 0; c < 3; c++) {
         scale[c] = 1.0f / (255.0f * preprocess->std[c]);
         offset[c] = -preprocess->mean[c] / preprocess->std[c];
     }
-    gln_kernels()->rgb_to_planes(input, rgb, side * side, scale, offset);
-cleanup:
+}
+
+gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, const gln_image *image)
+{
+    double box[4];
+    size_t side = preprocess->side;
+    float scale[3], offset[3];
+    uint8_t *rgb = NULL;
+    gln_status st = gln_preprocess_box(box, preprocess, image);
+    if (st != GLN_OK) return st;
+    if ((st = gln_alloc_raw(&rgb, side * side, 3, "resized image")) != GLN_OK) return st;
+    st = gln_image_resize(rgb, side, side, image, preprocess->filter, box[0], box[1], box[2], box[3]);
+    gln_preprocess_scale(scale, offset, preprocess);
+    if (st == GLN_OK) gln_kernels()->rgb_to_planes(input, rgb, side * side, scale, offset);
     gln_free(rgb);
     return st;
 }

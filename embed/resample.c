@@ -176,14 +176,7 @@ static double nearest(const gln_resize *r, double at)
     }
 }
 
-typedef struct gln_taps {
-    size_t n;       /* taps of each result item */
-    size_t *from;   /* [out, n] source items */
-    double *weight; /* [out, n] */
-    bool *outside;  /* [out] the region of interest ends before */
-} gln_taps;
-
-static gln_status make_taps(gln_taps *taps, const gln_resize *r, size_t axis, size_t in, const gln_node *node)
+gln_status gln_taps_make(gln_taps *taps, const gln_resize *r, size_t axis, size_t in, const gln_node *node)
 {
     double shrink = r->antialias && r->scale[axis] < 1 ? r->scale[axis] : 1;
     double reach = r->filter == CUBIC ? 2 : 1, first_tap = floor(-reach / shrink) + 1;
@@ -213,6 +206,19 @@ static gln_status make_taps(gln_taps *taps, const gln_resize *r, size_t axis, si
         for (size_t j = 0; normalise && j < taps->n; j++) taps->weight[i * taps->n + j] /= sum;
     }
     return st;
+}
+
+void gln_taps_dispose(gln_taps *taps)
+{
+    gln_free(taps->from);
+    gln_free(taps->weight);
+    gln_free(taps->outside);
+}
+
+bool gln_resize_changes(const gln_resize *r, const gln_shape *now, size_t axis)
+{
+    bool whole = r->roi_start[axis] == 0 && r->roi_end[axis] == 1;
+    return r->scale[axis] != 1 || !whole || now->dims[axis] != r->out.dims[axis];
 }
 
 /* One axis: from [outer, in, inner] to [outer, out, inner]. */
@@ -245,13 +251,12 @@ gln_status gln_resize_run(const gln_net *graph, const gln_node *node, const gln_
     for (size_t axis = 0; st == GLN_OK && axis < shape.rank; axis++) {
         gln_taps taps = {0};
         size_t in = shape.dims[axis], outer = 1, inner = 1;
-        bool whole = r.roi_start[axis] == 0 && r.roi_end[axis] == 1;
-        if (r.scale[axis] == 1 && whole && in == r.out.dims[axis]) continue;
+        if (!gln_resize_changes(&r, &shape, axis)) continue;
         for (size_t i = 0; i < axis; i++) outer *= shape.dims[i];
         for (size_t i = axis + 1; i < shape.rank; i++) inner *= shape.dims[i];
         shape.dims[axis] = r.out.dims[axis];
         st = gln_shape_check(&shape, node->name);
-        if (st == GLN_OK) st = make_taps(&taps, &r, axis, in, node);
+        if (st == GLN_OK) st = gln_taps_make(&taps, &r, axis, in, node);
         if (st == GLN_OK) st = gln_alloc_raw(&next, gln_shape_items(&shape), sizeof *next, "resize");
         if (st == GLN_OK) {
             run_axis(next, from, &taps, outer, in, shape.dims[axis], inner, r.extrapolation);
@@ -259,9 +264,7 @@ gln_status gln_resize_run(const gln_net *graph, const gln_node *node, const gln_
             from = now = next;
             next = NULL;
         }
-        gln_free(taps.from);
-        gln_free(taps.weight);
-        gln_free(taps.outside);
+        gln_taps_dispose(&taps);
     }
     if (st == GLN_OK) memcpy(out->data, from, gln_shape_items(&out->shape) * sizeof(float));
     gln_free(now);

@@ -21,6 +21,21 @@ typedef struct gln_resize {
 /* Everything the node's attributes and inputs come to. Errors: GLN_E_FORMAT, GLN_E_UNSUPPORTED, naming the node. */
 gln_status gln_resize_of(gln_resize *out, const gln_net *graph, const gln_node *node);
 
+/* Whether anything happens along this axis of a tensor that `now` is the shape of, those before it done. */
+bool gln_resize_changes(const gln_resize *r, const gln_shape *now, size_t axis);
+
+/* The source items of every result item of an axis, each with its weight. */
+typedef struct gln_taps {
+    size_t n;       /* taps of each result item */
+    size_t *from;   /* [out, n] source items */
+    double *weight; /* [out, n] */
+    bool *outside;  /* [out] the region of interest ends before: the extrapolation value stands there */
+} gln_taps;
+
+/* Along an axis of `in` items; gln_taps_dispose frees it, after a failure as well. */
+gln_status gln_taps_make(gln_taps *taps, const gln_resize *r, size_t axis, size_t in, const gln_node *node);
+void gln_taps_dispose(gln_taps *taps);
+
 /* Runs it: x and out f32 in plain order. */
 gln_status gln_resize_run(const gln_net *graph, const gln_node *node, const gln_tensor *x, gln_tensor *out);
 

@@ -42,7 +42,7 @@ static double cubic(double x)
     return 0.0;
 }
 
-static void axis_dispose(gln_resize_axis *axis)
+void gln_resize_axis_dispose(gln_resize_axis *axis)
 {
     gln_free(axis->first);
     gln_free(axis->count);
@@ -75,8 +75,7 @@ static size_t weigh(double *weights, size_t *out_first, size_t i, size_t n_in, f
     return count;
 }
 
-static gln_status axis_init(gln_resize_axis *axis, size_t n_out, size_t n_in, float begin, float end,
-                            gln_filter filter)
+gln_status gln_resize_axis_init(gln_resize_axis *axis, size_t n_out, size_t n_in, float begin, float end, gln_filter filter)
 {
     double scale = (double)(end - begin) / (double)n_out;
     double support = (filter == GLN_FILTER_BICUBIC ? 2.0 : 1.0) * (scale < 1.0 ? 1.0 : scale);
@@ -194,8 +193,7 @@ static gln_status shrink_rows(uint8_t *out, const gln_image *image, size_t begin
     return GLN_OK;
 }
 
-/* [start, start + length) in single precision, as Pillow keeps it, within [0, n]; false when it is not a range there. */
-static bool box_side(float *begin, float *end, double start, double length, size_t n)
+bool gln_resize_side(float *begin, float *end, double start, double length, size_t n)
 {
     /* A fraction of a pixel too far is rounding in the caller's arithmetic. */
     double limit = (double)n;
@@ -211,7 +209,8 @@ gln_status gln_image_resize(uint8_t *out, size_t width, size_t height, const gln
     float left, right, top, bottom;
     if (width == 0 || height == 0 || width > GLN_IMAGE_MAX_SIDE || height > GLN_IMAGE_MAX_SIDE)
         return gln_fail(GLN_E_ARGUMENT, "cannot resize to %zu x %zu pixels", width, height);
-    if (!box_side(&left, &right, box_x, box_w, image->width) || !box_side(&top, &bottom, box_y, box_h, image->height))
+    if (!gln_resize_side(&left, &right, box_x, box_w, image->width) ||
+        !gln_resize_side(&top, &bottom, box_y, box_h, image->height))
         return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box_x,
                         box_y, box_w, box_h, image->width, image->height);
 
@@ -225,8 +224,8 @@ gln_status gln_image_resize(uint8_t *out, size_t width, size_t height, const gln
         memcpy(out, image->rgb, height * row_bytes);
         return GLN_OK;
     }
-    if (across && (st = axis_init(&columns, width, image->width, left, right, filter)) != GLN_OK) goto cleanup;
-    if (down && (st = axis_init(&rows, height, image->height, top, bottom, filter)) != GLN_OK) goto cleanup;
+    if (across && (st = gln_resize_axis_init(&columns, width, image->width, left, right, filter)) != GLN_OK) goto cleanup;
+    if (down && (st = gln_resize_axis_init(&rows, height, image->height, top, bottom, filter)) != GLN_OK) goto cleanup;
     if (!down) {
         st = shrink_rows(out, image, 0, height, &columns);
         goto cleanup;
@@ -243,8 +242,8 @@ gln_status gln_image_resize(uint8_t *out, size_t width, size_t height, const gln
     const gln_resize_passes *passes = fastest();
     for (size_t y = 0; y < height; y++) passes->vertical(out + y * row_bytes, source, row_bytes, &rows, y);
 cleanup:
-    axis_dispose(&columns);
-    axis_dispose(&rows);
+    gln_resize_axis_dispose(&columns);
+    gln_resize_axis_dispose(&rows);
     gln_free(between);
     return st;
 }

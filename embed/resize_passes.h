@@ -1,9 +1,11 @@
 /*
  * Inside embed/: the two passes of a resize, plain and for AVX2. Both give the same bytes: sums of 32-bit integers do
- * not depend on their order. Used by resize.c; tests compare the two.
+ * not depend on their order. Used by resize.c, and by photo.c, which hands axes to a GPU; tests compare the two.
  */
 #ifndef GLN_EMBED_RESIZE_PASSES_H
 #define GLN_EMBED_RESIZE_PASSES_H
+
+#include "embed/image.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +27,14 @@ typedef struct gln_resize_axis {
     int32_t *weight;         /* [n, stride] */
     uint32_t *low, *high;    /* [n, stride / 2] */
 } gln_resize_axis;
+
+/* The axis from n_in pixels, of which [begin, end) is shrunk or stretched to n_out. Errors: GLN_E_LIMIT, GLN_E_MEMORY. Disposed of
+   in any case. */
+gln_status gln_resize_axis_init(gln_resize_axis *axis, size_t n_out, size_t n_in, float begin, float end, gln_filter filter);
+void gln_resize_axis_dispose(gln_resize_axis *axis);
+
+/* [start, start + length) in single precision, as Pillow keeps it, within [0, n]; false when it is not a range there. */
+bool gln_resize_side(float *begin, float *end, double start, double length, size_t n);
 
 typedef struct gln_resize_passes {
     const char *name;

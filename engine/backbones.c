@@ -1,4 +1,4 @@
-/* The backbones that a data directory carries. Adding one is in init.c. */
+/* The backbones that a data directory carries. Their files come and go in backbone_files.c. */
 #include "common/memory.h"
 #include "engine/internal.h"
 
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct using {
     const char *backbone;
@@ -61,25 +60,9 @@ gln_status gln_engine_backbones(gln_engine *engine, gln_backbone_fn found, void 
     return st;
 }
 
-/* Whether another manifest names this model file. */
-struct sharing {
-    const char *name, *model;
-    bool shared;
-};
-
-static gln_status note_model(void *context, const char *name, const char *manifest_path, size_t n_projects)
-{
-    struct sharing *sharing = context;
-    char model[256];
-    (void)n_projects;
-    if (strcmp(name, sharing->name) == 0 || gln_engine_manifest_model(manifest_path, model, sizeof model) != GLN_OK) return GLN_OK;
-    sharing->shared = sharing->shared || strcmp(model, sharing->model) == 0;
-    return GLN_OK;
-}
-
 gln_status gln_engine_backbone_remove(gln_engine *engine, const char *name)
 {
-    char manifest[GLN_PATH_MAX], model[256], relative[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    char manifest[GLN_PATH_MAX];
     struct using using = {.backbone = name};
     if (strchr(name, '/') != NULL || name[0] == '.' || strlen(name) > 100)
         return gln_fail(GLN_E_ARGUMENT, "\"%.60s\" is not the name of a backbone", name);
@@ -92,16 +75,5 @@ gln_status gln_engine_backbone_remove(gln_engine *engine, const char *name)
     if (using.n != 0)
         return gln_fail(GLN_E_CONFLICT, "backbone %s made the vectors of %zu projects, %s among them; delete those first", name,
                         using.n, using.project);
-    struct sharing sharing = {.name = name, .model = model, .shared = true};
-    if (gln_engine_manifest_model(manifest, model, sizeof model) == GLN_OK) {
-        sharing.shared = false;
-        if ((st = gln_engine_backbones(engine, note_model, &sharing)) != GLN_OK) return st;
-    }
-    /* The manifest first: without it the model is only a file that nobody names. */
-    if (unlink(manifest) != 0) return gln_fail_errno(errno, "%s", manifest);
-    if (sharing.shared) return GLN_OK;
-    snprintf(relative, sizeof relative, "backbones/%s", model);
-    st = gln_path_join(path, engine->data, relative);
-    if (st == GLN_OK && unlink(path) != 0 && errno != ENOENT) st = gln_fail_errno(errno, "%s", path);
-    return st;
+    return gln_backbone_files_remove(engine->data, name);
 }

@@ -28,6 +28,7 @@ typedef struct gln_room {
     gln_vectors *vectors; /* NULL before the first ingest */
     gln_state *state;     /* NULL before the first resample; counted, see state.h */
     bool state_loaded;    /* whether the database was asked for a published state yet */
+    bool held;            /* gln_state_hold */
     struct gln_room *next;
 } gln_room;
 
@@ -36,6 +37,7 @@ struct gln_engine {
     gln_file_lock *lock;
     size_t n_threads;
     gln_precision precision;
+    gln_device_choice devices;
     gln_pool *threads;
 
     pthread_mutex_t run, batch, write, rooms_lock, readers_lock;
@@ -78,8 +80,24 @@ gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, c
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
-/* The name of the model file in a manifest. */
-gln_status gln_engine_manifest_model(const char *manifest_path, char *out, size_t capacity);
+/* ---- backbone_files.c ------------------------------------------------------------------------------------------- */
+
+/* Copies manifest, model and files of weights below data/backbones, each checked against its hash. GLN_E_CONFLICT: a backbone of this name
+   with another manifest, or a file of this name that another backbone uses, is there already. */
+gln_status gln_backbone_files_add(const char *data, const char *manifest_path, char *out_name, size_t capacity);
+/* Deletes the manifest, and of the files that it names those that no other one does. */
+gln_status gln_backbone_files_remove(const char *data, const char *name);
+
+/* ---- stand_in.c ----------------------------------------------------------------------------------------------------- */
+
+/* Cosine between vectors of the same photo by a GPU, as stored, and by the processor, at least. */
+#define GLN_STAND_IN_AGREEMENT 0.9995
+/*
+ * Whether the processor, standing in for a GPU, computes what `vectors` hold already, by a few of their photos decoded as at ingest.
+ * GLN_E_CONFLICT when it does not, or when no photo is left to tell; *out_agreement is the smallest cosine, NaN with no vector there.
+ */
+gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors, size_t shorter_side,
+                                     double *out_agreement);
 
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
 
@@ -137,6 +155,9 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
                                 const gln_watch *watch, gln_resample_summary *summary);
 
 /* ---- lease.c ----------------------------------------------------------------------------------------------------- */
+
+#define GLN_LEASE_DEFAULT_MS ((int64_t)24 * 3600 * 1000)
+#define GLN_LEASE_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 /* Ends the leases that have run out: their images and their money come back. */
 gln_status gln_leases_expire(gln_engine *engine);

@@ -107,13 +107,13 @@ gln_status gln_leases_expire(gln_engine *engine)
 
 gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t lease_ms, int64_t *out_expires_ms)
 {
-    static const int64_t max_ms = (int64_t)30 * 24 * 3600 * 1000, default_ms = (int64_t)24 * 3600 * 1000;
-    if (lease_ms < 0 || lease_ms > max_ms) return gln_fail(GLN_E_ARGUMENT, "hours: a lease lasts at most 720 hours (30 days)");
+    if (lease_ms < 0 || lease_ms > GLN_LEASE_MAX_MS)
+        return gln_fail(GLN_E_ARGUMENT, "hours: a lease lasts at most 720 hours (30 days)");
     struct batch batch;
     gln_store *store = NULL;
     gln_status st = gln_leases_expire(engine);
     if (st != GLN_OK || (st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
-    *out_expires_ms = gln_clock_ms() + (lease_ms != 0 ? lease_ms : default_ms);
+    *out_expires_ms = gln_clock_ms() + (lease_ms != 0 ? lease_ms : GLN_LEASE_DEFAULT_MS);
     st = read_leased(store, batch_id, &batch);
     if (st == GLN_OK) st = gln_store_batch_renew(store, batch_id, *out_expires_ms);
     return gln_engine_write_end(engine, st);

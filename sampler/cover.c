@@ -34,10 +34,12 @@
 #include "sampler/cover.h"
 
 #include "common/memory.h"
+#include "kernels/gpu.h"
 #include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define BLOCK_ROWS ((size_t)512)
@@ -223,6 +225,34 @@ cleanup:
     return st;
 }
 
+/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
+static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates)
+{
+    size_t n = c->n_candidates;
+    float *rows = NULL;
+    *done = false;
+    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
+    gln_status st = gln_alloc_raw(&rows, n, c->d * sizeof *rows, "rows to compare");
+    if (st == GLN_OK) {
+        gln_kernels()->gather_f32(rows, pool, candidates, n);
+        centre_rows(c, rows, n);
+        st = gln_gpu_cover_create(&c->gpu, c->l2_sq, rows, n, c->target, c->n_targets, c->d);
+    }
+    gln_free(rows);
+    *done = st == GLN_OK;
+    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
+}
+
+/* Kernels or gains by the GPU that keeps the distances; false when the CPU has to. */
+static bool gains_on_gpu(gln_cover *c, float *kernel, float *gain)
+{
+    if (c->gpu == NULL) return false;
+    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
+    gln_gpu_cover_free(c->gpu);
+    c->gpu = NULL;
+    return false;
+}
+
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
                           const uint32_t *candidates, size_t n_candidates, gln_pool *threads)
 {
@@ -255,7 +285,10 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
         c->importance[i] = 1.0f;
         c->nearest[i] = c->before[i] = nowhere;
     }
-    if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK) return st;
+    bool done = false;
+    if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK ||
+        (st = distances_on_gpu(c, &done, pool, candidates)) != GLN_OK || done)
+        return st;
     return distances(c->l2_sq, c, pool, candidates, n_candidates, threads);
 }
 
@@ -273,6 +306,7 @@ void gln_cover_dispose(gln_cover *c)
     gln_free(c->between);
     gln_free(c->l2_sq);
     gln_free(c->kernel);
+    gln_gpu_cover_free(c->gpu);
     *c = (gln_cover){0};
 }
 
@@ -311,7 +345,7 @@ gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool
     struct kernelling k = {.cover = c, .gain = gain};
     memcpy(c->before, c->nearest, c->n_targets * sizeof *c->before);
     gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
-    st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
+    if (!gains_on_gpu(c, c->kernel, gain)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
 cleanup:
     dispose_densities(&d);
     return st;

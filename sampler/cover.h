@@ -34,6 +34,7 @@ typedef struct gln_cover {
     float *between;    /* [n_targets, n_targets] squared distances */
     float *l2_sq;      /* [n_candidates, n_targets] squared distances */
     float *kernel;     /* [n_candidates, n_targets] */
+    struct gln_gpu_cover *gpu; /* holds l2_sq, too, where a GPU computes kernels and gains; else NULL */
 } gln_cover;
 
 /* targets [n_targets] and candidates [n_candidates] are images of the pool; at least one target. The set is empty. Dispose also

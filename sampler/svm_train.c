@@ -104,6 +104,7 @@ void gln_svm_machine_dispose(gln_svm_machine *machine)
     gln_free(machine->coefficient);
     gln_free(machine->rho);
     gln_free(machine->has_class);
+    gln_free(machine->pair_weight);
     *machine = (gln_svm_machine){0};
 }
 

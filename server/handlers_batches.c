@@ -89,17 +89,6 @@ static gln_status read_targets(gln_request *request, const gln_json *object, con
     return st;
 }
 
-/* 1 to 200 printable ASCII characters. */
-static gln_status check_key(const char *key)
-{
-    size_t length = key == NULL ? 1 : strlen(key);
-    for (const char *c = key; c != NULL && *c != 0; c++)
-        if (*c < 32 || *c > 126) length = 0;
-    if (length == 0 || length > 200)
-        return gln_fail(GLN_E_FORMAT, "the header Idempotency-Key has 1 to 200 printable ASCII characters");
-    return GLN_OK;
-}
-
 /* The cluster that the request wants must be one of the project: a value of the body, not the address. */
 static gln_status check_cluster(gln_request *request, gln_store *store, const gln_class_map *classes, int64_t project_id,
                                 int64_t cluster_id)
@@ -115,14 +104,14 @@ static gln_status check_cluster(gln_request *request, gln_store *store, const gl
 gln_status gln_handle_batch_take(gln_request *request, gln_reply *reply)
 {
     const gln_json *body = request->json;
-    const char *key = gln_request_header(request, "Idempotency-Key");
+    const char *key = NULL;
     gln_class_map classes = {0};
     gln_target *targets = NULL;
     gln_batch_request wanted = {0};
     gln_store *store = NULL;
     char *text = NULL;
     int64_t before_id = 0, batch_id = 0;
-    gln_status st = check_key(key);
+    gln_status st = gln_request_key(request, &key);
     if (st == GLN_OK) st = gln_fields_check(request, body, "", request_fields, GLN_N_FIELDS(request_fields));
     if (st == GLN_OK) st = gln_request_project(request, &store, &wanted.project_id);
     if (st == GLN_OK) st = gln_class_map_read(&classes, store, wanted.project_id);

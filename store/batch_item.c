@@ -9,8 +9,8 @@ gln_status gln_store_batch_item_add(gln_store *store, const gln_batch_item_row *
     gln_statement_open(&s, store,
                        "INSERT INTO batch_item (batch_id, position, image_id, state, arm, quota_class_id, predicted_class_id,"
                        " p_predicted, runner_up_class_id, p_runner_up, cluster_id, nearest_image_id, nearest_similarity, represents,"
-                       " gain, price_micros, seconds, inclusion_probability, reason)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                       " gain, price_micros, seconds, inclusion_probability, reason, checked_class_id, p_wrong)"
+                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                        "adding an image to a batch");
     gln_bind_int(&s, row->batch_id);
     gln_bind_int(&s, row->position);
@@ -31,6 +31,8 @@ gln_status gln_store_batch_item_add(gln_store *store, const gln_batch_item_row *
     gln_bind_real(&s, row->seconds);
     gln_bind_real(&s, row->inclusion_probability);
     gln_bind_text(&s, gln_text_or(row->reason, ""));
+    gln_bind_id(&s, row->checked_class_id);
+    gln_bind_real(&s, row->checked_class_id == 0 ? (double)NAN : row->p_wrong);
     gln_status st = gln_statement_insert(&s, NULL);
     if (s.rc == SQLITE_CONSTRAINT_UNIQUE)
         return gln_fail(GLN_E_CONFLICT, "image %lld is leased to another batch already", (long long)row->image_id);
@@ -45,7 +47,8 @@ gln_status gln_store_batch_item_add(gln_store *store, const gln_batch_item_row *
     " b.runner_up_class_id, b.cluster_id, b.nearest_image_id, b.represents, b.p_predicted, b.p_runner_up,"            \
     " b.nearest_similarity, b.gain, b.seconds, b.inclusion_probability, b.price_micros,"                              \
     " (SELECT n.path FROM image_name n JOIN image i ON i.id = n.image_id AND i.project_id = n.project_id"             \
-    "  WHERE n.image_id = b.image_id ORDER BY n.path LIMIT 1), l.class_id"                                            \
+    "  WHERE n.image_id = b.image_id ORDER BY n.path LIMIT 1), l.class_id,"                                           \
+    " b.checked_class_id, b.p_wrong"                                                                                  \
     " FROM batch_item b LEFT JOIN label l ON l.image_id = b.image_id AND l.ended_ms IS NULL "
 
 static gln_status each_item(gln_statement *s, gln_batch_item_fn fn, void *context, size_t *out_n)
@@ -75,6 +78,8 @@ static gln_status each_item(gln_statement *s, gln_batch_item_fn fn, void *contex
             .price_micros = gln_column_int(s, 18),
             .path = gln_column_text(s, 19),
             .label_class_id = gln_column_int(s, 20),
+            .checked_class_id = gln_column_int(s, 21),
+            .p_wrong = gln_column_real(s, 22, NAN),
         };
         ++*out_n;
         st = fn(context, &row);

@@ -76,6 +76,7 @@ void gln_image_row_read(gln_statement *s, gln_image_row *row)
         .p_predicted = gln_column_real(s, 17, 0),
         .p_runner_up = gln_column_real(s, 18, 0),
         .leased_batch_id = gln_column_int(s, 19),
+        .label_source = gln_column_text_or_null(s, 20),
     };
     gln_column_bytes(s, 2, row->sha256, sizeof row->sha256);
 }
@@ -130,7 +131,8 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
     float *probability = NULL; /* SQLite's blobs lie in any alignment */
     size_t capacity = 0, n_bytes = 0;
     gln_statement_open(&s, store,
-                       "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability"
+                       "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability,"
+                       " l.source = 'proposed'"
                        " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.project_id = ? ORDER BY i.vector_row",
                        "reading the pool");
     gln_bind_int(&s, project_id);
@@ -144,6 +146,7 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
             .cluster_id = gln_column_int(&s, 3),
             .representative_id = gln_column_int(&s, 4),
             .leased_batch_id = gln_column_int(&s, 5),
+            .proposed = gln_column_int(&s, 7) != 0,
             .n_probability = n_bytes / sizeof *probability,
         };
         if (n_bytes % sizeof *probability != 0) {

@@ -22,14 +22,15 @@ gln_status gln_store_label_add(gln_store *store, const gln_label_row *row, int64
     if ((st = end_current(store, row->image_id, row->created_ms, "adding a label", &n)) != GLN_OK) goto cleanup;
     /* From image and class, so that a label never joins those of two projects. */
     gln_statement_open(&s, store,
-                       "INSERT INTO label (project_id, image_id, class_id, annotator, seconds, source, batch_id, created_ms)"
-                       " SELECT i.project_id, i.id, c.id, ?, ?, ?, ?, ? FROM image i, class c"
+                       "INSERT INTO label (project_id, image_id, class_id, annotator, seconds, source, batch_id, review, created_ms)"
+                       " SELECT i.project_id, i.id, c.id, ?, ?, ?, ?, ?, ? FROM image i, class c"
                        " WHERE i.id = ? AND c.id = ? AND i.project_id = ? AND c.project_id = i.project_id",
                        "adding a label");
     gln_bind_text(&s, gln_text_or(row->annotator, ""));
     gln_bind_real(&s, row->seconds);
     gln_bind_text(&s, row->source);
     gln_bind_id(&s, row->batch_id);
+    gln_bind_text(&s, row->review);
     gln_bind_int(&s, row->created_ms);
     gln_bind_int(&s, row->image_id);
     gln_bind_int(&s, row->class_id);
@@ -53,7 +54,7 @@ gln_status gln_store_label_retract(gln_store *store, int64_t image_id, int64_t n
 
 #define SELECT_LABEL                                                                                                  \
     "SELECT l.id, l.project_id, l.image_id, l.class_id, l.batch_id, l.created_ms, l.ended_ms, l.annotator, l.source," \
-    " c.name, l.seconds FROM label l JOIN class c ON c.id = l.class_id "
+    " c.name, l.seconds, l.review, l.audit_id FROM label l JOIN class c ON c.id = l.class_id "
 
 static gln_status each_label(gln_statement *s, gln_label_fn fn, void *context)
 {
@@ -71,6 +72,8 @@ static gln_status each_label(gln_statement *s, gln_label_fn fn, void *context)
             .source = gln_column_text(s, 8),
             .class_name = gln_column_text(s, 9),
             .seconds = gln_column_real(s, 10, NAN),
+            .review = gln_column_text_or_null(s, 11),
+            .audit_id = gln_column_int(s, 12),
         };
         st = fn(context, &row);
     }

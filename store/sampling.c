@@ -1,14 +1,6 @@
 /* What the published resample run found out about each image: cluster, duplicates, prediction. */
 #include "store/statement.h"
 
-gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id)
-{
-    gln_statement s;
-    gln_statement_open(&s, store, "DELETE FROM sampling WHERE project_id = ?", "clearing the sampling state");
-    gln_bind_int(&s, project_id);
-    return gln_statement_run(&s);
-}
-
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
 {
     gln_statement s;

@@ -22,7 +22,7 @@ static gln_status hash_current(gln_store *store, int64_t project_id, uint8_t out
     *out_n = 0;
     gln_strbuf_init(&manifest, MANIFEST_MAX_BYTES);
     gln_statement_open(&s, store,
-                       "SELECT i.sha256, c.name FROM label l CROSS JOIN image i ON i.id = l.image_id JOIN class c ON c.id = l.class_id"
+                       "SELECT i.sha256, c.name, l.source = 'proposed' FROM label l CROSS JOIN image i ON i.id = l.image_id JOIN class c ON c.id = l.class_id"
                        " WHERE l.project_id = ? AND l.ended_ms IS NULL ORDER BY i.sha256",
                        "taking a snapshot");
     gln_bind_int(&s, project_id);
@@ -32,6 +32,7 @@ static gln_status hash_current(gln_store *store, int64_t project_id, uint8_t out
         gln_strbuf_append(&manifest, hex);
         gln_strbuf_append(&manifest, " ");
         gln_strbuf_append(&manifest, gln_column_text(&s, 1));
+        if (gln_column_int(&s, 2) != 0) gln_strbuf_append(&manifest, "\tproposed");
         gln_strbuf_append(&manifest, "\n");
         ++*out_n;
     }
@@ -61,8 +62,8 @@ static gln_status copy_labels(gln_store *store, int64_t project_id, int64_t snap
 {
     gln_statement s;
     gln_statement_open(&s, store,
-                       "INSERT INTO snapshot_label (snapshot_id, sha256, image_id, class_id)"
-                       " SELECT ?, i.sha256, i.id, l.class_id FROM label l CROSS JOIN image i ON i.id = l.image_id"
+                       "INSERT INTO snapshot_label (snapshot_id, sha256, image_id, class_id, proposed)"
+                       " SELECT ?, i.sha256, i.id, l.class_id, l.source = 'proposed' FROM label l CROSS JOIN image i ON i.id = l.image_id"
                        " WHERE l.project_id = ? AND l.ended_ms IS NULL ORDER BY i.sha256",
                        "taking a snapshot");
     gln_bind_int(&s, snapshot_id);
@@ -137,7 +138,7 @@ gln_status gln_store_snapshot_labels(gln_store *store, int64_t id, gln_snapshot_
     gln_statement s;
     uint8_t sha256[GLN_SHA256_BYTES];
     gln_statement_open(&s, store,
-                       "SELECT l.sha256, c.name, l.image_id FROM snapshot_label l"
+                       "SELECT l.sha256, c.name, l.image_id, l.proposed FROM snapshot_label l"
                        " JOIN snapshot_class c ON c.snapshot_id = l.snapshot_id AND c.class_id = l.class_id"
                        " WHERE l.snapshot_id = ? ORDER BY l.sha256",
                        "reading a snapshot");
@@ -145,7 +146,8 @@ gln_status gln_store_snapshot_labels(gln_store *store, int64_t id, gln_snapshot_
     gln_status st = GLN_OK;
     while (st == GLN_OK && gln_statement_next(&s)) {
         gln_column_bytes(&s, 0, sha256, sizeof sha256);
-        if (s.rc == SQLITE_OK) st = fn(context, sha256, gln_column_text(&s, 1), gln_column_int(&s, 2));
+        if (s.rc == SQLITE_OK)
+            st = fn(context, sha256, gln_column_text(&s, 1), gln_column_int(&s, 2), gln_column_int(&s, 3) != 0);
     }
     return gln_statement_close(&s, st);
 }

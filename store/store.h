@@ -95,6 +95,7 @@ typedef struct gln_image_row {
     const char *path;       /* its first name in the order of paths, "" when it has none */
     int64_t n_names;
     int64_t label_class_id; /* current label, 0: none */
+    const char *label_source; /* of the current label; NULL: none */
     int64_t cluster_id, representative_id, predicted_class_id, runner_up_class_id; /* 0 before the first resample */
     double p_predicted, p_runner_up;
     int64_t leased_batch_id; /* 0: free */
@@ -128,6 +129,7 @@ gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *
    pass, no strings. `probability` is NULL or n_probability float32, one a class in the order of class ids. */
 typedef struct gln_pool_row {
     int64_t image_id, vector_row, label_class_id, cluster_id, representative_id, leased_batch_id;
+    bool proposed; /* the label is of source 'proposed': no person gave it */
     const float *probability;
     size_t n_probability;
 } gln_pool_row;
@@ -166,6 +168,8 @@ typedef struct gln_label_row {
     int64_t id, project_id, image_id, class_id, batch_id, created_ms, ended_ms;
     const char *annotator, *source, *class_name; /* class_name filled on reading */
     double seconds; /* NaN: not told */
+    const char *review; /* "confirmed", "corrected": a second look at the label before it; NULL: none */
+    int64_t audit_id;   /* the acceptance that wrote it; filled on reading */
 } gln_label_row;
 typedef gln_status (*gln_label_fn)(void *context, const gln_label_row *row);
 
@@ -192,6 +196,10 @@ typedef gln_status (*gln_cluster_fn)(void *context, const gln_cluster_row *row);
 gln_status gln_store_cluster_add(gln_store *store, const gln_cluster_row *row, int64_t *out_id);
 gln_status gln_store_cluster_set_size(gln_store *store, int64_t id, int64_t size, double mean_distance);
 gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id);
+/* Clusters that a run bore and retired at once are hidden until _show brings those of `run_id` to light; _forget removes hidden ones
+   of a project (0: of all), left by a run that did not come to publish them. */
+gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id);
+gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id);
 gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes); /* NULL: keep */
 gln_status gln_store_cluster_get(gln_store *store, int64_t id, gln_cluster_fn fn, void *context);
 /* The published ones, by id. */
@@ -209,9 +217,7 @@ typedef struct gln_sampling_row {
     const float *probability; /* [n_probability], NULL: none */
     size_t n_probability;
 } gln_sampling_row;
-/* Removes the project's rows; then _put one for each image, in the same transaction. A second one of an image takes the place
-   of the first, so where little changed, _put alone does. */
-gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id);
+/* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
 /* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
@@ -240,7 +246,7 @@ typedef struct gln_label_check_row {
 typedef gln_status (*gln_label_check_fn)(void *context, const gln_label_check_row *row);
 gln_status gln_store_label_checks_clear(gln_store *store, int64_t project_id);
 gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row *row);
-/* By rank, those whose label is still the one that was checked. */
+/* By rank, those whose label is still the one that was checked, and was not looked at a second time. */
 gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
                                   void *context);
 
@@ -299,6 +305,8 @@ typedef struct gln_batch_item_row {
     int64_t quota_class_id, predicted_class_id, runner_up_class_id, cluster_id, nearest_image_id, represents;
     double p_predicted, p_runner_up, nearest_similarity, gain, seconds, inclusion_probability; /* NaN: none */
     int64_t price_micros;
+    int64_t checked_class_id;       /* arm check: the label that is looked at again; 0 otherwise */
+    double p_wrong;                 /* arm check: how probably that is wrong; NaN otherwise */
     const char *path;               /* filled on reading */
     int64_t label_class_id;         /* the image's current label; filled on reading */
 } gln_batch_item_row;
@@ -343,6 +351,56 @@ typedef struct gln_ledger_totals {
 } gln_ledger_totals;
 gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_ledger_totals *out);
 
+/* ---- audits of proposed labels --------------------------------------------------------------------------------- */
+
+typedef struct gln_audit_row {
+    int64_t id, project_id;
+    const char *kind;                       /* "cluster", "clusters", "duplicates" */
+    int64_t cluster_id, class_id;           /* 0: none, of one; each image its own */
+    int64_t attempt;
+    double bound, confidence, confidence_used;
+    int64_t n_images, n_drawn, n_allowed;
+    const char *evidence;                   /* JSON */
+    int64_t seed, run_id, batch_id;
+    const char *requested_by;
+    const char *idempotency_key;            /* NULL: none */
+    uint8_t request_sha256[32];
+    int64_t created_ms;
+    /* filled on reading: */
+    const char *state;                      /* "open", "accepted", "undone" */
+    const char *accepted_by;
+    double accepted_bound;                  /* NaN: not accepted yet */
+    int64_t n_accepted, accepted_ms, undone_ms;
+} gln_audit_row;
+typedef gln_status (*gln_audit_fn)(void *context, const gln_audit_row *row);
+
+gln_status gln_store_audit_add(gln_store *store, const gln_audit_row *row, int64_t *out_id); /* open */
+gln_status gln_store_audit_image_add(gln_store *store, int64_t audit_id, int64_t image_id, int64_t class_id, bool drawn);
+gln_status gln_store_audit_get(gln_store *store, int64_t id, gln_audit_fn fn, void *context);
+gln_status gln_store_audits(gln_store *store, int64_t project_id, int64_t before_id, size_t limit, gln_audit_fn fn,
+                            void *context); /* newest first */
+gln_status gln_store_audit_by_key(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t *out_id); /* 0 */
+/* Audits of this group that are not accepted: open, failed or undone. */
+gln_status gln_store_audit_attempts(gln_store *store, int64_t project_id, const char *kind, int64_t cluster_id,
+                                    int64_t class_id, int64_t *out_n);
+
+/* What the labels of this moment say about the lot. */
+typedef struct gln_audit_counts {
+    int64_t n_answered, n_disagree;       /* drawn, with a person's label; of these, another class than proposed */
+    int64_t n_reviewed, n_contradicted;   /* the same of those that were not drawn */
+    int64_t n_standing;                   /* current labels that the acceptance wrote */
+} gln_audit_counts;
+gln_status gln_store_audit_count(gln_store *store, int64_t id, gln_audit_counts *out);
+/* By class id: images drawn, images of the lot. */
+gln_status gln_store_audit_classes(gln_store *store, int64_t id, gln_class_count_fn fn, void *context);
+
+/* Writes the proposed label of every image of the lot that was not drawn and has none, as source 'proposed'. *out_n: how
+   many. GLN_E_CONFLICT unless it is open. */
+gln_status gln_store_audit_accept(gln_store *store, int64_t id, const char *accepted_by, double bound, int64_t now_ms,
+                                  int64_t *out_n);
+/* Ends the labels that the acceptance wrote and that are current still. GLN_E_CONFLICT unless it is accepted. */
+gln_status gln_store_audit_undo(gln_store *store, int64_t id, int64_t now_ms, int64_t *out_n);
+
 /* ---- snapshots, tokens -------------------------------------------------------------------------------------- */
 
 typedef struct gln_snapshot_row {
@@ -352,14 +410,15 @@ typedef struct gln_snapshot_row {
 } gln_snapshot_row;
 typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row);
 /* Freezes the current labels. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the
-   hashes; the same labels give the same snapshot, which keeps the first name it was given. */
+   hashes, with "tab, proposed" before the newline of labels that no person gave; the same labels give the same snapshot, which
+   keeps the first name it was given. */
 gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
                                    int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
                                gln_snapshot_fn fn, void *context); /* newest first */
 /* What was frozen, in the order of the manifest; images deleted and classes renamed since are as they were. */
 typedef gln_status (*gln_snapshot_label_fn)(void *context, const uint8_t sha256[32], const char *class_name,
-                                            int64_t image_id);
+                                            int64_t image_id, bool proposed);
 gln_status gln_store_snapshot_labels(gln_store *store, int64_t id, gln_snapshot_label_fn fn, void *context);
 
 typedef struct gln_token_row {

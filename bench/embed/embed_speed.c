@@ -57,9 +57,8 @@ static int print_ceiling(size_t n_threads)
     for (gln_precision precision = GLN_PRECISION_F32; st == GLN_OK && precision <= GLN_PRECISION_BF16; precision++) {
         gln_backend *backend = NULL;
         double flops = 0;
-        if (precision == GLN_PRECISION_BF16 && !gln_backend_has_bf16()) continue;
-        st = gln_backend_create(&backend, n_threads);
-        if (st == GLN_OK) st = gln_backend_compute_in(backend, precision);
+        if (precision == GLN_PRECISION_BF16 && !gln_backend_computes_in(GLN_BACKEND_CPU, precision)) continue;
+        st = gln_backend_create(&backend, &(gln_backend_options){.n_threads = n_threads, .precision = precision});
         if (st == GLN_OK) st = gln_backend_ceiling(backend, &flops);
         gln_backend_free(backend);
         gln_json_set_number(json, gln_precision_name(precision), flops);

@@ -72,7 +72,7 @@ class Usage(Scratch):
     def test_wrong_usage_is_2(self):
         for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
                           ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"], ["backbone"], ["backbone", "show"],
-                          ["backbone", "compare", "x", "-b", "y"], ["ingest", "x", "--precision", "f16"],
+                          ["backbone", "compare", "x", "-b", "y"], ["ingest", "x", "--precision", "f64"],
                           ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
             done = gleaner(*arguments, check=2)
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)

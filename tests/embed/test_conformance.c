@@ -14,6 +14,7 @@
 #include "embed/backend.h"
 #include "embed/onnx.h"
 #include "embed/onnx_tensor.h"
+#include "tests/embed/net_backend.h"
 #include "tests/embed/onnx_builder.h"
 #include "tests/support/support.h"
 
@@ -160,9 +161,14 @@ typedef struct question {
 
 static gln_status take_tensor(question *q, gln_tensor *out, const Onnx__TensorProto *from)
 {
-    size_t value = 0;
+    size_t value = 0, n_bytes = onnx__tensor_proto__get_packed_size(from);
+    gln_onnx_file *file = NULL;
+    unsigned char *bytes = onnx_memory(q->b, n_bytes);
+    onnx__tensor_proto__pack(from, bytes);
     gln_status st = gln_net_add_value(q->tensors, &value, from->name != NULL ? from->name : "tensor");
-    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, from, NULL);
+    if (st == GLN_OK) st = gln_onnx_parse_tensor(&file, bytes, n_bytes);
+    if (st == GLN_OK) st = gln_onnx_tensor(q->tensors, value, &file->tensor, NULL);
+    gln_onnx_file_free(file);
     if (st == GLN_OK) *out = q->tensors->values[value].tensor;
     return st;
 }
@@ -342,9 +348,9 @@ static gln_status ask(const test_case *t, way how, size_t output, bool *out_aske
         goto cleanup;
     }
     if ((st = gln_net_fuse(instance)) != GLN_OK) goto cleanup;
-    gln_ok(gln_backend_create(&backend, 1));
-    if ((st = gln_plan_create(&plan, backend, instance)) != GLN_OK) goto cleanup;
-    float *found = onnx_memory(q.b, gln_plan_output_items(plan) * sizeof *found);
+    ck_assert(net_backend(&backend, &net_ways[0]));
+    if ((st = gln_plan_create(&plan, backend, instance, false)) != GLN_OK) goto cleanup;
+    float *found = onnx_memory(q.b, plan->output_items * sizeof *found);
     if ((st = gln_plan_run(plan, q.image, 1, found)) != GLN_OK) goto cleanup;
     if (!same_numbers(t->outputs[output], &q.expected, found, NULL)) st = GLN_E_INTERNAL;
 

@@ -248,10 +248,10 @@ static void try_model(const unsigned char *bytes, size_t n_bytes)
     if (gln_shape_check(shape, "input") != GLN_OK || gln_shape_items(shape) > 1 << 20) goto cleanup;
     if (gln_net_fold(net) != GLN_OK || gln_net_instantiate(&instance, net, shape->dims[0]) != GLN_OK) goto cleanup;
     if (gln_net_fuse(instance) != GLN_OK) goto cleanup;
-    gln_ok(gln_backend_create(&backend, 1));
-    if (gln_plan_create(&plan, backend, instance) != GLN_OK) goto cleanup;
+    gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
+    if (gln_plan_create(&plan, backend, instance, false) != GLN_OK) goto cleanup;
     gln_ok(gln_alloc(&input, gln_shape_items(&instance->values[instance->input].tensor.shape), sizeof *input, "input"));
-    gln_ok(gln_alloc(&output, gln_plan_output_items(plan), sizeof *output, "output"));
+    gln_ok(gln_alloc(&output, plan->output_items, sizeof *output, "output"));
     gln_status st = gln_plan_run(plan, input, 1, output);
     (void)st; /* an error is as good as a result */
 

@@ -3,6 +3,9 @@
 #include "common/memory.h"
 #include "common/rng.h"
 #include "embed/backbone.h"
+#include "embed/onnx.h"
+#include "embed/precision.h"
+#include "embed/runner.h"
 #include "embed/selftest.h"
 #include "tests/embed/onnx_builder.h"
 #include "tests/support/support.h"
@@ -261,6 +264,108 @@ START_TEST(tensor__what_makes_no_sense_is_refused_by_name)
 }
 END_TEST
 
+/*
+ * A convolution whose 64 channels are nearly alike, then their differences, a thousandth of them: whatever the first one's sums are off
+ * by is a thousand times as much of the result. `wide`: 5 x 5 with zeros around, the same convolution, which Winograd's algorithm is
+ * not for.
+ */
+static gln_net *amplifying_net(bool wide)
+{
+    enum { MANY = 64 };
+    gln_rng rng;
+    gln_net *net = NULL;
+    size_t n_bytes = 0, k = wide ? 5 : 3;
+    onnx_builder *b = onnx_builder_create();
+    gln_rng_seed(&rng, 5);
+    float *first = onnx_memory(b, MANY * MANY * k * k * sizeof *first), *second = onnx_memory(b, MANY * MANY * sizeof *second);
+    for (size_t i = 0; i < MANY * MANY * 9; i++) {
+        size_t at = i / 9 * k * k + (i % 9 / 3 + wide) * k + i % 3 + wide;
+        first[at] = (float)(1 + 1e-3 * gln_rng_normal(&rng));
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        second[i * MANY + i] = 1;
+        second[i * MANY + (i + 1) % MANY] = -1;
+    }
+    int64_t pad = wide ? 2 : 1;
+    onnx_input(b, "input", 4, (size_t[]){0, MANY, SIDE, SIDE});
+    onnx_floats(b, "w", 4, (size_t[]){MANY, MANY, k, k}, first);
+    onnx_floats(b, "apart", 4, (size_t[]){MANY, MANY, 1, 1}, second);
+    onnx_ints_attribute(b, onnx_node(b, "Conv", "alike", "input,w", "x"), "pads", 4, (int64_t[]){pad, pad, pad, pad});
+    onnx_node(b, "Conv", "apart", "x,apart", "y");
+    onnx_node(b, "Relu", "relu", "y", "embedding");
+    const unsigned char *bytes = onnx_pack(b, &n_bytes);
+    gln_ok(gln_onnx_read(&net, bytes, n_bytes, "embedding", NULL));
+    onnx_builder_free(b);
+    return net;
+}
+
+/* How far the processor's fast kernels are from the plain sums, relative. */
+static double error_of(gln_net *net)
+{
+    float *image = NULL, *out[2] = {NULL, NULL};
+    const gln_backend_kind kinds[2] = {GLN_BACKEND_PLAIN, GLN_BACKEND_CPU};
+    double off_sq = 0, all_sq = 0;
+    for (size_t i = 0; i < 2; i++) {
+        gln_runner *runner = NULL;
+        gln_runner_options options = {1, {.kind = kinds[i], .n_threads = 1}};
+        gln_ok(gln_runner_create(&runner, net, &options));
+        size_t n_in = gln_shape_items(gln_runner_input_shape(runner)), n = gln_shape_items(gln_runner_output_shape(runner));
+        if (image == NULL) gln_ok(gln_alloc(&image, n_in, sizeof *image, "test"));
+        for (size_t j = 0; j < n_in; j++) image[j] = input[j % (N * IMAGE)];
+        gln_ok(gln_alloc(&out[i], n, sizeof *out[i], "test"));
+        gln_ok(gln_runner_run(runner, image, 1, out[i]));
+        for (size_t j = 0; i == 1 && j < n; j++) {
+            double off = (double)out[1][j] - (double)out[0][j];
+            off_sq += off * off;
+            all_sq += (double)out[0][j] * (double)out[0][j];
+        }
+        gln_runner_free(runner);
+    }
+    gln_free(image);
+    for (size_t i = 0; i < 2; i++) gln_free(out[i]);
+    gln_net_free(net);
+    return sqrt(off_sq / all_sq);
+}
+
+START_TEST(winograd__is_given_up_where_a_network_amplifies_its_error)
+{
+    double direct = error_of(amplifying_net(true)), ours = error_of(amplifying_net(false));
+    ck_assert_double_gt(direct, 1e-6); /* it does amplify */
+    ck_assert_msg(ours < 2 * direct, "off by %.2g, direct sums by %.2g", ours, direct);
+}
+END_TEST
+
+/* Times of a network that is `ratio` times as fast in bf16, where the other runs of a busy machine are up to nine times too long. */
+static double decide(double ratio, uint64_t seed, size_t *out_n)
+{
+    double exact_s[GLN_PRECISION_MAX_PAIRS], fast_s[GLN_PRECISION_MAX_PAIRS], speed_up = 0;
+    gln_rng rng;
+    gln_rng_seed(&rng, seed);
+    for (size_t n = 0;; n++) {
+        bool quiet = n == 1; /* one undisturbed pair is enough */
+        exact_s[n] = ratio * (quiet ? 1 : 1 + 8 * gln_rng_uniform(&rng));
+        fast_s[n] = quiet ? 1 : 1 + 8 * gln_rng_uniform(&rng);
+        if (!gln_precision_settled(&speed_up, exact_s, fast_s, n + 1)) continue;
+        *out_n = n + 1;
+        return speed_up;
+    }
+}
+
+START_TEST(auto__a_busy_machine_decides_as_a_quiet_one)
+{
+    static const double ratios[] = {0.5, 0.6, 1, 1.19, 1.21, 1.5, 2, 5};
+    for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
+        for (uint64_t seed = 1; seed <= 50; seed++) {
+            size_t n = 0;
+            double speed_up = decide(ratios[i], seed, &n);
+            ck_assert_double_eq_tol(speed_up, ratios[i], 1e-12);
+            bool near = ratios[i] > 1.2 / 1.15 && ratios[i] < 1.2 * 1.15;
+            ck_assert_uint_eq(n, near ? GLN_PRECISION_MAX_PAIRS : 3);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("precision");
@@ -269,6 +374,8 @@ int main(void)
     tcase_add_test(cases, batch__neither_its_size_nor_the_threads_show_in_an_embedding);
     tcase_add_test(cases, precision__bf16_is_another_identity_and_means_the_same);
     tcase_add_test(cases, precision__auto_goes_on_in_the_one_that_is_there);
+    tcase_add_test(cases, winograd__is_given_up_where_a_network_amplifies_its_error);
+    tcase_add_test(cases, auto__a_busy_machine_decides_as_a_quiet_one);
     tcase_add_test(cases, tensor__any_inside_the_network_pooled_as_asked);
     tcase_add_test(cases, tensor__the_manifest_says_it_as_well);
     tcase_add_test(cases, tensor__what_makes_no_sense_is_refused_by_name);

@@ -43,11 +43,11 @@ START_TEST(init__is_repeatable_and_refuses_other_folders)
 }
 END_TEST
 
-/* Model `name`.onnx whose weights, one number repeated, lie in model.data, and its manifest. */
-static void make_external_backbone(const char *folder, const char *name, char weight, char out_manifest[GLN_PATH_MAX])
+/* Model `name`.onnx whose weights, one number repeated, lie in model.data, and its manifest, which lists that file or does not. */
+static void make_external_backbone(const char *folder, const char *name, char weight, bool listed, char out_manifest[GLN_PATH_MAX])
 {
     unsigned char weights[12];
-    char text[1024], file[64], hex[GLN_SHA256_HEX];
+    char text[1024], file[64], hex[GLN_SHA256_HEX], files[128] = "";
     uint8_t sha256[GLN_SHA256_BYTES];
     size_t n_bytes = 0;
     onnx_builder *b = onnx_builder_create();
@@ -66,6 +66,9 @@ static void make_external_backbone(const char *folder, const char *name, char we
     const unsigned char *bytes = onnx_pack(b, &n_bytes);
     memset(weights, weight, sizeof weights);
     put(folder, "model.data", weights, sizeof weights);
+    gln_sha256(sha256, weights, sizeof weights);
+    gln_hex(hex, sha256, sizeof sha256);
+    if (listed) snprintf(files, sizeof files, ", \"files\": {\"model.data\": \"%s\"}", hex);
     snprintf(file, sizeof file, "%s.onnx", name);
     put(folder, file, bytes, n_bytes);
     gln_sha256(sha256, bytes, n_bytes);
@@ -73,8 +76,8 @@ static void make_external_backbone(const char *folder, const char *name, char we
     int n = snprintf(text, sizeof text,
                      "{\"name\": \"%s\", \"model\": \"%s\", \"sha256\": \"%s\", \"input\": {\"side\": 8, \"resize\": {\"filter\": "
                      "\"bilinear\", \"mode\": \"crop\", \"scale\": 1}, \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}, \"output\": "
-                     "\"embedding\", \"dimension\": 1, \"licence\": \"CC0-1.0\", \"source\": \"a test\"}",
-                     name, file, hex);
+                     "\"embedding\", \"dimension\": 1, \"licence\": \"CC0-1.0\", \"source\": \"a test\"%s}",
+                     name, file, hex, files);
     snprintf(file, sizeof file, "%s.json", name);
     put(folder, file, text, (size_t)n);
     gln_ok(gln_path_join(out_manifest, folder, file));
@@ -83,19 +86,65 @@ static void make_external_backbone(const char *folder, const char *name, char we
 
 START_TEST(init__weights_beside_the_model_move_in_with_it)
 {
-    char folder[GLN_PATH_MAX], data[GLN_PATH_MAX], manifest[GLN_PATH_MAX], copied[GLN_PATH_MAX], backbone[64];
-    gln_test_folder(folder);
-    gln_ok(gln_path_join(data, folder, "data"));
-    make_external_backbone(folder, "first", 1, manifest);
-    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
-    gln_ok(gln_path_join(copied, data, "backbones/first.json"));
+    char folder[GLN_PATH_MAX], data[GLN_PATH_MAX], manifest[GLN_PATH_MAX], copied[GLN_PATH_MAX], weights[GLN_PATH_MAX], backbone[64];
     gln_backbone *loaded = NULL;
     gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    gln_engine *engine = NULL;
+    gln_test_folder(folder);
+    gln_ok(gln_path_join(data, folder, "data"));
+    make_external_backbone(folder, "first", 1, true, manifest);
+    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
+    gln_ok(gln_path_join(copied, data, "backbones/first.json"));
+    gln_ok(gln_path_join(weights, data, "backbones/model.data"));
     gln_ok(gln_backbone_load(&loaded, copied, &options));
     gln_backbone_free(loaded);
-    make_external_backbone(folder, "second", 2, manifest); /* other weights under the same name */
+    make_external_backbone(folder, "second", 2, true, manifest); /* other weights under the same name */
     gln_fails(gln_engine_init(data, manifest, backbone, sizeof backbone), GLN_E_CONFLICT);
     gln_message_has("model.data");
+    /* They leave with it, and then the name is free. */
+    gln_ok(gln_engine_open(&engine, &(gln_engine_options){.data = data}));
+    gln_ok(gln_engine_backbone_remove(engine, "first"));
+    gln_engine_close(engine);
+    ck_assert(!gln_file_exists(weights));
+    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
+    ck_assert(gln_file_exists(weights));
+}
+END_TEST
+
+START_TEST(init__weights_that_changed_are_named)
+{
+    char folder[GLN_PATH_MAX], data[GLN_PATH_MAX], manifest[GLN_PATH_MAX], copied[GLN_PATH_MAX], backbone[64];
+    gln_backbone *loaded = NULL;
+    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
+    uint8_t identity[2][32];
+    gln_test_folder(folder);
+    gln_ok(gln_path_join(data, folder, "data"));
+    make_external_backbone(folder, "first", 1, false, manifest);
+    gln_fails(gln_engine_init(data, manifest, backbone, sizeof backbone), GLN_E_FORMAT);
+    gln_message_has("model.data");
+    gln_fails(gln_backbone_load(&loaded, manifest, &options), GLN_E_UNSUPPORTED);
+    gln_message_has("model.data");
+    for (char weight = 1; weight <= 2; weight++) { /* other weights, another identity; the model file is the same */
+        make_external_backbone(folder, "first", weight, true, manifest);
+        gln_ok(gln_backbone_load(&loaded, manifest, &options));
+        memcpy(identity[weight - 1], gln_backbone_info_of(loaded)->identity, 32);
+        gln_backbone_free(loaded);
+        loaded = NULL;
+    }
+    ck_assert(memcmp(identity[0], identity[1], 32) != 0);
+    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
+    put(folder, "model.data", "twelve bytes", 12);
+    gln_fails(gln_backbone_load(&loaded, manifest, &options), GLN_E_CORRUPT);
+    gln_message_has("model.data");
+    gln_ok(gln_path_join(copied, data, "backbones/model.data"));
+    gln_ok(gln_file_write(copied, "twelve bytes", 12));
+    gln_fails(gln_engine_init(data, manifest, backbone, sizeof backbone), GLN_E_CORRUPT);
+    gln_message_has("model.data");
+    make_external_backbone(folder, "first", 2, true, manifest); /* the right one again mends the data directory */
+    gln_ok(gln_engine_init(data, manifest, backbone, sizeof backbone));
+    gln_ok(gln_path_join(copied, data, "backbones/first.json"));
+    gln_ok(gln_backbone_load(&loaded, copied, &options));
+    gln_backbone_free(loaded);
 }
 END_TEST
 
@@ -425,6 +474,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, init__is_repeatable_and_refuses_other_folders);
     tcase_add_test(tests, init__weights_beside_the_model_move_in_with_it);
+    tcase_add_test(tests, init__weights_that_changed_are_named);
     tcase_add_test(tests, open__second_engine_is_told_who_owns_the_directory);
     tcase_add_test(tests, project__bad_values_are_named);
     tcase_add_test(tests, ingest__takes_good_files_refuses_bad_ones_and_passes_over_known_ones);
@@ -437,5 +487,6 @@ int main(void)
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, gln_batches_tests());
     suite_add_tcase(suite, gln_resample_tests());
+    suite_add_tcase(suite, gln_audits_tests());
     return gln_test_main(suite);
 }

@@ -248,6 +248,41 @@ static gln_status copy_representative(void *context, const gln_pool_row *row)
     return GLN_OK;
 }
 
+static gln_status count_cluster(void *context, const gln_cluster_row *row)
+{
+    (void)row;
+    ++*(size_t *)context;
+    return GLN_OK;
+}
+
+START_TEST(clusters__born_hidden_come_to_light_or_are_forgotten)
+{
+    gln_store *store = fixture_store();
+    int64_t p = fixture_project(store, "p"), q = fixture_project(store, "q"), id = 0;
+    for (int64_t run = 7; run <= 8; run++) {
+        gln_cluster_row row = { .project_id = p, .born_run_id = run, .retired_run_id = run };
+        gln_ok(gln_store_cluster_add(store, &row, &id));
+        row.project_id = q;
+        gln_ok(gln_store_cluster_add(store, &row, &id));
+    }
+    size_t n = 0;
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 0);
+    gln_ok(gln_store_clusters_show(store, p, 8));
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 1);
+    gln_ok(gln_store_clusters_forget_hidden(store, p));
+    gln_ok(gln_store_clusters_show(store, p, 7)); /* is no more */
+    gln_ok(gln_store_clusters_show(store, q, 7));
+    n = 0;
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 1);
+    gln_ok(gln_store_clusters(store, q, count_cluster, &n));
+    ck_assert_uint_eq(n, 2);
+    gln_store_close(store);
+}
+END_TEST
+
 START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
 {
     gln_store *store = fixture_store();
@@ -261,8 +296,6 @@ START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
     int64_t found = 0;
     gln_ok(gln_store_pool(store, project, copy_representative, &found));
     ck_assert_int_eq(found, image + 1);
-    gln_ok(gln_store_sampling_clear(store, project));
-    gln_ok(gln_store_sampling_put(store, &row));
     row.image_id = 999;
     gln_fails(gln_store_sampling_put(store, &row), GLN_E_NOT_FOUND);
     gln_store_close(store);
@@ -426,12 +459,13 @@ static gln_status copy_snapshot(void *context, const gln_snapshot_row *row)
     return GLN_OK;
 }
 
-static gln_status write_manifest(void *context, const uint8_t sha256[32], const char *class_name, int64_t image_id)
+static gln_status write_manifest(void *context, const uint8_t sha256[32], const char *class_name, int64_t image_id,
+                                 bool proposed)
 {
     char hex[GLN_SHA256_HEX];
     (void)image_id;
     gln_hex(hex, sha256, 32);
-    gln_strbuf_printf(context, "%s %s\n", hex, class_name);
+    gln_strbuf_printf(context, "%s %s%s\n", hex, class_name, proposed ? "\tproposed" : "");
     return GLN_OK;
 }
 
@@ -476,6 +510,9 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
         image[i] = fixture_image(store, project, 2 - i);
         fixture_label(store, project, image[i], owl, 1);
     }
+    gln_label_row proposed = { .project_id = project, .image_id = image[1], .class_id = owl, .source = "proposed", .seconds = NAN,
+                               .created_ms = 2 };
+    gln_ok(gln_store_label_add(store, &proposed, NULL)); /* takes the place of the label by a person */
     gln_ok(gln_store_snapshot_take(store, project, "v1", 10, &id));
     gln_class_row renamed = { .id = owl, .name = "tawny owl", .target_share = NAN };
     gln_ok(gln_store_class_update(store, &renamed));
@@ -488,7 +525,7 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
     gln_ok(gln_store_snapshot_labels(store, id, write_manifest, &manifest));
     gln_ok(gln_strbuf_status(&manifest, "manifest"));
     const char *expected = "0000000000000000000000000000000000000000000000000000000000000000 owl\n"
-                           "0100000000000000000000000000000000000000000000000000000000000000 owl\n"
+                           "0100000000000000000000000000000000000000000000000000000000000000 owl\tproposed\n"
                            "0200000000000000000000000000000000000000000000000000000000000000 owl\n";
     ck_assert_str_eq(manifest.data, expected);
     gln_sha256(sha256, manifest.data, manifest.length);
@@ -524,6 +561,7 @@ static Suite *suite(void)
     tcase_add_test(c, cluster__lists_the_published_ones_with_their_labels);
     tcase_add_test(c, cluster__medoids_are_replaced_whole_and_keep_their_order);
     tcase_add_test(c, sampling__each_image_counts_once_by_label_else_by_prediction);
+    tcase_add_test(c, clusters__born_hidden_come_to_light_or_are_forgotten);
     tcase_add_test(c, sampling__needs_an_image_and_a_cluster_that_exist);
     tcase_add_test(c, insight__a_report_takes_the_place_of_the_one_before);
     tcase_add_test(c, label_checks__come_by_rank_while_the_label_is_the_one_checked);

@@ -55,6 +55,11 @@ static gln_status ignore_batch(void *context, const gln_batch_row *row)
     return ignore(context, row);
 }
 
+static gln_status ignore_audit(void *context, const gln_audit_row *row)
+{
+    return ignore(context, row);
+}
+
 static gln_status ignore_item(void *context, const gln_batch_item_row *row)
 {
     return ignore(context, row);
@@ -188,7 +193,7 @@ START_TEST(plan__each_filter_is_driven_by_its_own_index)
     } cases[] = {
         { { .project_id = 1 }, "SEARCH i USING INDEX image_by_project (project_id=? AND rowid>?)" },
         { { .project_id = 1, .cluster_id = 1 }, "SEARCH s USING INDEX sampling_by_cluster (cluster_id=? AND rowid>?)" },
-        { { .project_id = 1, .class_id = 1 }, "SEARCH l USING COVERING INDEX label_by_class (class_id=? AND ended_ms=? AND image_id>?)" },
+        { { .project_id = 1, .class_id = 1 }, "SEARCH l USING INDEX label_by_class (class_id=? AND ended_ms=? AND image_id>?)" },
         { { .project_id = 1, .predicted_class_id = 1 },
           "SEARCH s USING INDEX sampling_by_prediction (project_id=? AND predicted_class_id=? AND rowid>?)" },
         { { .project_id = 1, .representative_id = 1 },
@@ -251,14 +256,21 @@ START_TEST(plan__other_lists_scan_nothing)
     gln_ok(gln_store_insight_get(store, 1, "drift", ignore_insight, NULL));
     gln_ok(gln_store_audited(store, 1, ignore_audited, NULL));
     gln_ok(gln_store_drift_reference(store, 1, &n));
-    ck_assert_uint_eq(look_at_plans(store, false), 21);
+    gln_audit_counts counts;
+    gln_store_audit_get(store, 1, ignore_audit, NULL);
+    gln_ok(gln_store_audits(store, 1, 0, 10, ignore_audit, NULL));
+    gln_ok(gln_store_audit_by_key(store, 1, "k", &n));
+    gln_ok(gln_store_audit_attempts(store, 1, "cluster", 1, 1, &n));
+    gln_ok(gln_store_audit_count(store, 1, &counts));
+    ck_assert_uint_eq(look_at_plans(store, false), 26);
     /* These group or put in order what is small: classes, clusters, the labels of a project. */
     gln_ok(gln_store_classes(store, 1, ignore_class, NULL));
     gln_ok(gln_store_clusters(store, 1, ignore_cluster, NULL));
     gln_ok(gln_store_cluster_classes(store, 1, ignore_count, NULL));
     gln_ok(gln_store_predictions(store, 1, ignore_count, NULL));
+    gln_ok(gln_store_audit_classes(store, 1, ignore_count, NULL));
     gln_ok(gln_store_batches_expired(store, 1, fixture_collect_id, NULL));
-    ck_assert_uint_eq(look_at_plans(store, true), 5);
+    ck_assert_uint_eq(look_at_plans(store, true), 6);
     gln_store_close(store);
 }
 END_TEST

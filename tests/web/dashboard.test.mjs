@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { launchChromium } from "../../web/browser.mjs";
+import { openPage } from "./page.mjs";
 import { makeData, serve } from "./server.mjs";
 
 const HOSTILE = "<img src=x onerror=window.hostile=1>";
@@ -13,20 +13,12 @@ const FOLDERS = ["food/fruit", "plants", "vehicles"];
 const BATCH = 12;
 
 describe("dashboard", { concurrency: 1 }, () => {
-  let data, server, browser, page;
-  const complaints = [];
+  let data, server, browser, page, complaints, picturesLoaded;
 
   before(async () => {
     data = makeData({ project: "demo", classes: CLASSES, folders: FOLDERS, resample: true });
     server = await serve(data.data);
-    browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1400, height: 1000 }, colorScheme: "light" });
-    page = await context.newPage();
-    page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => complaints.push(error.message));
-    page.setDefaultTimeout(30_000);
+    ({ browser, page, complaints, picturesLoaded } = await openPage());
   });
 
   after(async () => {
@@ -34,13 +26,6 @@ describe("dashboard", { concurrency: 1 }, () => {
     await server?.stop();
     data?.remove();
   });
-
-  /* Every picture in view has come. */
-  const picturesLoaded = (selector) =>
-    page.waitForFunction((one) => {
-      const images = [...document.querySelectorAll(`${one} img`)].filter((img) => img.getBoundingClientRect().top < innerHeight);
-      return images.length > 0 && images.every((img) => img.complete && img.naturalWidth > 0);
-    }, selector);
 
   const labelled = async () => Number(await page.locator(".counts strong").nth(1).textContent());
 
@@ -122,6 +107,7 @@ describe("dashboard", { concurrency: 1 }, () => {
     await page.keyboard.press("Shift+Enter");
     await page.locator("#batch form").waitFor();
     assert.match(await page.locator("#batch .done").innerText(), new RegExp(`${BATCH} labels`));
+    await page.locator("#overview .steps .current").getByText("Resample again").waitFor();
     await page.waitForFunction((n) => document.querySelectorAll(".counts strong")[1]?.textContent === String(n), BATCH);
     await page.waitForFunction((n) => document.querySelector("#balance").innerText.includes(`${n} labels`), BATCH);
     await page.waitForFunction(() => document.querySelector("#budget").innerText.includes("Charged\n€0.60"));

@@ -16,6 +16,7 @@ async function load(name) {
 
 const format = await load("format.ts");
 const { Attention, Labelling } = await load("labelling.ts");
+const plan = await load("forecast_plan.ts");
 
 test("shares never round a few to none or most to all", () => {
   assert.equal(format.percent(0), "0 %");
@@ -34,6 +35,10 @@ test("counts agree with their noun", () => {
 test("an unknown currency is still shown", () => {
   assert.equal(format.money(1.5, "EUR"), "€1.50");
   assert.equal(format.money(1.5, "not a code"), "1.50 not a code");
+});
+
+test("minutes go from seconds to hours, and a rest of rounding is none", () => {
+  assert.deepEqual([0, 1e-9, 0.5, 12.4, 90, 150].map(format.minutes), ["0 min", "0 min", "30 s", "12 min", "1.5 h", "2.5 h"]);
 });
 
 test("spans read as people say them", () => {
@@ -78,6 +83,43 @@ test("a mix larger than the stated size still fits its bar", () => {
   const segments = format.mixSegments([{ class: "a", labelled: 8, predicted: 4 }], 10);
   assert.ok(Math.abs(segments.reduce((sum, one) => sum + one.share, 0) - 1) < 1e-12);
   assert.deepEqual(format.mixSegments([], 0), []);
+});
+
+test("points have a sign and one decimal", () => {
+  assert.equal(format.points(0.0106), "+1.1");
+  assert.equal(format.points(-0.016), "−1.6");
+  assert.equal(format.points(-0.0004), "+0.0");
+});
+
+test("budgets are round, go with the labels there are, and never beyond what is left", () => {
+  assert.deepEqual(plan.budgets(300, 5000), [20, 50, 100, 200, 500]);
+  assert.deepEqual(plan.budgets(0, 5000), [10, 20, 50, 100, 200]);
+  assert.deepEqual(plan.budgets(10_000, 1_000_000), [1000, 2000, 5000, 10_000, 20_000]);
+  assert.deepEqual(plan.budgets(300, 120), [20, 50, 100]);
+  assert.deepEqual(plan.budgets(300, 7), [7]);
+  assert.deepEqual(plan.budgets(300, 0), []);
+  assert.equal(plan.usualBudget([20, 50, 100, 200, 500]), 100);
+  assert.equal(plan.usualBudget([]), undefined);
+});
+
+test("ticks are round and inside", () => {
+  assert.deepEqual(plan.ticks(0, 500, 5), [0, 100, 200, 300, 400, 500]);
+  assert.deepEqual(plan.ticks(0.65, 0.95, 3).map((tick) => tick.toFixed(2)), ["0.70", "0.80", "0.90"]);
+  assert.ok(Object.is(plan.ticks(0, 1, 2)[0], 0));
+  assert.deepEqual(plan.ticks(1, 1, 3), []);
+});
+
+test("an axis of shares holds all values and stays between 0 and 1", () => {
+  assert.deepEqual(plan.shareRange([0.66, 0.91]), [0.65, 0.95]);
+  assert.deepEqual(plan.shareRange([0.02, 0.999]), [0, 1]);
+  assert.deepEqual(plan.shareRange([0.7, 0.7]), [0.65, 0.75]);
+});
+
+test("a point has a price only where a gain is expected", () => {
+  assert.equal(plan.pricePerPoint(12, 0.02), 6);
+  assert.equal(plan.pricePerPoint(12, 0), null);
+  assert.equal(plan.pricePerPoint(12, null), null);
+  assert.equal(plan.pricePerPoint(0, 0.02), null);
 });
 
 test("a pick moves on to the next open item, around the end", () => {

@@ -1,4 +1,4 @@
-/* Runs dashboard.test.mjs, or says by name what is missing for it and exits 77 ("skipped" for ctest). */
+/* Runs the test file that is named, or says what is missing for it and exits 77 ("skipped" for ctest). */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -23,6 +23,6 @@ if (packagesFolder() === null) {
   process.exit(77);
 }
 
-const test = join(dirname(fileURLToPath(import.meta.url)), "dashboard.test.mjs");
+const test = join(dirname(fileURLToPath(import.meta.url)), process.argv[2]);
 const { status } = spawnSync(process.execPath, ["--test", test], { stdio: "inherit" });
 process.exit(status ?? 1);

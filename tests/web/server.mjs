@@ -21,9 +21,9 @@ export function makeData({ project, classes, folders, resample }) {
   return { data, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/* Starts `gleaner serve`; the answer has its address, a log-in link, and a way to stop exactly this process. */
-export function serve(data) {
-  const server = spawn(GLEANER, ["serve", "--data", data, "--port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+/* Starts `gleaner serve` with more arguments, if any; the answer has its address, a log-in link, and a way to stop exactly this process. */
+export function serve(data, ...more) {
+  const server = spawn(GLEANER, ["serve", "--data", data, "--port", "0", ...more], { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => server.once("exit", resolve));
   const stop = async () => {
     server.kill("SIGTERM");

@@ -5,7 +5,6 @@ import { h, prose, replace, svg } from "./dom";
 import { count, effectiveTargets, entropyWords, percent, plural } from "./format";
 import { Panel, empty } from "./panel";
 import { classIndex, on, project } from "./state";
-import { report } from "./toast";
 import type { Balance } from "./types";
 
 export class BalancePanel extends Panel {
@@ -15,14 +14,10 @@ export class BalancePanel extends Panel {
   }
 
   async refresh(): Promise<void> {
-    try {
-      await this.load(
-        () => api<Balance>("GET", projectPath(project().name, "/balance")),
-        (answer) => this.show(answer),
-      );
-    } catch (error) {
-      report(error);
-    }
+    await this.load(
+      () => api<Balance>("GET", projectPath(project().name, "/balance")),
+      (answer) => this.show(answer),
+    );
   }
 
   private show(balance: Balance): void {

@@ -6,9 +6,10 @@ import { className } from "./classes";
 import { confirmed } from "./dialog";
 import { button, h, replace, type Child } from "./dom";
 import { count, minutes, money, percent, plural, span } from "./format";
+import { pageLink } from "./pages";
 import { Panel, empty } from "./panel";
 import { resampleNow } from "./runs";
-import { changed, guard, may, on, project, reloadProject } from "./state";
+import { changed, guard, may, on, project, reloadProject, state, type Named } from "./state";
 import { report, toast } from "./toast";
 import type { Batch, LabelAnswer, List } from "./types";
 
@@ -21,12 +22,15 @@ export class BatchPanel extends Panel {
   private leased: readonly Batch[] = [];
   private chosen: number | null = null;
   private finished = "";
+  private forAudit = false; // what was finished
+  private asking = false; // for one more batch, while others are out
   private readonly clock: number;
 
   constructor() {
     super("batch", "Current batch", 3);
     this.title.append(this.summary);
     on("batch", () => void this.refresh());
+    on("wish", () => this.heed());
     this.clock = window.setInterval(() => this.tick(), 1000);
   }
 
@@ -36,23 +40,19 @@ export class BatchPanel extends Panel {
   }
 
   async refresh(): Promise<void> {
-    try {
-      await this.load(
-        async () => {
-          const base = projectPath(project().name, "/batches");
-          const { items } = await api<List<Batch>>("GET", base, { query: { limit: 50 } });
-          const leased = items.filter((one) => one.state === "leased");
-          const one = leased.find((each) => each.id === this.chosen) ?? leased[0];
-          return { leased, batch: one === undefined ? null : await api<Batch>("GET", `${base}/${one.id}`) };
-        },
-        ({ leased, batch }) => {
-          this.leased = leased;
-          this.show(batch);
-        },
-      );
-    } catch (error) {
-      report(error);
-    }
+    await this.load(
+      async () => {
+        const base = projectPath(project().name, "/batches");
+        const { items } = await api<List<Batch>>("GET", base, { query: { limit: 50 } });
+        const leased = items.filter((one) => one.state === "leased");
+        const one = leased.find((each) => each.id === this.chosen) ?? leased[0];
+        return { leased, batch: one === undefined ? null : await api<Batch>("GET", `${base}/${one.id}`) };
+      },
+      ({ leased, batch }) => {
+        this.leased = leased;
+        this.show(batch);
+      },
+    );
   }
 
   focus(): void {
@@ -62,7 +62,43 @@ export class BatchPanel extends Panel {
     else this.element.focus();
   }
 
+  private heed(): void {
+    const { wish } = state;
+    state.wish = null;
+    if (wish === null) return;
+    if ("cluster" in wish) {
+      this.ask(wish.cluster);
+      return;
+    }
+    this.chosen = wish.batch;
+    this.asking = false;
+    void this.refresh().then(() => this.focus());
+  }
+
+  /* The form for another batch, over the one that is out. */
+  private ask(cluster: Named | null): void {
+    if (project().published_run === null) return;
+    this.asking = this.batch !== null;
+    this.bench?.stop();
+    this.bench = null;
+    this.form = null;
+    this.finished = "";
+    this.showForm(cluster);
+    this.form!.focus();
+  }
+
+  private stopAsking(): void {
+    this.asking = false;
+    this.show(this.batch);
+    this.focus();
+  }
+
   private show(batch: Batch | null): void {
+    if (this.asking && batch !== null) {
+      this.batch = batch;
+      return;
+    }
+    this.asking = false;
     const hadFocus = this.element.contains(document.activeElement);
     if (batch !== null && this.bench !== null && this.batch?.id === batch.id && this.bench.sameItems(batch)) {
       this.batch = batch;
@@ -109,13 +145,14 @@ export class BatchPanel extends Panel {
     const focusedTool = active instanceof HTMLElement && this.tools.contains(active) ? active.dataset["tool"] : undefined;
     send.dataset["tool"] = "return";
     const renew = guard(button("Renew", () => void this.renew(), { class: "quiet", title: "Start the lease anew", "data-tool": "renew" }), "annotator");
+    const another = guard(button("Take another", () => this.ask(null), { class: "quiet", "data-tool": "another" }), "lead");
     const back = guard(button("Give back", () => void this.giveBack(), { class: "quiet", "data-tool": "back" }), "lead");
-    replace(this.tools, leased.length > 1 && choose, this.lease, renew, back, send);
+    replace(this.tools, leased.length > 1 && choose, this.lease, another, renew, back, send);
     if (focusedTool !== undefined) this.tools.querySelector<HTMLElement>(`[data-tool="${focusedTool}"]`)?.focus();
     this.tick();
   }
 
-  private showForm(): void {
+  private showForm(cluster: Named | null = null): void {
     this.summary.textContent = "";
     replace(this.tools);
     this.lease.textContent = "";
@@ -133,22 +170,24 @@ export class BatchPanel extends Panel {
     }
     // A refresh must not empty a form that someone is filling in.
     if (this.form !== null && this.form.element.isConnected && this.finished === "") return;
-    this.form = new BatchForm((batch) => {
+    const taken = (batch: Batch): void => {
       this.chosen = batch.id;
+      this.asking = false;
       toast(`Took batch ${batch.id}: ${plural(batch.size, "image")}.`);
       changed("batch", "ledger");
       this.element.focus();
-    });
+    };
+    this.form = new BatchForm(taken, cluster, this.asking ? () => this.stopAsking() : null);
     const done: Child =
-      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), resampleNow("link"));
+      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), this.forAudit ? pageLink("proposals", {}, "See what it says") : resampleNow("link"));
     replace(this.body, done, may("lead") ? null : h("p", { class: "muted" }, "No batch is out. A lead takes one."), this.form.element);
   }
 
   /* What was asked and what can be had, as the selection said it. */
   private promise(batch: Batch): HTMLElement | null {
-    const { words, classes } = batch.feasibility;
+    const { words, classes, drift } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
-    if (words === "" && classes.length === 0) return null;
+    if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
       "table",
       {},
@@ -173,6 +212,7 @@ export class BatchPanel extends Panel {
       { class: `promise ${short.length === 0 ? "met" : "short"}` },
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
       h("div", { class: "scroll" }, table),
+      drift != null && h("p", { class: "muted" }, drift.words),
     );
   }
 
@@ -202,7 +242,9 @@ export class BatchPanel extends Panel {
       if (first !== undefined) toast(`${plural(answer.rejected.length, "label was", "labels were")} refused. ${first.detail}`, { kind: "error" });
       if (answer.taken > 0) toast(`${plural(answer.taken, "label")} returned.`);
       if (answer.batch !== undefined && answer.batch.state !== "leased") {
-        this.finished = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}. Resample to learn from them before the next one.`;
+        const of = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}.`;
+        this.forAudit = batch.items?.every((one) => one.arm === "proposal") ?? false;
+        this.finished = this.forAudit ? `${of} It was the sample of an audit.` : `${of} Resample to learn from them before the next one.`;
         this.chosen = null;
       }
       changed("batch", "clusters", "balance", "ledger");

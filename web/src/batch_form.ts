@@ -1,9 +1,9 @@
 /* Asking for a batch: how much (images, money or minutes), which classes, and how much of it to explore. */
-import { Problem, api, projectPath, sentence } from "./api";
+import { Problem, api, freshKey, projectPath, sentence } from "./api";
 import { className } from "./classes";
-import { h, replace } from "./dom";
+import { button, h, replace } from "./dom";
 import { effectiveTargets, minutes, money, percent } from "./format";
-import { guard, project } from "./state";
+import { guard, project, type Named } from "./state";
 import type { Batch, BatchRequest } from "./types";
 
 type Measure = "size" | "max_price" | "max_minutes";
@@ -13,11 +13,6 @@ const MEASURES: Record<Measure, { words: string; unit: () => string; initial: st
   max_price: { words: "Money", unit: () => project().currency, initial: "10", step: "0.01" },
   max_minutes: { words: "Minutes", unit: () => "minutes", initial: "30", step: "1" },
 };
-
-/* The same request sent twice gives the same batch, so a retry after a lost answer costs nothing. */
-function freshKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 export class BatchForm {
   readonly element: HTMLFormElement;
@@ -34,11 +29,27 @@ export class BatchForm {
   private measure: Measure = "size";
   private key = freshKey();
 
-  constructor(private readonly taken: (batch: Batch) => void) {
+  /* cluster: the only one to choose from, or null for the whole pool. cancel: back to what was there, where there is something. */
+  constructor(
+    private readonly taken: (batch: Batch) => void,
+    private cluster: Named | null = null,
+    cancel: (() => void) | null = null,
+  ) {
+    const only = h("p", { class: "only" });
+    if (cluster !== null) {
+      const whole = button("From the whole pool instead", () => {
+        this.cluster = null;
+        this.key = freshKey();
+        only.remove();
+        this.focus();
+      }, { class: "link" });
+      only.append(h("span", {}, "Only from ", h("strong", {}, cluster.name), ". "), whole);
+    }
     this.element = h(
       "form",
       { class: "batch-form", novalidate: true, "aria-label": "Take a batch" },
-      h("div", { class: "form-main" }, this.measureField(), this.shareFields(), h("div", { class: "row" }, this.submit, this.guess)),
+      cluster !== null && only,
+      h("div", { class: "form-main" }, this.measureField(), this.shareFields(), h("div", { class: "row" }, this.submit, cancel !== null && button("Cancel", cancel), this.guess)),
       h("p", { class: "form-hint muted" }, "Explore goes to what labels do not cover yet (auto: as much as predictions cannot be trusted with), audit is drawn at random so that accuracy can be estimated honestly; the rest fills the classes. What is not labelled when the lease ends is free again."),
       this.targetFields(),
       this.problem,
@@ -148,6 +159,7 @@ export class BatchForm {
       }
       request[name] = input.valueAsNumber / scale;
     }
+    if (this.cluster !== null) request.cluster = this.cluster.id;
     const targets = this.named();
     if (Object.keys(targets).length > 0) request.targets = targets;
 

@@ -22,6 +22,8 @@ const ARMS: Record<string, string> = {
   quota: "Fills the quota of a class",
   explore: "Explores what labels do not cover yet",
   audit: "Drawn at random, to estimate accuracy honestly",
+  proposal: "Drawn at random from images that a label is proposed for: the audit of it",
+  check: "A second look at a label that looks wrong",
 };
 
 function storageKey(batch: number): string {

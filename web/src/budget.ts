@@ -4,7 +4,6 @@ import { h, replace } from "./dom";
 import { minutes, money } from "./format";
 import { Panel } from "./panel";
 import { on, project } from "./state";
-import { report } from "./toast";
 import type { Ledger } from "./types";
 
 export class BudgetPanel extends Panel {
@@ -14,14 +13,10 @@ export class BudgetPanel extends Panel {
   }
 
   async refresh(): Promise<void> {
-    try {
-      await this.load(
-        () => api<Ledger>("GET", projectPath(project().name, "/ledger"), { query: { limit: 1 } }),
-        (answer) => this.show(answer),
-      );
-    } catch (error) {
-      report(error);
-    }
+    await this.load(
+      () => api<Ledger>("GET", projectPath(project().name, "/ledger"), { query: { limit: 1 } }),
+      (answer) => this.show(answer),
+    );
   }
 
   private show(ledger: Ledger): void {

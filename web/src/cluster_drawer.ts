@@ -4,7 +4,7 @@ import { openDialog } from "./dialog";
 import { button, h } from "./dom";
 import { count, mixSegments, percent, plural } from "./format";
 import { clusterName, describeCluster, editableName } from "./rename";
-import { changed, guard, may } from "./state";
+import { changed, guard, may, wish } from "./state";
 import { ThumbList, type ImageFilter } from "./thumb_list";
 import { report, toast } from "./toast";
 import type { Cluster } from "./types";
@@ -56,9 +56,19 @@ export function openCluster(cluster: Cluster): void {
     mixBar(mixSegments(cluster.classes, cluster.size), cluster.size),
     mix,
     notes(cluster),
-    filter,
+    h("div", { class: "row drawer-acts" }, filter, takeBatch(cluster, () => dialog.close())),
     images.element,
   );
+}
+
+/* Leads to the form for a batch from this cluster only. before: what has to be out of the way. */
+export function takeBatch(cluster: Cluster, before: () => void = () => undefined): HTMLElement {
+  const take = button("Take a batch from it", () => {
+    before();
+    wish({ cluster: { id: cluster.id, name: clusterName(cluster) } });
+  });
+  take.disabled = cluster.labelled >= cluster.size;
+  return guard(take, "lead");
 }
 
 function notes(cluster: Cluster): HTMLElement {

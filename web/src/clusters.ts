@@ -8,7 +8,6 @@ import { Panel, empty } from "./panel";
 import { clusterName, editableName } from "./rename";
 import { resampleNow } from "./runs";
 import { on, project } from "./state";
-import { report } from "./toast";
 import type { Cluster, ClusterList } from "./types";
 
 type Order = "size" | "unlabelled" | "name";
@@ -49,17 +48,13 @@ export class Clusters extends Panel {
   }
 
   async refresh(): Promise<void> {
-    try {
-      await this.load(
-        () => api<ClusterList>("GET", projectPath(project().name, "/clusters")),
-        (answer) => {
-          this.answer = answer;
-          this.show();
-        },
-      );
-    } catch (error) {
-      report(error);
-    }
+    await this.load(
+      () => api<ClusterList>("GET", projectPath(project().name, "/clusters")),
+      (answer) => {
+        this.answer = answer;
+        this.show();
+      },
+    );
   }
 
   focus(): void {

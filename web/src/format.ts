@@ -27,7 +27,7 @@ export function money(amount: number, currency: string): string {
 }
 
 export function minutes(value: number): string {
-  if (value <= 0) return "0 min";
+  if (value < 0.5 / 60) return "0 min";
   if (value < 1) return `${Math.max(1, Math.round(value * 60))} s`;
   if (value < 90) return `${Math.round(value)} min`;
   return `${(value / 60).toFixed(1)} h`;
@@ -113,4 +113,15 @@ export function verdictTitle(verdict: string): string {
   if (verdict === "weak") return "The clusters are weak";
   if (verdict === "not-clustered") return "The pool does not fall into clusters";
   return verdict;
+}
+
+/* A change of a share in points of a hundredth, with its sign: "+1.1", "−0.3". */
+export function points(share: number): string {
+  const value = Math.round(share * 1000) / 10;
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+}
+
+/* Shares that differ by less than one in a hundred: one decimal. */
+export function finePercent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
 }

@@ -5,10 +5,11 @@ import { openDialog } from "./dialog";
 import { button, h, picture, replace, type Child } from "./dom";
 import { ago, bytes, fileName, plural } from "./format";
 import { failure } from "./panel";
-import { changed, may, project, reloadProject } from "./state";
+import { relabel } from "./relabel";
+import { may, project } from "./state";
 import { imageTile } from "./thumb_list";
-import { report, toast } from "./toast";
-import type { ImageDetail, LabelAnswer, Similar } from "./types";
+import { report } from "./toast";
+import type { ImageDetail, Similar } from "./types";
 
 export interface Among {
   list: readonly number[];
@@ -166,17 +167,10 @@ class ImageDialog {
   }
 
   private async label(image: ImageDetail, name: string | null): Promise<void> {
-    const send = async (value: string | null): Promise<void> => {
-      const answer = await api<LabelAnswer>("POST", projectPath(project().name, "/labels"), { body: { labels: [{ image: image.id, class: value }], source: "human" } });
-      const rejected = answer.rejected[0];
-      if (rejected !== undefined) throw new Error(rejected.detail);
-      changed("clusters", "balance", "batch");
-      void reloadProject();
-      if (this.dialog.element.isConnected) void this.show();
-    };
     try {
-      await send(name);
-      toast(name === null ? "Label retracted." : `Labelled ${name}.`, { undo: () => void send(image.label).catch(report) });
+      await relabel(image.id, name, () => {
+        if (this.dialog.element.isConnected) void this.show();
+      });
     } catch (error) {
       report(error);
     }

@@ -4,11 +4,17 @@ import { Problem, api, onLoggedOut, openSession } from "./api";
 import { BalancePanel } from "./balance";
 import { BatchPanel } from "./batch";
 import { BudgetPanel } from "./budget";
+import { ChecksPanel } from "./checks";
 import { Clusters } from "./clusters";
 import { button, h, icon, prose, replace, svg } from "./dom";
+import { DriftPanel } from "./drift";
+import { ForecastPanel } from "./forecast";
 import { count } from "./format";
 import { listen, setShortcuts, showHelp } from "./keys";
-import { empty, failure } from "./panel";
+import { Overview } from "./overview";
+import { Pages, type Page } from "./pages";
+import { empty, failure, type PagePanel } from "./panel";
+import { ProposalsPanel } from "./proposals";
 import { openRefusals } from "./refusals";
 import { Runs, startResample } from "./runs";
 import { changed, clearListeners, on, project, state } from "./state";
@@ -41,7 +47,7 @@ function showMessage(...content: HTMLElement[]): void {
   closePage();
   closePage = () => undefined;
   setShortcuts([{ keys: ["t"], words: "Light or dark", group: "Page", run: toggleTheme }]);
-  replace(app, h("header", { class: "top" }, logo(), h("span", { class: "spring" }), themeButton()), h("main", { class: "message" }, ...content));
+  replace(app, h("header", { class: "top" }, h("div", { class: "top-row" }, logo(), h("span", { class: "spring" }), themeButton())), h("main", { class: "message" }, ...content));
 }
 
 function showLogin(): void {
@@ -128,39 +134,74 @@ function showCounts(counts: HTMLElement): void {
   );
 }
 
+function pageOf(path: string, title: string, key: string, panel: PagePanel): Page {
+  return { path, title, key, element: h("div", { class: "view" }, panel.element), shown: () => panel.shown() };
+}
+
 function showProject(opened: Project, all: readonly Project[]): void {
   closePage();
   clearListeners();
   state.project = opened;
-  document.title = `${opened.name} – gleaner`;
 
   const runs = new Runs();
+  const overview: Overview = new Overview(() => pages);
   const batch = new BatchPanel();
   const clusters = new Clusters();
   const balance = new BalancePanel();
   const budget = new BudgetPanel();
+  const side = h("aside", { class: "side", "aria-label": "Balance and budget" }, balance.element, budget.element);
+  // Whoever came to label sees the batch first; everybody else what it is for.
+  const sections = state.session.role === "annotator" ? [batch.element, overview.element, clusters.element] : [overview.element, batch.element, clusters.element];
+  const home = h("div", { class: `page ${state.session.role}` }, h("div", { class: "wide" }, ...sections), side);
+  const pages: Pages = new Pages(
+    [
+      { path: "", title: "Overview", key: "o", element: home, shown: () => undefined },
+      pageOf("forecast", "Forecast", "f", new ForecastPanel()),
+      pageOf("label-checks", "Label checks", "l", new ChecksPanel()),
+      pageOf("drift", "Drift", "d", new DriftPanel()),
+      pageOf("proposals", "Proposals", "p", new ProposalsPanel((...note) => pages.note("proposals", ...note))),
+    ],
+    opened.name,
+  );
   const counts = h("ul", { class: "counts", "aria-label": "Size of the project" });
   on("project", () => showCounts(counts));
   closePage = () => {
     runs.stop();
     batch.stop();
+    pages.stop();
   };
 
+  const atHome = (go: () => void) => () => {
+    pages.go("");
+    go();
+  };
+  const jump = (element: HTMLElement): (() => void) =>
+    atHome(() => {
+      element.scrollIntoView({ block: "start" });
+      element.focus({ preventScroll: true });
+    });
+  const toBatch = atHome(() => batch.focus());
+  on("wish", toBatch);
+  const skip = (event: Event): void => {
+    event.preventDefault();
+    toBatch();
+  };
   const help = button("?", showKeys, { class: "quiet square", "aria-label": "Keyboard and session", title: "Keyboard and session (?)" });
   replace(
     app,
-    h("a", { class: "skip", href: "#batch" }, "Skip to the batch"),
-    h("header", { class: "top" }, logo(), projectChoice(all), counts, h("span", { class: "spring" }), runs.element, runs.resample, themeButton(), help),
-    h("main", { class: "page" }, h("div", { class: "wide" }, batch.element, clusters.element), h("aside", { class: "side", "aria-label": "Balance and budget" }, balance.element, budget.element)),
+    h("a", { class: "skip", href: "#batch", onclick: skip }, "Skip to the batch"),
+    h("header", { class: "top" }, h("div", { class: "top-row" }, logo(), projectChoice(all), counts, h("span", { class: "spring" }), runs.element, runs.resample, themeButton(), help), pages.nav),
+    pages.main,
   );
 
-  const jump = (element: HTMLElement) => () => {
-    element.scrollIntoView({ block: "start" });
-    element.focus({ preventScroll: true });
-  };
   setShortcuts([
-    { group: "Page", keys: ["b"], words: "Go to the batch", run: () => batch.focus() },
-    { group: "Page", keys: ["c"], words: "Go to the clusters", run: () => clusters.focus() },
+    { group: "Page", keys: ["o"], words: "Overview", run: () => pages.go("") },
+    { group: "Page", keys: ["f"], words: "Forecast", run: () => pages.go("forecast") },
+    { group: "Page", keys: ["l"], words: "Labels that look wrong", run: () => pages.go("label-checks") },
+    { group: "Page", keys: ["d"], words: "Drift", run: () => pages.go("drift") },
+    { group: "Page", keys: ["p"], words: "Proposals: labels for many images at once", run: () => pages.go("proposals") },
+    { group: "Page", keys: ["b"], words: "Go to the batch", run: toBatch },
+    { group: "Page", keys: ["c"], words: "Go to the clusters", run: atHome(() => clusters.focus()) },
     { group: "Page", keys: ["a"], words: "Go to the balance", run: jump(balance.element) },
     { group: "Page", keys: ["m"], words: "Go to the budget (money)", run: jump(budget.element) },
     { group: "Page", keys: ["R"], words: "Resample (Shift + R)", run: () => void startResample() },
@@ -175,6 +216,9 @@ function showProject(opened: Project, all: readonly Project[]): void {
     { group: "Labelling", keys: ["⌫"], words: "Clear this image's pick" },
     { group: "Labelling", keys: ["Enter"], words: "Details of this image" },
     { group: "Labelling", keys: ["⇧", "Enter"], words: "Return what is picked" },
+    { group: "Labels that look wrong", keys: ["↑", "↓"], words: "Move" },
+    { group: "Labels that look wrong", keys: ["R"], words: "Relabel as suggested" },
+    { group: "Labels that look wrong", keys: ["K"], words: "Keep the label: it is right" },
     { group: "Clusters and images", keys: ["Enter"], words: "Open" },
     { group: "Clusters and images", keys: ["F2"], words: "Rename the cluster" },
     { group: "Clusters and images", keys: ["←", "→"], words: "Previous, next image" },
@@ -190,6 +234,8 @@ function showProject(opened: Project, all: readonly Project[]): void {
 
   showCounts(counts);
   changed("batch", "clusters", "balance", "ledger");
+  void overview.refresh();
+  pages.start();
   runs.start();
 }
 

@@ -4,6 +4,8 @@
  */
 import { sentence } from "./api";
 import { button, h, prose, replace, type Child } from "./dom";
+import { on, type Topic } from "./state";
+import { report } from "./toast";
 
 export class Panel {
   readonly element: HTMLElement;
@@ -42,11 +44,34 @@ export class Panel {
     } catch (error) {
       if (turn !== this.turn) return;
       if (!this.filled) replace(this.body, failure(error, () => void this.load(ask, show)));
-      else throw error;
+      else report(error);
     } finally {
       if (turn === this.turn) this.element.removeAttribute("aria-busy");
     }
   }
+}
+
+/* The section of a page that is not always visible: what changed meanwhile is loaded when someone comes to look. */
+export abstract class PagePanel extends Panel {
+  private outdated = true;
+
+  constructor(id: string, title: string, skeleton: number, ...topics: Topic[]) {
+    super(id, title, skeleton);
+    for (const topic of topics) {
+      on(topic, () => {
+        this.outdated = true;
+        if (this.element.closest("[hidden]") === null) this.shown();
+      });
+    }
+  }
+
+  shown(): void {
+    if (!this.outdated) return;
+    this.outdated = false;
+    void this.refresh();
+  }
+
+  abstract refresh(): Promise<void>;
 }
 
 export function failure(error: unknown, again: () => void): HTMLElement {

@@ -45,6 +45,7 @@ export class Runs {
   readonly element = h("div", { class: "run" });
   readonly resample = guard(button("Resample", () => void startResample(), { "aria-keyshortcuts": "Shift+R" }), "lead");
   private active: number | null = null;
+  private newest: number | null = null; // null until the first answer
   private timer = 0;
   private turn = 0;
   private drawn = "";
@@ -76,10 +77,15 @@ export class Runs {
       const { items } = await api<List<Run>>("GET", projectPath(project().name, "/runs"), { query: { limit: 10 } });
       if (turn !== this.turn) return;
       const run = items.find(isActive);
+      const newest = items[0];
+      // A short run may begin and end between two questions.
+      const missed = run === undefined && this.active === null && this.newest !== null && newest !== undefined && newest.id > this.newest;
       if (this.active !== null && this.active !== run?.id) this.ended(items.find((one) => one.id === this.active));
+      else if (missed) this.ended(newest);
       this.active = run?.id ?? null;
+      this.newest = newest?.id ?? 0;
       if (run !== undefined) pause = BUSY_MS;
-      this.show(run, items[0]);
+      this.show(run, newest);
     } catch (error) {
       if (turn !== this.turn) return;
       if (error instanceof Problem && error.status === 401) return;
@@ -98,7 +104,7 @@ export class Runs {
     // The project first: whether it has a published run decides what the others show.
     void reloadProject()
       .catch(report)
-      .then(() => changed("clusters", "balance", "batch"));
+      .then(() => changed("clusters", "balance", "batch", "insight"));
   }
 
   private show(run: Run | undefined, newest: Run | undefined): void {

@@ -5,14 +5,26 @@
 import { api, projectPath } from "./api";
 import type { Project, Role, Session } from "./types";
 
-export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs";
+export type Topic = "project" | "clusters" | "balance" | "batch" | "ledger" | "runs" | "insight" | "wish";
 
 const listeners = new Map<Topic, Set<() => void>>();
 
-export const state: { session: Session; project: Project | null } = {
+export interface Named {
+  id: number;
+  name: string;
+}
+
+/* wish: what another section wants of the one with the batches: one from a cluster, or a certain one that is out. */
+export const state: { session: Session; project: Project | null; wish: { cluster: Named } | { batch: number } | null } = {
   session: { role: "viewer", csrf: "", version: "" },
   project: null,
+  wish: null,
 };
+
+export function wish(what: { cluster: Named } | { batch: number }): void {
+  state.wish = what;
+  changed("wish");
+}
 
 export function project(): Project {
   if (state.project === null) throw new Error("No project is open.");

@@ -64,6 +64,7 @@ export interface Image {
   bytes: number;
   added: string;
   label: string | null;
+  label_source: string | null;
   cluster: number | null;
   duplicate_of: number | null;
   predicted: Prediction | null;
@@ -154,6 +155,7 @@ export interface FeasibilityClass {
 export interface Feasibility {
   words: string;
   classes: FeasibilityClass[];
+  drift?: { words: string } | null; // batches of older versions say nothing of it
 }
 
 export type ItemState = "leased" | "labelled" | "released" | "expired";
@@ -163,7 +165,7 @@ export interface BatchItem {
   image: number;
   path: string;
   state: ItemState;
-  arm: "quota" | "explore" | "audit";
+  arm: "quota" | "explore" | "audit" | "proposal" | "check";
   reason: string;
   quota_class: string | null;
   predicted: Prediction | null;
@@ -202,6 +204,149 @@ export interface LabelAnswer {
   unchanged: number;
   rejected: { index: number; type: string; detail: string }[];
   batch?: Batch;
+}
+
+export type ForecastVerdict = "worth-it" | "not-worth-it" | "open" | "unknown";
+
+/* Shares of 1, null where there is too little to say. */
+export interface ForecastGain {
+  accuracy: number | null;
+  gain: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface ForecastClass extends ForecastGain {
+  class: string;
+  seconds: number;
+}
+
+export interface Forecast extends ForecastGain {
+  verdict: ForecastVerdict;
+  words: string;
+  run: number | null;
+  labels_now: number;
+  labels_more: number;
+  price: number;
+  minutes: number;
+  point_value: number | null;
+  p_worth: number | null;
+  classes: ForecastClass[];
+  curve: { labels: number; accuracy: number }[];
+  audit: { images: number; accuracy: number; low: number; high: number } | null;
+  agreements: { labels: number; images: number; kappa: number }[];
+}
+
+export interface LabelCheck {
+  rank: number;
+  image: number;
+  path: string | null;
+  annotator: string;
+  given: string;
+  suggested: string;
+  p_given: number;
+  p_suggested: number;
+  votes_given: number;
+  votes_suggested: number;
+  votes: number;
+  near_duplicate: boolean;
+  words: string;
+}
+
+export interface LabelChecks {
+  words: string;
+  run: number | null;
+  labels: number;
+  checked: number;
+  suspects: number;
+  noise_rate: number | null;
+  classes: { class: string; labels: number; suspects: number; checked: boolean }[];
+  items: LabelCheck[];
+  next: string | null;
+}
+
+export interface DriftTest {
+  kind: "neighbours" | "clusters" | "component" | "score";
+  component?: number;
+  class?: string;
+  statistic: number;
+  p: number;
+  p_corrected: number;
+  effect: number;
+}
+
+export interface DriftCluster {
+  cluster: number;
+  arrivals: number;
+  share_reference: number;
+  share_arrivals: number;
+  z: number;
+}
+
+export interface Drift {
+  verdict: "unknown" | "none" | "found";
+  words: string;
+  run: number | null;
+  reference: number | null;
+  arrivals: number | null;
+  reference_image: number | null;
+  alpha: number | null;
+  accepted: boolean;
+  tests: DriftTest[];
+  clusters: DriftCluster[];
+}
+
+export type ProposalKind = "cluster" | "clusters" | "duplicates"; // one class in one cluster, the surest of all, near-duplicates
+
+/* Labels that could be given to many images at once, after an audit. */
+export interface Proposal {
+  kind: ProposalKind;
+  cluster: number | null;
+  class: string | null; // null: each image its own
+  images: number;
+  groups: number | null;
+  labels: number;
+  agree: number;
+  p: number | null;
+  sample: number;
+  allowed: number;
+  p_pass: number;
+  saves: number;
+  price: number;
+  minutes: number;
+  attempt: number;
+  words: string;
+}
+
+export interface Proposals {
+  bound: number;
+  confidence: number;
+  words: string;
+  items: Proposal[];
+}
+
+export type AuditState = "auditing" | "passed" | "failed" | "accepted" | "broken" | "undone";
+
+export interface Audit {
+  id: number;
+  kind: ProposalKind;
+  cluster: number | null;
+  class: string | null;
+  state: AuditState;
+  words: string;
+  bound: number;
+  confidence: number;
+  images: number;
+  sample: number;
+  allowed: number;
+  answered: number;
+  disagree: number;
+  error_bound: number;
+  labels: number; // that the acceptance wrote
+  standing: number; // of those, still current
+  batch: number;
+  batch_state: Batch["state"];
+  created: string;
 }
 
 export interface Run {
