@@ -1,25 +1,29 @@
 /*
  * Publication without a long transaction.
  *
- * A million rows of `sampling` with their indexes take SQLite several seconds, and while they are written nobody else writes: a batch, a
- * label. But they must come into force at once. So they are written twice:
+ * A million rows of `sampling` with their indexes take SQLite several seconds, and while they are written nobody else
+ * writes: a batch, a label. But they must come into force at once. So they are written twice:
  *
  *   1. parts      the rows that changed go into files, data/publishing/<project>-<run>-<part>, each whole or absent
- *                 (gln_file_write), no lock held. Clusters that were born are added, hidden: retired by the run that bore them.
- *   2. the switch one transaction: clusters come to light or retire, medoids, forecast, checks, drift, the run is done, and the project
- *                 names it as published. From here on the new state is what there is.
- *   3. folding    the parts are put into `sampling` in transactions of HOLD_MS, with a pause between them in which whoever waits
- *                 goes first. A part that is in is deleted.
+ *                 (gln_file_write), no lock held. Clusters that were born are added, hidden: retired by the run that
+ *                 bore them.
+ *   2. the switch one transaction: clusters come to light or retire, medoids, forecast, checks, drift, the run is
+ *                 done, and the project names it as published. From here on the new state is what there is.
+ *   3. folding    the parts are put into `sampling` in transactions of HOLD_MS, with a pause between them in which
+ *                 whoever waits goes first. A part that is in is deleted.
  *
- * A kill before the switch leaves parts and hidden clusters of a run that is not published: removed at the next start. A kill after it
- * leaves parts of the published run: the next start folds them, before anything reads. Putting a row twice changes nothing.
+ * A kill before the switch leaves parts and hidden clusters of a run that is not published: removed at the next start.
+ * A kill after it leaves parts of the published run: the next start folds them, before anything reads. Putting a row
+ * twice changes nothing.
  *
- * Batches never see the time between: they read the state in memory, which is replaced right after the switch, and a state is not
- * loaded from the database in the moments between (gln_state_hold). What does see it are lists: while parts are folded, some seconds
- * with a million images, a list of a cluster may still name an image by where it lay before.
+ * Batches never see the time between: they read the state in memory, which is replaced right after the switch, and a
+ * state is not loaded from the database in the moments between (gln_state_hold). What does see it are lists: while
+ * parts are folded, some seconds with a million images, a list of a cluster may still name an image by where it lay
+ * before.
  *
- * Rejected: a second generation of rows inside `sampling`, told apart by a column. Every list then filters by it, its order by image
- * needs other indexes, and a night that changes 1% of the rows writes all of them or keeps two versions of each.
+ * Rejected: a second generation of rows inside `sampling`, told apart by a column. Every list then filters by it, its
+ * order by image needs other indexes, and a night that changes 1% of the rows writes all of them or keeps two versions
+ * of each.
  */
 #include "engine/publish.h"
 
@@ -123,7 +127,8 @@ static gln_status write_parts(const gln_publication *p, const int64_t *new_id, s
         end += header.n_rows * wide;
         uint64_t check = gln_xxh3(bytes, end);
         memcpy(bytes + end, &check, sizeof check);
-        if ((st = part_path(p->engine, p->project_id, p->run->id, part, path)) == GLN_OK) st = gln_file_write(path, bytes, end + sizeof check);
+        if ((st = part_path(p->engine, p->project_id, p->run->id, part, path)) == GLN_OK)
+            st = gln_file_write(path, bytes, end + sizeof check);
         if (st == GLN_OK && (gln_progress_cancelled(p->run->progress) || atomic_load(&p->engine->interrupted)))
             st = gln_fail(GLN_E_CANCELLED, "stopped on request");
     }
@@ -274,7 +279,9 @@ static gln_status sweep_file(void *context, const char *path, uint64_t n_bytes)
     gln_project project = {0};
     gln_store *reader = NULL;
     (void)n_bytes;
-    bool ours = name != NULL && sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", &project_id, &run_id, &part, &end) == 3 && name[1 + end] == 0;
+    bool ours = name != NULL &&
+                sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", &project_id, &run_id, &part, &end) == 3 &&
+                name[1 + end] == 0;
     if (sweep->project_id != 0 && project_id != sweep->project_id) return GLN_OK;
     if (ours) {
         gln_status st = gln_engine_reader_take(sweep->engine, &reader);
@@ -465,7 +472,8 @@ gln_status gln_publish(gln_publication *p)
     if ((st = gln_alloc(&new_id, k, sizeof *new_id, "cluster ids")) != GLN_OK ||
         (st = gln_alloc(&mean_distance, k, sizeof *mean_distance, "cluster distances")) != GLN_OK ||
         (st = gln_alloc(&medoid, k, N_MEDOIDS * sizeof *medoid, "medoids")) != GLN_OK ||
-        (st = gln_clusters_medoids(medoid, N_MEDOIDS, &(*p->state)->embeddings, p->clusters->cluster, p->clusters->l2_sq, k)) != GLN_OK ||
+        (st = gln_clusters_medoids(medoid, N_MEDOIDS, &(*p->state)->embeddings, p->clusters->cluster, p->clusters->l2_sq,
+                                   k)) != GLN_OK ||
         (st = sweep(p->engine, p->project_id, p->run->progress)) != GLN_OK ||
         (st = carry_ids(p, &old, new_id, mean_distance)) != GLN_OK ||
         (st = gln_engine_write_begin(p->engine, &store)) != GLN_OK)
@@ -480,7 +488,8 @@ gln_status gln_publish(gln_publication *p)
     if (st != GLN_OK) goto cleanup;
     /* It is published, whatever happens now, cancelling included: what is not folded is so by the next publication or start. */
     (void)gln_progress_add(p->run->progress, n - n_changed);
-    if (sweep(p->engine, p->project_id, p->run->progress) != GLN_OK) gln_log(GLN_LOG_WARNING, "publishing, for later: %s", gln_message());
+    if (sweep(p->engine, p->project_id, p->run->progress) != GLN_OK)
+        gln_log(GLN_LOG_WARNING, "publishing, for later: %s", gln_message());
 
 cleanup:
     if (st != GLN_OK) (void)sweep(p->engine, p->project_id, NULL); /* parts of a run that is not published */

@@ -4,8 +4,8 @@
  *     gln_publication publication = {.engine = engine, ...};
  *     st = gln_publish(&publication);
  *
- * Nobody who writes (a batch, a label) waits for it longer than a short transaction takes; the essay in publish.c says how. Called by
- * resample.c, in its thread; gln_publish_resume by engine.c, before anything else uses the directory.
+ * Nobody who writes (a batch, a label) waits for it longer than a short transaction takes; the essay in publish.c says
+ * how. Called by resample.c, in its thread; gln_publish_resume by engine.c, before anything else uses the directory.
  */
 #ifndef GLN_ENGINE_PUBLISH_H
 #define GLN_ENGINE_PUBLISH_H

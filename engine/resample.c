@@ -295,18 +295,21 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     int64_t n_images = 0;
     gln_image_filter all = {.project_id = request->project_id};
     *out_unchanged = false;
-    gln_status st = gln_engine_write_begin(engine, &store);
+    /* Hashing many labels and counting a large pool take a while: not while others wait to write. */
+    gln_status st = gln_engine_reader_take(engine, &reader);
     if (st != GLN_OK) return st;
-    st = gln_project_read(store, request->project_id, project);
-    if (st == GLN_OK) st = gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot);
-    if ((st = gln_engine_write_end(engine, st)) != GLN_OK) return st;
-    /* Counting a large pool takes a while: not while others wait to write. What is ingested meanwhile is news all the same. */
-    if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) return st;
-    st = gln_store_images_count(reader, &all, &n_images);
+    if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, request->project_id, project);
+    if (st == GLN_OK) st = gln_store_snapshot_find(reader, project->id, out_snapshot);
+    if (st == GLN_OK) st = gln_store_images_count(reader, &all, &n_images);
     if (st == GLN_OK && project->published_run_id != 0)
         st = gln_store_run_get(reader, project->published_run_id, read_published, &published);
     gln_engine_reader_give(engine, reader);
     if (st != GLN_OK) return st;
+    if (*out_snapshot == 0) {
+        if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
+        st = gln_engine_write_end(engine, gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot));
+        if (st != GLN_OK) return st;
+    }
     parameters_text(request, parameters);
     memcpy(out_classifier, published.classifier, sizeof published.classifier);
     *out_unchanged = project->published_run_id != 0 && published.snapshot_id == *out_snapshot &&

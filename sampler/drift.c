@@ -8,10 +8,10 @@
  * design effect, which one huge group ruins.)
  *
  * Four looks, all of them fair when clusters, components and neighbours come from both sides together:
- *   neighbours  do some arrivals lie in the company of arrivals far more than chance has it? Excess of arrivals among the nearest 5, 10,
- *               20 and 32 neighbours, calibrated by permutation (drift_tests.c). What sees a few images of something new
- *               best, since it needs no cluster of its own. (Replaced: the mean number of such neighbours, Schilling
- *               1986 and Henze 1988, which a few images hardly move: bench/LOG.md.)
+ *   neighbours  do some arrivals lie in the company of arrivals far more than chance has it? Excess of arrivals among
+ *               the nearest 5, 10, 20 and 32 neighbours, calibrated by permutation (drift_tests.c). What sees a few
+ *               images of something new best, since it needs no cluster of its own. (Replaced: the mean number of such
+ *               neighbours, Schilling 1986 and Henze 1988, which a few images hardly move: bench/LOG.md.)
  *   clusters    chi-square on the occupancy of clusters; cells that expect fewer than 5 are put together.
  *   components  Kolmogorov-Smirnov on each of 32 principal components: shifts of everything, such as another camera.
  *   scores      Kolmogorov-Smirnov on the classifier's probability of each class: shifts of the mix. Images that it was
@@ -19,9 +19,10 @@
  *               probabilities, which come of models with fewer labels and differ for that reason alone.)
  *
  * Bonferroni over all of them, weighted: half of alpha goes to the neighbours, which see more than all others together
- * (bench/RESULTS.md), a quarter to the clusters, an eighth each to components and scores, shared equally among them. p_corrected is p over the test's part of alpha, times alpha.
- * Valid for any dependence between the tests; they are dependent, so that the true rate of false alarms is below alpha.
- * Plain and always valid beats a little more power. Every look is a chance of a false alarm: alpha is that of one look.
+ * (bench/RESULTS.md), a quarter to the clusters, an eighth each to components and scores, shared equally among them.
+ * p_corrected is p over the test's part of alpha, times alpha. Valid for any dependence between the tests; they are
+ * dependent, so that the true rate of false alarms is below alpha. Plain and always valid beats a little more power.
+ * Every look is a chance of a false alarm: alpha is that of one look.
  *
  * No PSI. Its bias, about (cells - 1) (1 / n + 1 / m), is of the size of what one looks for with a few hundred
  * arrivals, and it has no p-value. The effect size of clusters is the share of arrivals that would have to lie

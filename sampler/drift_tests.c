@@ -58,7 +58,8 @@ static void fill_excess(double *excess, double m, double n)
 }
 
 /* sum [N_SCALES] over the units listed: how crowded with arrivals their neighbourhoods are. */
-static void crowding(double *sum, const uint32_t *centre, size_t n, const uint32_t *near, const uint8_t *arrival, const double *excess)
+static void crowding(double *sum, const uint32_t *centre, size_t n, const uint32_t *near, const uint8_t *arrival,
+                     const double *excess)
 {
     for (size_t s = 0; s < N_SCALES; s++) sum[s] = 0.0;
     for (size_t i = 0; i < n; i++) {
@@ -81,12 +82,13 @@ static double most_unusual(const double *sum, const double *mean, const double *
 }
 
 /*
- * For each arrival, how many more arrivals its nearest 5, 10, 20 and 32 neighbours hold than chance gives: what is beyond
- * crowded_z standard deviations, squared, and summed over the arrivals a scale. A few images of something new are each
- * other's neighbours, all of them arrivals: they hardly move the mean number, which Schilling's test (1986) and Henze's
- * (1988) count, but they are the tail of it, as in scan statistics (Kulldorff 1997). Which scale shows them best depends on how
- * many they are and on how well the features hold them together; the statistic is the largest of the four, each in standard
- * deviations. All of it is calibrated by calling other units arrivals, as many, at random: p is exact for any dependence.
+ * For each arrival, how many more arrivals its nearest 5, 10, 20 and 32 neighbours hold than chance gives: what is
+ * beyond crowded_z standard deviations, squared, and summed over the arrivals a scale. A few images of something new
+ * are each other's neighbours, all of them arrivals: they hardly move the mean number, which Schilling's test (1986)
+ * and Henze's (1988) count, but they are the tail of it, as in scan statistics (Kulldorff 1997). Which scale shows
+ * them best depends on how many they are and on how well the features hold them together; the statistic is the largest
+ * of the four, each in standard deviations. All of it is calibrated by calling other units arrivals, as many, at
+ * random: p is exact for any dependence.
  */
 gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units,
                                 const gln_drift_options *options)
@@ -136,7 +138,10 @@ gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input 
     }
     for (size_t s = 0; s < N_SCALES; s++) {
         for (size_t d = 0; d < n_draws; d++) mean[s] += drawn[d * N_SCALES + s] / (double)n_draws;
-        for (size_t d = 0; d < n_draws; d++) sd[s] += (drawn[d * N_SCALES + s] - mean[s]) * (drawn[d * N_SCALES + s] - mean[s]) / (double)n_draws;
+        for (size_t d = 0; d < n_draws; d++) {
+            double off = drawn[d * N_SCALES + s] - mean[s];
+            sd[s] += off * off / (double)n_draws;
+        }
         sd[s] = sqrt(sd[s]);
     }
     double most = most_unusual(observed, mean, sd);

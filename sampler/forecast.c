@@ -14,10 +14,11 @@
  * Uncertain in two ways. What the images at hand happen to be: Bayesian bootstrap (Rubin 1981), exponential weights a
  * group of near-duplicates, a fit for each draw; weights are never zero, so that no class ever vanishes. And luck:
  * another set of labels of the same size gives another classifier; its spread is measured between training sets and
- * added to what one batch may bring. It cancels in part, since the labels so far stay: sd = luck sqrt(2 N / (n + N)). Back-tests say that
- * this is more than there is: the interval held 93% of what came instead of 80%, for the sets between which luck is measured share
- * labels, as those of successive nights do, in a way that no formula here knows. So the interval, and it alone, is narrowed to what
- * back-tests held. The chance that a step is worth its price was as often right as it said, and stays as it is.
+ * added to what one batch may bring. It cancels in part, since the labels so far stay: sd = luck sqrt(2 N / (n + N)).
+ * Back-tests say that this is more than there is: the interval held 93% of what came instead of 80%, for the sets
+ * between which luck is measured share labels, as those of successive nights do, in a way that no formula here knows.
+ * So the interval, and it alone, is narrowed to what back-tests held. The chance that a step is worth its price was as
+ * often right as it said, and stays as it is.
  *
  * What it does not know: labels chosen by gleaner are not a random sample. They stand for many others each, and are
  * easier than what they stand for: measured on CIFAR-10, images chosen by herding were recognised out of fold ten

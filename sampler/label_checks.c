@@ -1,23 +1,26 @@
 /*
- * Label checks: two witnesses that err in different ways are heard before a person is asked to look again, and no more labels are
- * named than are believed to be wrong.
+ * Label checks: two witnesses that err in different ways are heard before a person is asked to look again, and no more
+ * labels are named than are believed to be wrong.
  *
  *   probabilities  the most probable class, by models that never saw the image, is not the one it was given.
- *   neighbours     how many of its 20 nearest labelled images (fewer where classes are small: an eleventh neighbour in a class
- *                  that has ten labels is of another class) bear the probable class, how many the given one. A suspicion
- *                  that not one of them shares is dropped; else they weigh half of what the probabilities weigh.
- *   how many       two upper bounds, and the lower one counts. Confident learning's joint: an image counts as of the most probable
- *                  class among those that are at least as probable as they are on average on images that bear their
- *                  label; each row of the joint is scaled to the labels of its class, and what lies beside the diagonal is
- *                  believed to be wrong. And anchors (Patrini et al. 2017): where the class is plain to see, one less its probability
- *                  is what wrong labels took away from it. The joint counts a weak classifier's own errors as well (with 10% of
- *                  CIFAR-10's labels wrong it believes 26%), anchors know of few of them (17%); a good classifier makes the joint right
- *                  and the anchors low, so what scores above CERTAIN is named up to the joint's number in any case.
+ *   neighbours     how many of its 20 nearest labelled images (fewer where classes are small: an eleventh neighbour in
+ *                  a class that has ten labels is of another class) bear the probable class, how many the given one. A
+ *                  suspicion that not one of them shares is dropped; else they weigh half of what the probabilities
+ *                  weigh.
+ *   how many       two upper bounds, and the lower one counts. Confident learning's joint: an image counts as of the
+ *                  most probable class among those that are at least as probable as they are on average on images that
+ *                  bear their label; each row of the joint is scaled to the labels of its class, and what lies beside
+ *                  the diagonal is believed to be wrong. And anchors (Patrini et al. 2017): where the class is plain
+ *                  to see, one less its probability is what wrong labels took away from it. The joint counts a weak
+ *                  classifier's own errors as well (with 10% of CIFAR-10's labels wrong it believes 26%), anchors know
+ *                  of few of them (17%); a good classifier makes the joint right and the anchors low, so what scores
+ *                  above CERTAIN is named up to the joint's number in any case.
  *
  * The order: p(suggested) - p(given), plus half of the same of the votes, plus 1 for twins. Measured (bench/RESULTS.md,
- * bench/LOG.md) against: the joint's own off-diagonal images (by definition about half of the images of a class are less probable than
- * its mean, and so half of the wrong ones are missed); votes that must have a majority (labels flipped between similar
- * classes are missed where features are weak); full votes; pruning a pair of classes at a time; ten neighbours.
+ * bench/LOG.md) against: the joint's own off-diagonal images (by definition about half of the images of a class are
+ * less probable than its mean, and so half of the wrong ones are missed); votes that must have a majority (labels
+ * flipped between similar classes are missed where features are weak); full votes; pruning a pair of classes at a
+ * time; ten neighbours.
  *
  * The vote is counted only for images that the probabilities suspect, against at most MAX_VOTERS labelled images: the
  * cost is that of the suspects, not of all pairs. Near-duplicates of an image do not vote on it; they were held out

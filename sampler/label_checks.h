@@ -1,7 +1,8 @@
 /*
  * Which labels look wrong. Out-of-fold probabilities say so and the nearest labelled images do not all deny it;
- * confident learning (Northcutt, Jiang and Chuang 2021) and anchors (Patrini et al. 2017) say how many; near-duplicates with
- * different labels are told in any case. Pure function over arrays; called by engine/ after a classifier was trained.
+ * confident learning (Northcutt, Jiang and Chuang 2021) and anchors (Patrini et al. 2017) say how many;
+ * near-duplicates with different labels are told in any case. Pure function over arrays; called by engine/ after a
+ * classifier was trained.
  *
  *     gln_label_report report = {0};
  *     st = gln_label_check(&report, &input);

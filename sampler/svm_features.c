@@ -1,14 +1,15 @@
 /*
- * Features that stand for a kernel: the Nystrom method (Williams and Seeger, "Using the Nystrom method to speed up kernel machines",
- * 2001). With landmarks L and their kernel matrix K = C C^T, the features of x are C^-1 k(L, x): their inner product is
- * k(x, L) K^-1 k(L, x'), the kernel as far as functions over the landmarks can express it.
+ * Features that stand for a kernel: the Nystrom method (Williams and Seeger, "Using the Nystrom method to speed up
+ * kernel machines", 2001). With landmarks L and their kernel matrix K = C C^T, the features of x are C^-1 k(L, x):
+ * their inner product is k(x, L) K^-1 k(L, x'), the kernel as far as functions over the landmarks can express it.
  *
- * Landmarks are drawn from the labelled rows, the classes as equal as they can be. (Rejected: centroids of k-means, which on
- * CIFAR-10 were no better and cost a clustering a value of gamma.) A ridge on K's diagonal keeps C^-1 small enough for products in
- * float32; what it takes away are directions in which landmarks differ by less than the ridge, too little to learn from.
+ * Landmarks are drawn from the labelled rows, the classes as equal as they can be. (Rejected: centroids of k-means,
+ * which on CIFAR-10 were no better and cost a clustering a value of gamma.) A ridge on K's diagonal keeps C^-1 small
+ * enough for products in float32; what it takes away are directions in which landmarks differ by less than the ridge,
+ * too little to learn from.
  *
- * C and its inverse are made in double, block column after block column, rows in parallel: m^3 / 3 multiplications each for m
- * landmarks, little beside the products n m (d + m) with the rows. Memory: n x width floats, and blocks.
+ * C and its inverse are made in double, block column after block column, rows in parallel: m^3 / 3 multiplications
+ * each for m landmarks, little beside the products n m (d + m) with the rows. Memory: n x width floats, and blocks.
  */
 #include "sampler/svm_features.h"
 

@@ -1,6 +1,7 @@
 /*
- * Inside sampler/ only: more labels than a kernel matrix can hold. Rows become features on which a linear machine is, or comes
- * near to, the machine with the kernel (svm_features.c), and each pair of classes is trained on them (svm_pairs.c).
+ * Inside sampler/ only: more labels than a kernel matrix can hold. Rows become features on which a linear machine is,
+ * or comes near to, the machine with the kernel (svm_features.c), and each pair of classes is trained on them
+ * (svm_pairs.c).
  *
  *     gln_svm_features f = {0};
  *     st = gln_svm_features_fill(&f, x, row, n, d, landmark, n_landmarks, gamma, threads);
@@ -33,10 +34,10 @@ typedef struct gln_svm_features {
 } gln_svm_features;
 
 /*
- * Features of the rows x[row[0..n)] of d numbers. Without landmarks (0) the rows themselves: the linear kernel. With landmarks, numbers of
- * rows of x, Nystrom features of exp(-gamma |x - y|^2): value . value' is the kernel as far as the landmarks span it.
- * Replaces what `f` held; dispose also after a failure. Errors: GLN_E_LIMIT, GLN_E_MEMORY, GLN_E_ARGUMENT (landmarks that no
- * factorisation can hold apart).
+ * Features of the rows x[row[0..n)] of d numbers. Without landmarks (0) the rows themselves: the linear kernel. With
+ * landmarks, numbers of rows of x, Nystrom features of exp(-gamma |x - y|^2): value . value' is the kernel as far as
+ * the landmarks span it. Replaces what `f` held; dispose also after a failure. Errors: GLN_E_LIMIT, GLN_E_MEMORY,
+ * GLN_E_ARGUMENT (landmarks that no factorisation can hold apart).
  */
 gln_status gln_svm_features_fill(gln_svm_features *f, const float *x, const uint32_t *row, size_t n, size_t d,
                                  const uint32_t *landmark, size_t n_landmarks, double gamma, gln_pool *threads);
@@ -46,8 +47,8 @@ void gln_svm_features_dispose(gln_svm_features *f);
 gln_status gln_svm_features_unfold(float *coefficient, const gln_svm_features *f, const float *weight);
 
 /*
- * weight [f->width]: C-SVC without a kernel (hinge loss) on the features listed in row [n], `first` [n] positive, cost[1] for
- * the first class and cost[0] for the other. Errors: GLN_E_MEMORY.
+ * weight [f->width]: C-SVC without a kernel (hinge loss) on the features listed in row [n], `first` [n] positive,
+ * cost[1] for the first class and cost[0] for the other. Errors: GLN_E_MEMORY.
  */
 gln_status gln_svm_pair_train(float *weight, const gln_svm_features *f, const uint32_t *row, const bool *first, size_t n,
                               const double cost[2], uint64_t seed);

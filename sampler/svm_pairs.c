@@ -1,14 +1,14 @@
 /*
- * The machine of one pair of classes on features: the dual coordinate descent of Hsieh, Chang, Lin, Keerthi and Sundararajan ("A dual
- * coordinate descent method for large-scale linear SVM", 2008), their algorithm 3 with shrinking, stopping rule and default
- * tolerance as in liblinear; hinge loss, so that C means what it means to libsvm.
+ * The machine of one pair of classes on features: the dual coordinate descent of Hsieh, Chang, Lin, Keerthi and
+ * Sundararajan ("A dual coordinate descent method for large-scale linear SVM", 2008), their algorithm 3 with
+ * shrinking, stopping rule and default tolerance as in liblinear; hinge loss, so that C means what it means to libsvm.
  *
- * Why not liblinear itself: it takes 16 bytes a feature, which are dense here (3.3 GB for 100,000 labels of 2,048 landmarks; 0.8 as
- * floats), and it shuffles by rand(), which all threads of a process share, so that two runs on two threads are two models.
- * bench/LOG.md has the times.
+ * Why not liblinear itself: it takes 16 bytes a feature, which are dense here (3.3 GB for 100,000 labels of 2,048
+ * landmarks; 0.8 as floats), and it shuffles by rand(), which all threads of a process share, so that two runs on two
+ * threads are two models. bench/LOG.md has the times.
  *
- * The gradient is taken in float32 with the table's dot product; coefficients stay in double. What the steps of one pass add to
- * the weights in float32 is off by about 1e-7 of their size a step, far below the tolerance.
+ * The gradient is taken in float32 with the table's dot product; coefficients stay in double. What the steps of one
+ * pass add to the weights in float32 is off by about 1e-7 of their size a step, far below the tolerance.
  */
 #include "sampler/svm_features.h"
 

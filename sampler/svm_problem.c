@@ -1,7 +1,7 @@
 /*
- * The labelled rows as a problem, and the machines that are trained on it: on one kernel matrix that all folds share (libsvm,
- * svm_train.c), or, for more rows than that, on features (svm_features.c) a pair of classes at a time. Who searches and who finishes a
- * model need not know which.
+ * The labelled rows as a problem, and the machines that are trained on it: on one kernel matrix that all folds share
+ * (libsvm, svm_train.c), or, for more rows than that, on features (svm_features.c) a pair of classes at a time. Who
+ * searches and who finishes a model need not know which.
  */
 #include "sampler/svm_search.h"
 
@@ -29,8 +29,9 @@ void gln_svm_problem_dispose(gln_svm_problem *p)
 }
 
 /*
- * row [*n_picked] by class, ascending within one: all rows when they fit, else `max` at random with the classes as equal as they can be.
- * libsvm trains pairs of classes: their entries then lie side by side in every row of the kernel matrix.
+ * row [*n_picked] by class, ascending within one: all rows when they fit, else `max` at random with the classes as
+ * equal as they can be. libsvm trains pairs of classes: their entries then lie side by side in every row of the kernel
+ * matrix.
  */
 static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, size_t n, size_t n_active, size_t max,
                             uint64_t seed)

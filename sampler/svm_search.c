@@ -1,23 +1,24 @@
 /*
  * The search for kernel, C and gamma, and the model that comes of it.
  *
- * Inner products of the labelled rows are computed once, O(n^2 d); squared distances follow from them, every gamma is an
- * element-wise exp into one node matrix, and folds and values of C train on it in parallel. A coarse grid in steps of 4 (Hsu,
- * Chang and Lin's guide), then steps of 2 around the best point.
+ * Inner products of the labelled rows are computed once, O(n^2 d); squared distances follow from them, every gamma is
+ * an element-wise exp into one node matrix, and folds and values of C train on it in parallel. A coarse grid in steps
+ * of 4 (Hsu, Chang and Lin's guide), then steps of 2 around the best point.
  *
  * The score of a point is taken over all held-out predictions together, not as a mean over folds: with few labels a
- * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to the usual one
- * (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
+ * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to
+ * the usual one (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
  *
- * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise), picked at random with the classes as equal
- * as they can be: parameters move slowly with n. The model is then trained on the kernel matrix of all labels, or of EXACT_MAX of them;
- * libsvm's nodes take 16 bytes an entry, 600 MB at EXACT_MAX.
+ * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise), picked at random with the
+ * classes as equal as they can be: parameters move slowly with n. The model is then trained on the kernel matrix of
+ * all labels, or of EXACT_MAX of them; libsvm's nodes take 16 bytes an entry, 600 MB at EXACT_MAX.
  *
- * Above FEATURES_FROM labels, where that wins (bench/RESULTS.md), it is trained on features (svm_features.h), whose memory and time are linear in the labels, on at most FEATURE_ROWS_MAX of them.
- * What does move with n is looked at again first: the best points of both kernels, and smoother ones, on FEATURE_SEARCH_MAX rows and
- * fewer landmarks. With more labels a smaller gamma is better, and a few thousand landmarks span it better: on CIFAR-10 1,536 labels
- * prefer gamma 2 and 50,000 prefer 0.5, by a point (bench/RESULTS.md). Rows that nothing was trained on are held out by nature; their
- * predictions count with the out-of-fold ones.
+ * Above FEATURES_FROM labels, where that wins (bench/RESULTS.md), it is trained on features (svm_features.h), whose
+ * memory and time are linear in the labels, on at most FEATURE_ROWS_MAX of them. What does move with n is looked at
+ * again first: the best point of the linear kernel, and what is smoother than the best RBF point, on
+ * FEATURE_SEARCH_MAX rows. With more labels a smaller gamma is better, and a few thousand landmarks span it better: on
+ * CIFAR-10 1,536 labels prefer gamma 2 and 50,000 prefer 0.5, by a point (bench/RESULTS.md). Rows that nothing was
+ * trained on are held out by nature; their predictions count with the out-of-fold ones.
  */
 #include "sampler/svm_search.h"
 
@@ -34,7 +35,6 @@
 #define FEATURE_ROWS_MAX ((size_t)131072)
 #define FEATURE_SEARCH_MAX ((size_t)16384)
 #define LANDMARKS ((size_t)2048)
-#define SEARCH_LANDMARKS ((size_t)1024)
 /* Machines of all pairs of classes, one a fold and one more, may take so much; with fewer landmarks than LANDMARKS_MIN left, as with
    about a thousand classes, the kernel matrix of EXACT_MAX rows is better. */
 #define PAIRS_MAX_BYTES ((size_t)2 << 30)
@@ -125,9 +125,9 @@ static gln_status trial_range(void *context, size_t begin, size_t end, size_t wo
 }
 
 /*
- * Points in waves of WAVE, folds in parallel. Where all coefficients of a machine stay below C, a larger C changes nothing: with few
- * labels that is so from C = 8 or 32 on. Waves decide what is not trained again by what earlier ones found, whatever order the threads
- * had: the result does not depend on them.
+ * Points in waves of WAVE, folds in parallel. Where all coefficients of a machine stay below C, a larger C changes
+ * nothing: with few labels that is so from C = 8 or 32 on. Waves decide what is not trained again by what earlier ones
+ * found, whatever order the threads had: the result does not depend on them.
  */
 static gln_status try_on_matrix(struct trial *t)
 {
@@ -274,13 +274,13 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
 }
 
 /*
- * Looks again, on features: the best linear point and a softer one; the best RBF point, smoother ones and harder ones. Adds its
- * points to the grid.
+ * Looks again, on features: the best linear point and a softer one; the best RBF point, smoother by a half and a
+ * quarter, and harder ones. Adds its points to the grid.
  */
 static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_svm_point *chosen, gln_svm_problem *p,
                                      const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
 {
-    enum { MOST = 8 };
+    enum { MOST = 6 };
     const gln_svm_point *of_linear = best_of(*grid, *n_grid, true, false), *of_rbf = best_of(*grid, *n_grid, false, true);
     gln_svm_point *all = NULL, *again = NULL;
     size_t n_again = 0;
@@ -292,7 +292,7 @@ static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_s
         double c[] = {of_linear->c / 4.0, of_linear->c};
         st = extend(again, &n_again, p, GLN_SVM_LINEAR, 0.0, c, 2, options->metric, threads, progress);
     }
-    for (int step = -2; of_rbf != NULL && step <= 0 && st == GLN_OK; step++) {
+    for (int step = -2; of_rbf != NULL && step < 0 && st == GLN_OK; step++) {
         double c[] = {of_rbf->c, of_rbf->c * 4.0};
         st = extend(again, &n_again, p, GLN_SVM_RBF, ldexp(of_rbf->gamma, step), c, 2, options->metric, threads, progress);
     }
@@ -377,9 +377,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
     size_t n_landmarks = landmarks_for(n, d, svm->n_active, options), again = options->search_rows != 0 ? options->search_rows : FEATURE_SEARCH_MAX;
     if (n_landmarks != 0 && svm->card.n_grid != 0 && options->refine) {
         gln_svm_problem_dispose(&problem);
-        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, again,
-                                           n_landmarks < SEARCH_LANDMARKS ? n_landmarks : SEARCH_LANDMARKS, options->n_folds,
-                                           options->seed);
+        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, again, n_landmarks,
+                                           options->n_folds, options->seed);
         if (st == GLN_OK)
             st = search_on_features(&svm->grid, &svm->card.n_grid, &chosen, &problem, options, threads, progress);
         if (st != GLN_OK) goto cleanup;

@@ -414,6 +414,8 @@ typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row
    keeps the first name it was given. */
 gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
                                    int64_t *out_id);
+/* The snapshot that _take would give again, 0 when it would make one. Reads only: a long look at many labels that no writer waits for. */
+gln_status gln_store_snapshot_find(gln_store *store, int64_t project_id, int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
                                gln_snapshot_fn fn, void *context); /* newest first */
 /* What was frozen, in the order of the manifest; images deleted and classes renamed since are as they were. */

@@ -476,7 +476,12 @@ START_TEST(snapshot__the_same_labels_give_the_same_one)
     int64_t image[3], first = 0, again = 0, third = 0, back = 0;
     for (int64_t i = 0; i < 3; i++) image[i] = fixture_image(store, project, i);
     fixture_label(store, project, image[0], owl, 1);
+    int64_t found = -1;
+    gln_ok(gln_store_snapshot_find(store, project, &found));
+    ck_assert_int_eq(found, 0);
     gln_ok(gln_store_snapshot_take(store, project, "", 10, &first));
+    gln_ok(gln_store_snapshot_find(store, project, &found));
+    ck_assert_int_eq(found, first);
     fixture_label(store, project, image[0], owl, 2); /* said again: the same dataset */
     gln_ok(gln_store_snapshot_take(store, project, "v1", 20, &again));
     ck_assert_int_eq(again, first);
