@@ -21,8 +21,8 @@ struct deciding {
     void *context;
     size_t n_others, n_pairs, stride;
     gln_columns columns;
-    float *coefficient, *offset, *row_sq, *part,
-        *decision; /* on the GPU; coefficient: [n_support, n_others] or [pairs, n_support] */
+    float *coefficient; /* on the GPU: [n_support, n_others] or [pairs, n_support] */
+    float *offset, *row_sq, *part, *decision;
     gln_delivery delivery;
 };
 
