@@ -1,18 +1,19 @@
 /*
- * The sampler's jobs on a GPU: time, share of the measured ceiling of matrix products, and whether the results are right. peer_sampler.py does the same
- * with PyTorch on the same rows.
+ * The sampler's jobs on a GPU: time, share of the measured ceiling of matrix products, and whether the results are
+ * right. peer_sampler.py does the same with PyTorch on the same rows.
  *
  *     bench_gpu_sampler rows FILE N D [CENTRES [SEED]]    writes N unit rows of D float16 numbers around random centres
  *     bench_gpu_sampler ceiling D                         products as the jobs need them: TFLOP/s
  *     bench_gpu_sampler neighbours FILE N D K OUT         exact K neighbours of every row, by inner product
  *     bench_gpu_sampler kmeans FILE N D K ITERATIONS OUT  Lloyd from the first K rows
- *     bench_gpu_sampler svm FILE N D SUPPORT CLASSES OUT  decision values of an RBF machine; support vectors are rows, coefficients made up
+ *     bench_gpu_sampler svm FILE N D SUPPORT CLASSES OUT  decision values of a made-up RBF machine
  *     bench_gpu_sampler pca FILE N D K OUT                projections on K made-up directions
  *     bench_gpu_sampler cover FILE N TARGETS D OUT        distances and gains of N candidates
  *
- * Each job runs RUNS times (environment, default 3) from the memory-mapped file, so what is timed includes the way to the GPU; OUT gets the result for
- * the peer to compare ("-": none). One line of JSON a job. `floor_s` is the larger of products at the ceiling and bytes over the bus
- * at 25 GB/s (docs/gpu.md); `checked` counts rows that were computed anew on the CPU, `wrong` those that differ.
+ * Each job runs RUNS times (environment, default 3) from the memory-mapped file, so what is timed includes the way to
+ * the GPU; OUT gets the result for the peer to compare ("-": none). One line of JSON a job. `floor_s` is the larger of
+ * products at the ceiling and bytes over the bus at 25 GB/s (docs/gpu.md); `checked` counts rows that were computed
+ * anew on the CPU, `wrong` those that differ.
  */
 #include "common/clock.h"
 #include "common/memory.h"
@@ -43,7 +44,7 @@ typedef struct job {
     double inertia;
 } job;
 
-/* ---- rows --------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
 
 struct making {
     unsigned char *to;
@@ -115,7 +116,7 @@ static void row_of(float *out, const gln_embeddings *pool, size_t i)
     gln_kernels()->f16_to_f32(out, gln_embeddings_row(pool, i), pool->d);
 }
 
-/* ---- the ceiling ----------------------------------------------------------------------------------------------------------- */
+/* ---- the ceiling ----------------------------------------------------------------------------------------------- */
 
 /* TFLOP/s of float16 products [n, m] of rows of d with f32 sums, the best of five after measuring the algorithms. */
 static gln_status measure_product(double *out, size_t n, size_t m, size_t d)
@@ -125,13 +126,16 @@ static gln_status measure_product(double *out, size_t n, size_t m, size_t d)
     gln_cuda_event begin = NULL, end = NULL;
     void *x = NULL, *y = NULL, *g = NULL;
     gln_status st;
-    gln_cublas_product p = {.n = n, .m = m, .d = d, .in = GLN_CUBLAS_F16, .out = GLN_CUBLAS_F32, .y_is_transposed = true};
+    gln_cublas_product p = {
+        .n = n, .m = m, .d = d, .in = GLN_CUBLAS_F16, .out = GLN_CUBLAS_F32, .y_is_transposed = true};
     *out = 0;
     if ((st = gln_cuda_use(0)) != GLN_OK || (st = gln_cublas_create(&blas, (size_t)32 << 20)) != GLN_OK ||
         (st = gln_cuda_stream_create(&stream)) != GLN_OK || (st = gln_cuda_event_create(&begin, true)) != GLN_OK ||
         (st = gln_cuda_event_create(&end, true)) != GLN_OK || (st = gln_cuda_alloc(&x, n, d * 2, "x")) != GLN_OK ||
-        (st = gln_cuda_alloc(&y, m, d * 2, "y")) != GLN_OK || (st = gln_cuda_alloc(&g, n, m * 4, "products")) != GLN_OK ||
-        (st = gln_cuda_fill(x, 0x31, n * d * 2, stream)) != GLN_OK || (st = gln_cuda_fill(y, 0x32, m * d * 2, stream)) != GLN_OK ||
+        (st = gln_cuda_alloc(&y, m, d * 2, "y")) != GLN_OK ||
+        (st = gln_cuda_alloc(&g, n, m * 4, "products")) != GLN_OK ||
+        (st = gln_cuda_fill(x, 0x31, n * d * 2, stream)) != GLN_OK ||
+        (st = gln_cuda_fill(y, 0x32, m * d * 2, stream)) != GLN_OK ||
         (st = gln_cublas_multiply(blas, &p, g, x, y, stream)) != GLN_OK)
         goto cleanup;
     for (int run = 0; run < 5; run++) {
@@ -156,7 +160,7 @@ cleanup:
     return st;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -175,7 +179,8 @@ static void report(job *j, double n_products, double n_bytes)
            "\"fastest_s\": %.6g, \"slowest_s\": %.6g, \"tflops\": %.4g, \"ceiling_tflops\": %.4g, \"floor_s\": %.4g, "
            "\"share_of_floor\": %.3f, \"inertia\": %.9g, \"checked\": %zu, \"wrong\": %zu}\n",
            j->name, j->n, j->d, j->k, j->extra, j->n_runs, median_s, j->seconds[0], j->seconds[j->n_runs - 1],
-           n_products / median_s * 1e-12, j->ceiling * 1e-12, floor_s, floor_s / median_s, j->inertia, j->checked, j->wrong);
+           n_products / median_s * 1e-12, j->ceiling * 1e-12, floor_s, floor_s / median_s, j->inertia, j->checked,
+           j->wrong);
     fflush(stdout);
 }
 
@@ -188,7 +193,7 @@ static gln_status write_result(const char *path, const void *data, size_t n_byte
     return ok ? GLN_OK : gln_fail(GLN_E_IO, "%s cannot be written", path);
 }
 
-/* ---- neighbours --------------------------------------------------------------------------------------------------------------- */
+/* ---- neighbours ------------------------------------------------------------------------------------------------ */
 
 /* A place is wrong when its similarity is not that of the CPU at this place, by more than rounding. */
 static gln_status check_neighbours(job *j, const float *similarity)
@@ -196,7 +201,8 @@ static gln_status check_neighbours(job *j, const float *similarity)
     size_t n = j->n, k = j->k;
     float *row = NULL, *other = NULL, *best = NULL;
     gln_status st;
-    if ((st = gln_alloc(&row, j->d, sizeof *row, "a row")) != GLN_OK || (st = gln_alloc(&other, j->d, sizeof *other, "a row")) != GLN_OK ||
+    if ((st = gln_alloc(&row, j->d, sizeof *row, "a row")) != GLN_OK ||
+        (st = gln_alloc(&other, j->d, sizeof *other, "a row")) != GLN_OK ||
         (st = gln_alloc(&best, k + 1, sizeof *best, "the best")) != GLN_OK)
         goto cleanup;
     for (size_t c = 0; c < CHECKED && c < n; c++) {
@@ -249,7 +255,7 @@ cleanup:
     return st;
 }
 
-/* ---- k-means -------------------------------------------------------------------------------------------------------------------- */
+/* ---- k-means --------------------------------------------------------------------------------------------------- */
 
 struct lloyd {
     float *centroid, *l2_sq;
@@ -275,7 +281,8 @@ static gln_status iterate(job *j, struct lloyd *l)
     for (size_t c = 0; c < j->k; c++) row_of(l->centroid + c * j->d, &j->pool, c);
     if ((st = gln_gpu_rows_create(&rows, &j->pool, NULL, 0, j->n, j->threads)) != GLN_OK) goto cleanup;
     for (size_t i = 0; i < j->extra; i++) {
-        if ((st = gln_gpu_assign(l->cluster, l->l2_sq, &n_moved, rows, l->centroid, j->k, false, NULL)) != GLN_OK) goto cleanup;
+        if ((st = gln_gpu_assign(l->cluster, l->l2_sq, &n_moved, rows, l->centroid, j->k, false, NULL)) != GLN_OK)
+            goto cleanup;
         by_cluster(l, j->n, j->k);
         if ((st = gln_gpu_average(l->centroid, rows, l->member, l->begin, j->k)) != GLN_OK) goto cleanup;
     }
@@ -337,9 +344,10 @@ cleanup:
     return st;
 }
 
-/* ---- classifier ------------------------------------------------------------------------------------------------------------------ */
+/* ---- classifier ------------------------------------------------------------------------------------------------ */
 
-/* Support vectors are the rows in order, the first ones of the first class; coefficients a wave; gamma 2; no offsets. The peer makes the same. */
+/* Support vectors are the rows in order, the first ones of the first class; coefficients a wave; gamma 2; no offsets.
+   The peer makes the same. */
 struct machine {
     gln_gpu_machine m;
     size_t *first;
@@ -371,8 +379,14 @@ static gln_status machine_init(struct machine *m, const job *j)
             for (size_t s = 0; s < n_own; s++)
                 m->coefficient[m->first[c] * n_others + o * n_own + s] = coefficient_of(m->first[c] + s, o);
     }
-    m->m = (gln_gpu_machine){.d = j->d, .n_active = n_active, .n_support = n_support, .first = m->first, .support_rows = m->support,
-                             .coefficient = m->coefficient, .offset = m->offset, .gamma = 2};
+    m->m = (gln_gpu_machine){.d = j->d,
+                             .n_active = n_active,
+                             .n_support = n_support,
+                             .first = m->first,
+                             .support_rows = m->support,
+                             .coefficient = m->coefficient,
+                             .offset = m->offset,
+                             .gamma = 2};
     return GLN_OK;
 }
 
@@ -399,7 +413,8 @@ static gln_status check_decisions(job *j, const struct machine *m)
                     size_t own = side == 0 ? a : b, other = side == 0 ? b - 1 : a;
                     for (size_t s = m->first[own]; s < m->first[own + 1]; s++) {
                         double l2_sq = 0;
-                        for (size_t e = 0; e < j->d; e++) l2_sq += pow((double)row[e] - (double)m->support[s * j->d + e], 2);
+                        for (size_t e = 0; e < j->d; e++)
+                            l2_sq += pow((double)row[e] - (double)m->support[s * j->d + e], 2);
                         sum += (double)coefficient_of(s, other) * exp(-2 * l2_sq);
                     }
                 }
@@ -422,13 +437,15 @@ static gln_status svm(job *j, const char *out)
     for (size_t run = 0; run < j->n_runs; run++) {
         gln_gpu_rows *rows = NULL;
         double start_s = gln_clock_monotonic_s();
-        if ((st = gln_gpu_rows_create(&rows, &j->pool, NULL, 0, j->n, j->threads)) == GLN_OK) st = gln_gpu_decide(rows, &m.m, keep, &m);
+        if ((st = gln_gpu_rows_create(&rows, &j->pool, NULL, 0, j->n, j->threads)) == GLN_OK)
+            st = gln_gpu_decide(rows, &m.m, keep, &m);
         gln_gpu_rows_free(rows);
         if (st != GLN_OK) goto cleanup;
         j->seconds[run] = gln_clock_monotonic_s() - start_s;
     }
     if ((st = check_decisions(j, &m)) != GLN_OK) goto cleanup;
-    report(j, 2.0 * (double)j->n * (double)j->k * (double)j->d, (double)j->n * ((double)j->d * 2 + (double)m.n_pairs * 4));
+    report(j, 2.0 * (double)j->n * (double)j->k * (double)j->d,
+           (double)j->n * ((double)j->d * 2 + (double)m.n_pairs * 4));
     st = write_result(out, m.decision, j->n * m.n_pairs * sizeof(float));
 cleanup:
     gln_free(m.first);
@@ -439,7 +456,7 @@ cleanup:
     return st;
 }
 
-/* ---- components, coverage ------------------------------------------------------------------------------------------------------------ */
+/* ---- components, coverage -------------------------------------------------------------------------------------- */
 
 static gln_status pca(job *j, const char *out)
 {
@@ -499,7 +516,8 @@ static gln_status cover(job *j, const char *out)
     if ((st = gln_alloc_raw(&rows, n + m, j->d * sizeof *rows, "rows")) != GLN_OK ||
         (st = gln_alloc_raw(&l2_sq, n, m * sizeof *l2_sq, "distances")) != GLN_OK ||
         (st = gln_alloc_raw(&kernel, n, m * sizeof *kernel, "kernels")) != GLN_OK ||
-        (st = gln_alloc(&gain, n, sizeof *gain, "gains")) != GLN_OK || (st = gln_alloc(&covered, m, sizeof *covered, "coverage")) != GLN_OK ||
+        (st = gln_alloc(&gain, n, sizeof *gain, "gains")) != GLN_OK ||
+        (st = gln_alloc(&covered, m, sizeof *covered, "coverage")) != GLN_OK ||
         (st = gln_alloc(&weight, m, sizeof *weight, "weights")) != GLN_OK)
         goto cleanup;
     for (size_t i = 0; i < n + m; i++) row_of(rows + i * j->d, &j->pool, i);
@@ -520,14 +538,17 @@ static gln_status cover(job *j, const char *out)
         double sum = 0;
         for (size_t t = 0; t < m; t++) {
             double apart = 0;
-            for (size_t e = 0; e < j->d; e++) apart += pow((double)rows[(m + c) * j->d + e] - (double)rows[t * j->d + e], 2);
+            for (size_t e = 0; e < j->d; e++)
+                apart += pow((double)rows[(m + c) * j->d + e] - (double)rows[t * j->d + e], 2);
             double more = exp(-0.5 * apart) - (double)covered[t];
             sum += more > 0 ? (double)weight[t] * more : 0;
         }
         j->checked++;
         j->wrong += !(fabs(sum - (double)gain[c]) < 1e-4);
     }
-    report(j, 0, (double)n * (double)m * 8 + (double)(n + m) * (double)j->d * 4); /* f32 products are not what the ceiling is of */
+    report(j, 0,
+           (double)n * (double)m * 8 +
+               (double)(n + m) * (double)j->d * 4); /* f32 products are not what the ceiling is of */
     st = write_result(out, gain, n * sizeof *gain);
 cleanup:
     gln_free(rows);
@@ -539,7 +560,7 @@ cleanup:
     return st;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the command ----------------------------------------------------------------------------------------------- */
 
 static gln_status run(int argc, char **argv)
 {
@@ -559,15 +580,16 @@ static gln_status run(int argc, char **argv)
     for (int a = 2; a < argc && a < 10; a++) number[a - 2] = strtoull(argv[a], NULL, 10);
     if ((st = gln_pool_create(&j.threads, 0)) != GLN_OK) return st;
     if (strcmp(command, "rows") == 0 && argc >= 5) {
-        st = write_rows(argv[2], number[1], number[2], argc > 5 ? number[3] : 1000, argc > 6 ? number[4] : 1, j.threads);
+        st =
+            write_rows(argv[2], number[1], number[2], argc > 5 ? number[3] : 1000, argc > 6 ? number[4] : 1, j.threads);
     } else if (strcmp(command, "ceiling") == 0 && argc == 3) {
         size_t shapes[][3] = {{4096, 2048, number[0]}, {4096, 4096, number[0]}, {8192, 8192, 8192}};
         for (size_t s = 0; s < 3 && st == GLN_OK; s++) {
             double rate = 0;
             if (getenv("TINY") != NULL) shapes[s][0] = shapes[s][1] = shapes[s][2] = 64;
             if ((st = measure_product(&rate, shapes[s][0], shapes[s][1], shapes[s][2])) == GLN_OK)
-                printf("{\"job\": \"ceiling\", \"n\": %zu, \"m\": %zu, \"d\": %zu, \"tflops\": %.4g}\n", shapes[s][0], shapes[s][1],
-                       shapes[s][2], rate * 1e-12);
+                printf("{\"job\": \"ceiling\", \"n\": %zu, \"m\": %zu, \"d\": %zu, \"tflops\": %.4g}\n", shapes[s][0],
+                       shapes[s][1], shapes[s][2], rate * 1e-12);
         }
     } else if (what != NULL && argc == (extra ? 8 : 7)) {
         j.n = number[1];
@@ -583,7 +605,9 @@ static gln_status run(int argc, char **argv)
             (getenv("TINY") != NULL || (st = measure_product(&j.ceiling, 4096, 2048, j.d)) == GLN_OK))
             st = what(&j, out);
     } else {
-        st = gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_sampler rows|ceiling|neighbours|kmeans|svm|pca|cover ..., see the head of sampler.c");
+        st = gln_fail(
+            GLN_E_ARGUMENT,
+            "usage: bench_gpu_sampler rows|ceiling|neighbours|kmeans|svm|pca|cover ..., see the head of sampler.c");
     }
     gln_pool_free(j.threads);
     return st == GLN_OK && j.wrong > 0 ? gln_fail(GLN_E_INTERNAL, "%zu of %zu rows are wrong", j.wrong, j.checked) : st;

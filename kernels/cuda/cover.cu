@@ -18,8 +18,8 @@ int gln_kernel_l2_sq(float *g, const float *x_sq, const float *y_sq, size_t n, s
 }
 
 /* A block a candidate: kernel and gain in one pass over its distances. */
-static __global__ void coverage(float *kernel, float *gain, const float *l2_sq, const float *covered, const float *weight, size_t m,
-                                float gamma)
+static __global__ void coverage(float *kernel, float *gain, const float *l2_sq, const float *covered,
+                                const float *weight, size_t m, float gamma)
 {
     __shared__ float of_warp[8];
     size_t row = blockIdx.x;
@@ -43,8 +43,8 @@ static __global__ void coverage(float *kernel, float *gain, const float *l2_sq, 
     }
 }
 
-int gln_kernel_coverage(float *kernel, float *gain, const float *l2_sq, const float *covered, const float *weight, size_t n, size_t m,
-                        float gamma, gln_cuda_stream stream)
+int gln_kernel_coverage(float *kernel, float *gain, const float *l2_sq, const float *covered, const float *weight,
+                        size_t n, size_t m, float gamma, gln_cuda_stream stream)
 {
     if (n == 0) return 0;
     return (int)GLN_LAUNCH(coverage, (unsigned)n, 256, 0, stream, kernel, gain, l2_sq, covered, weight, m, gamma);

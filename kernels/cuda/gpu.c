@@ -47,7 +47,8 @@ bool gln_gpu_gave_up(gln_status st, const char *job)
 {
     if (st == GLN_OK || st == GLN_E_CANCELLED) return false;
     gln_log(GLN_LOG_WARNING, "%s continues on the CPU: %s", job, gln_message());
-    if (st == GLN_E_UNSUPPORTED) atomic_store(&withdrawn, true); /* no cuBLASLt, say: the next job would meet the same */
+    if (st == GLN_E_UNSUPPORTED)
+        atomic_store(&withdrawn, true); /* no cuBLASLt, say: the next job would meet the same */
     return true;
 }
 

@@ -6,15 +6,16 @@
 
 #include <limits.h>
 
-/* ---- distances ------------------------------------------------------------------------------------------------------------- */
+/* ---- distances ------------------------------------------------------------------------------------------------- */
 
 struct measuring {
     float *x, *x_sq, *y, *y_sq; /* on the GPU: x [rows of a tile, d] */
 };
 
-/* Distances go to `keep` [n, m] on the GPU as well, unless it is NULL. All in one stream: the copies are what takes the time. */
-static gln_status measure(struct measuring *g, gln_jobs *jobs, float *l2_sq, float *keep, const float *x, size_t n, const float *y,
-                          size_t m, size_t d)
+/* Distances go to `keep` [n, m] on the GPU as well, unless it is NULL. All in one stream: the copies are what takes the
+   time. */
+static gln_status measure(struct measuring *g, gln_jobs *jobs, float *l2_sq, float *keep, const float *x, size_t n,
+                          const float *y, size_t m, size_t d)
 {
     gln_cuda_stream stream = jobs->product;
     size_t rows = gln_tile_rows(m);
@@ -29,14 +30,20 @@ static gln_status measure(struct measuring *g, gln_jobs *jobs, float *l2_sq, flo
     for (size_t first = 0; first < n; first += rows) {
         size_t n_rows = n - first < rows ? n - first : rows;
         float *out = keep != NULL ? keep + first * m : jobs->tile[0];
-        gln_cublas_product p = {.n = n_rows, .m = m, .d = d, .in = GLN_CUBLAS_F32, .out = GLN_CUBLAS_F32, .y_is_transposed = true,
+        gln_cublas_product p = {.n = n_rows,
+                                .m = m,
+                                .d = d,
+                                .in = GLN_CUBLAS_F32,
+                                .out = GLN_CUBLAS_F32,
+                                .y_is_transposed = true,
                                 .untuned = true};
         if ((st = gln_cuda_copy_in(g->x, x + first * d, n_rows * d * sizeof *x, stream)) != GLN_OK ||
             (st = gln_cublas_multiply(jobs->blas, &p, out, g->x, g->y, stream)) != GLN_OK)
             goto cleanup;
         GLN_CUDA(gln_kernel_norm_sq_f32(g->x_sq, g->x, n_rows, d, stream), "norms");
         GLN_CUDA(gln_kernel_l2_sq(out, g->x_sq, g->y_sq, n_rows, m, stream), "distances");
-        if ((st = gln_cuda_copy_out(l2_sq + first * m, out, n_rows * m * sizeof *l2_sq, stream)) != GLN_OK) goto cleanup;
+        if ((st = gln_cuda_copy_out(l2_sq + first * m, out, n_rows * m * sizeof *l2_sq, stream)) != GLN_OK)
+            goto cleanup;
     }
 cleanup:
     return st;
@@ -71,14 +78,15 @@ gln_status gln_gpu_distances(float *l2_sq, const float *x, size_t n, const float
     return st;
 }
 
-/* ---- gains ------------------------------------------------------------------------------------------------------------------- */
+/* ---- gains ----------------------------------------------------------------------------------------------------- */
 
 struct gln_gpu_cover {
     float *l2_sq, *gain, *covered, *weight; /* on the GPU */
     size_t n, m;
 };
 
-gln_status gln_gpu_cover_create(gln_gpu_cover **out, float *l2_sq, const float *x, size_t n, const float *y, size_t m, size_t d)
+gln_status gln_gpu_cover_create(gln_gpu_cover **out, float *l2_sq, const float *x, size_t n, const float *y, size_t m,
+                                size_t d)
 {
     struct measuring g = {0};
     gln_gpu_cover *cover = NULL;
@@ -115,18 +123,20 @@ void gln_gpu_cover_free(gln_gpu_cover *cover)
     gln_free(cover);
 }
 
-static gln_status gains(const gln_gpu_cover *cover, gln_jobs *jobs, float *kernel, float *gain, float gamma, const float *covered,
-                        const float *weight)
+static gln_status gains(const gln_gpu_cover *cover, gln_jobs *jobs, float *kernel, float *gain, float gamma,
+                        const float *covered, const float *weight)
 {
     size_t m = cover->m, rows = gln_tile_rows(m);
     gln_status st;
-    if (gain != NULL && ((st = gln_cuda_copy_in(cover->covered, covered, m * sizeof *covered, jobs->follow)) != GLN_OK ||
-                         (st = gln_cuda_copy_in(cover->weight, weight, m * sizeof *weight, jobs->follow)) != GLN_OK))
+    if (gain != NULL &&
+        ((st = gln_cuda_copy_in(cover->covered, covered, m * sizeof *covered, jobs->follow)) != GLN_OK ||
+         (st = gln_cuda_copy_in(cover->weight, weight, m * sizeof *weight, jobs->follow)) != GLN_OK))
         return st;
     for (size_t first = 0; first < cover->n; first += rows) {
         size_t n = cover->n - first < rows ? cover->n - first : rows;
         GLN_CUDA(gln_kernel_coverage(kernel != NULL ? jobs->tile[0] : NULL, gain != NULL ? cover->gain + first : NULL,
-                                     cover->l2_sq + first * m, cover->covered, cover->weight, n, m, gamma, jobs->follow),
+                                     cover->l2_sq + first * m, cover->covered, cover->weight, n, m, gamma,
+                                     jobs->follow),
                  "coverage");
         if (kernel != NULL &&
             (st = gln_cuda_copy_out(kernel + first * m, jobs->tile[0], n * m * sizeof *kernel, jobs->follow)) != GLN_OK)
@@ -137,7 +147,8 @@ cleanup:
     return st;
 }
 
-gln_status gln_gpu_cover_gains(gln_gpu_cover *cover, float *kernel, float *gain, float gamma, const float *covered, const float *weight)
+gln_status gln_gpu_cover_gains(gln_gpu_cover *cover, float *kernel, float *gain, float gamma, const float *covered,
+                               const float *weight)
 {
     gln_jobs *jobs = NULL;
     gln_status st;

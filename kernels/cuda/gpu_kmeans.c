@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- assignment ------------------------------------------------------------------------------------------------------------ */
+/* ---- assignment ------------------------------------------------------------------------------------------------ */
 
 struct assigning {
     gln_columns centroids;
@@ -19,14 +19,15 @@ struct assigning {
 static gln_status follow(void *context, gln_jobs *jobs, float *g, const uint16_t *x, size_t first, size_t n)
 {
     const struct assigning *a = context;
-    return gln_cuda_check(gln_kernel_assign(a->cluster, a->l2_sq, a->bad, g, a->centroids.norm_sq, x, a->centroids.as_given, first, n,
-                                            a->centroids.m, a->d, gln_jobs_stride(a->d), a->keep, jobs->follow),
+    return gln_cuda_check(gln_kernel_assign(a->cluster, a->l2_sq, a->bad, g, a->centroids.norm_sq, x,
+                                            a->centroids.as_given, first, n, a->centroids.m, a->d,
+                                            gln_jobs_stride(a->d), a->keep, jobs->follow),
                           "nearest centroids");
 }
 
 /* now [n] is scratch. What the caller has changes only when all of it has come. */
-static gln_status assign(struct assigning *a, gln_jobs *jobs, uint32_t *cluster, float *l2_sq, uint32_t *now, size_t *n_moved,
-                         gln_gpu_rows *rows, const float *centroid, size_t k, gln_progress *progress)
+static gln_status assign(struct assigning *a, gln_jobs *jobs, uint32_t *cluster, float *l2_sq, uint32_t *now,
+                         size_t *n_moved, gln_gpu_rows *rows, const float *centroid, size_t k, gln_progress *progress)
 {
     size_t n = gln_rows_n(rows);
     uint32_t bad = 0;
@@ -51,8 +52,8 @@ static gln_status assign(struct assigning *a, gln_jobs *jobs, uint32_t *cluster,
     return GLN_OK;
 }
 
-gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_gpu_rows *rows, const float *centroid, size_t k,
-                          bool keep, gln_progress *progress)
+gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_gpu_rows *rows, const float *centroid,
+                          size_t k, bool keep, gln_progress *progress)
 {
     struct assigning a = {.d = gln_rows_d(rows), .keep = keep};
     gln_jobs *jobs = NULL;
@@ -74,7 +75,7 @@ gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_
     return st;
 }
 
-/* ---- means ------------------------------------------------------------------------------------------------------------------- */
+/* ---- means ----------------------------------------------------------------------------------------------------- */
 
 #define SUM_ROWS ((size_t)64) /* as index/kmeans.c */
 
@@ -115,8 +116,8 @@ static gln_status send(void *out_pointer, const void *host, size_t count, size_t
     return st != GLN_OK ? st : gln_cuda_copy_in(device, host, count * item_bytes, jobs->follow);
 }
 
-static gln_status average(struct averaging *a, gln_jobs *jobs, float *centroid, gln_gpu_rows *rows, const uint32_t *member,
-                          size_t n_members, size_t k)
+static gln_status average(struct averaging *a, gln_jobs *jobs, float *centroid, gln_gpu_rows *rows,
+                          const uint32_t *member, size_t n_members, size_t k)
 {
     size_t d = gln_rows_d(rows), stride = gln_jobs_stride(d), n = gln_rows_n(rows);
     const uint16_t *x = NULL;
@@ -131,8 +132,10 @@ static gln_status average(struct averaging *a, gln_jobs *jobs, float *centroid, 
         (st = send(&a->centroid, centroid, k, d * sizeof *centroid, jobs)) != GLN_OK ||
         (st = gln_cuda_alloc(&a->part, a->n_segments, d * sizeof *a->part, "sums of rows")) != GLN_OK)
         return st;
-    GLN_CUDA(gln_kernel_sum_segments(a->part, x, a->member_gpu, a->segment_gpu, a->n_segments, d, stride, jobs->follow), "sums of rows");
-    GLN_CUDA(gln_kernel_mean_segments(a->centroid, a->part, a->of_cluster_gpu, a->size_gpu, k, d, jobs->follow), "means");
+    GLN_CUDA(gln_kernel_sum_segments(a->part, x, a->member_gpu, a->segment_gpu, a->n_segments, d, stride, jobs->follow),
+             "sums of rows");
+    GLN_CUDA(gln_kernel_mean_segments(a->centroid, a->part, a->of_cluster_gpu, a->size_gpu, k, d, jobs->follow),
+             "means");
     if ((st = gln_cuda_wait(jobs->follow)) != GLN_OK) goto cleanup; /* nothing is written unless all of it went well */
     st = gln_cuda_copy_out(centroid, a->centroid, k * d * sizeof *centroid, jobs->follow);
 cleanup:

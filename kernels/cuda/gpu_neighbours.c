@@ -1,6 +1,7 @@
 /*
- * Exact neighbours: a block of queries meets block after block of the pool, each product a tile of 4096 by 2048, and topk.cu reads the tile
- * out of the second-level cache while the next one is multiplied. docs/gpu.md compares this with a kernel that never writes the tile.
+ * Exact neighbours: a block of queries meets block after block of the pool, each product a tile of 4096 by 2048, and
+ * topk.cu reads the tile out of the second-level cache while the next one is multiplied. docs/gpu.md compares this with
+ * a kernel that never writes the tile.
  */
 #include "kernels/cuda/jobs.h"
 
@@ -22,22 +23,30 @@ struct search {
 static gln_status meet(struct search *s, const uint16_t *x, size_t first, size_t n, size_t pool_first)
 {
     gln_jobs *jobs = s->jobs;
-    size_t n_pool = gln_rows_n(s->pool), n_block = n_pool - pool_first < GLN_JOBS_BLOCK ? n_pool - pool_first : GLN_JOBS_BLOCK;
+    size_t n_pool = gln_rows_n(s->pool),
+           n_block = n_pool - pool_first < GLN_JOBS_BLOCK ? n_pool - pool_first : GLN_JOBS_BLOCK;
     size_t most = GLN_JOBS_TILE_BYTES / sizeof(float) / GLN_JOBS_BLOCK / 4 * 4;
     const uint16_t *y = NULL;
     gln_status st;
     if ((st = gln_rows_get(&y, s->pool, jobs, pool_first)) != GLN_OK) return st;
     for (size_t at = 0; at < n_block; at += most) {
         size_t m = n_block - at < most ? n_block - at : most, tile_stride = (m + 3) / 4 * 4;
-        gln_cublas_product p = {.n = n, .m = m, .d = s->stride, .in = GLN_CUBLAS_F16, .out = GLN_CUBLAS_F32, .y_is_transposed = true,
-                                .out_stride = tile_stride, .untuned = n < GLN_JOBS_BLOCK || m < most};
+        gln_cublas_product p = {.n = n,
+                                .m = m,
+                                .d = s->stride,
+                                .in = GLN_CUBLAS_F16,
+                                .out = GLN_CUBLAS_F32,
+                                .y_is_transposed = true,
+                                .out_stride = tile_stride,
+                                .untuned = n < GLN_JOBS_BLOCK || m < most};
         float *tile = NULL;
         if ((st = gln_tile_begin(jobs, &tile)) != GLN_OK ||
             (st = gln_cublas_multiply(jobs->blas, &p, tile, x, y + at * s->stride, jobs->product)) != GLN_OK ||
             (st = gln_tile_done(jobs)) != GLN_OK)
             return st;
-        GLN_CUDA(gln_kernel_topk(s->index, s->similarity, s->k, tile, tile_stride, n, m, gln_rows_first(s->queries) + first,
-                                 gln_rows_first(s->pool) + pool_first + at, pool_first + at == 0, jobs->follow),
+        GLN_CUDA(gln_kernel_topk(s->index, s->similarity, s->k, tile, tile_stride, n, m,
+                                 gln_rows_first(s->queries) + first, gln_rows_first(s->pool) + pool_first + at,
+                                 pool_first + at == 0, jobs->follow),
                  "the most similar");
         if ((st = gln_tile_after(jobs)) != GLN_OK) return st;
     }
@@ -63,9 +72,10 @@ static gln_status search(struct search *s, uint32_t *index, float *similarity, g
             if ((st = meet(s, x, first, n_block, pool_first)) != GLN_OK) return st;
         }
         if ((st = gln_rows_done(s->queries, s->jobs, first)) != GLN_OK ||
-            (st = gln_cuda_copy_out(index + first * k, s->index, n_block * k * sizeof *index, s->jobs->follow)) != GLN_OK ||
-            (st = gln_cuda_copy_out(similarity + first * k, s->similarity, n_block * k * sizeof *similarity, s->jobs->follow)) !=
+            (st = gln_cuda_copy_out(index + first * k, s->index, n_block * k * sizeof *index, s->jobs->follow)) !=
                 GLN_OK ||
+            (st = gln_cuda_copy_out(similarity + first * k, s->similarity, n_block * k * sizeof *similarity,
+                                    s->jobs->follow)) != GLN_OK ||
             (st = gln_cuda_wait(s->jobs->follow)) != GLN_OK)
             return st;
         for (size_t i = first * k; i < (first + n_block) * k; i++)

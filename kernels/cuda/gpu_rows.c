@@ -1,7 +1,8 @@
 /*
- * Rows on their way to the GPU, block by block. Two pinned buffers: one is filled by the threads (rows lie scattered in the mapped
- * file) while the other is copied. GPU memory has as many slots as fit; with one for every block each is copied once, however
- * often a job goes over the rows; with fewer, block b takes slot b mod n_slots when its last reader is done.
+ * Rows on their way to the GPU, block by block. Two pinned buffers: one is filled by the threads (rows lie scattered in
+ * the mapped file) while the other is copied. GPU memory has as many slots as fit; with one for every block each is
+ * copied once, however often a job goes over the rows; with fewer, block b takes slot b mod n_slots when its last
+ * reader is done.
  */
 #include "kernels/cuda/jobs.h"
 
@@ -61,7 +62,8 @@ static gln_status make(gln_gpu_rows *rows)
     rows->n_slots = n_bytes / block_bytes;
     if (rows->n_slots > rows->n_blocks) rows->n_slots = rows->n_blocks;
     if (rows->n_slots < 2 && rows->n_slots < rows->n_blocks)
-        return gln_fail(GLN_E_MEMORY, "GPU memory: two blocks of rows, %.1f MiB each, do not fit", (double)block_bytes / (1 << 20));
+        return gln_fail(GLN_E_MEMORY, "GPU memory: two blocks of rows, %.1f MiB each, do not fit",
+                        (double)block_bytes / (1 << 20));
     if ((st = gln_alloc_raw(&rows->holds, rows->n_slots, sizeof *rows->holds, "blocks of rows")) != GLN_OK ||
         (st = gln_alloc(&rows->used, rows->n_slots, sizeof *rows->used, "blocks of rows")) != GLN_OK ||
         (st = gln_cuda_alloc(&rows->device, rows->n_slots, block_bytes, "rows")) != GLN_OK)
@@ -77,14 +79,15 @@ static gln_status make(gln_gpu_rows *rows)
     return GLN_OK;
 }
 
-gln_status gln_gpu_rows_create(gln_gpu_rows **out, const gln_embeddings *view, const uint32_t *ids, size_t first, size_t n,
-                               gln_pool *threads)
+gln_status gln_gpu_rows_create(gln_gpu_rows **out, const gln_embeddings *view, const uint32_t *ids, size_t first,
+                               size_t n, gln_pool *threads)
 {
     gln_gpu_rows *rows = NULL;
     gln_jobs *jobs = NULL;
     gln_status st;
     *out = NULL;
-    if (n >= UINT32_MAX || view->d == 0) return gln_fail(GLN_E_ARGUMENT, "%zu rows of %zu numbers on the GPU", n, view->d);
+    if (n >= UINT32_MAX || view->d == 0)
+        return gln_fail(GLN_E_ARGUMENT, "%zu rows of %zu numbers on the GPU", n, view->d);
     if ((st = gln_alloc(&rows, 1, sizeof *rows, "rows")) != GLN_OK) return st;
     rows->view = *view;
     rows->ids = ids;
@@ -131,7 +134,8 @@ static gln_status fill_range(void *context, size_t begin, size_t end, size_t wor
     for (size_t i = begin; i < end; i++) {
         size_t at = f->first + i;
         uint16_t *to = f->to + i * rows->stride;
-        memcpy(to, gln_embeddings_row(&rows->view, rows->ids != NULL ? rows->ids[at] : rows->first + at), rows->d * sizeof *to);
+        memcpy(to, gln_embeddings_row(&rows->view, rows->ids != NULL ? rows->ids[at] : rows->first + at),
+               rows->d * sizeof *to);
         memset(to + rows->d, 0, (rows->stride - rows->d) * sizeof *to);
     }
     return GLN_OK;
@@ -172,7 +176,7 @@ gln_status gln_rows_done(gln_gpu_rows *rows, gln_jobs *jobs, size_t first)
     return rows->used[slot] == NULL ? GLN_OK : gln_cuda_event_record(rows->used[slot], jobs->follow);
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------------------ */
+/* ---- columns --------------------------------------------------------------------------------------------------- */
 
 /* A power of two that brings the largest into [1/2, 1). */
 static float unit_of(const float *x, size_t n)
@@ -192,7 +196,8 @@ gln_status gln_columns_init(gln_columns *c, gln_jobs *jobs, const float *host, s
     gln_status st;
     *c = (gln_columns){.m = m};
     if (!gln_mul_size(&n, m, stride)) return gln_fail(GLN_E_LIMIT, "%zu columns of %zu numbers", m, d);
-    c->unit = two ? unit_of(host, m * d) : 1; /* alone it has to do as it is: beyond float16's range it becomes infinite */
+    c->unit =
+        two ? unit_of(host, m * d) : 1; /* alone it has to do as it is: beyond float16's range it becomes infinite */
     if ((st = gln_cuda_alloc(&c->as_given, m, row_bytes, "columns")) != GLN_OK ||
         (st = gln_cuda_alloc(&c->high, m, narrow_bytes, "columns")) != GLN_OK ||
         (two && (st = gln_cuda_alloc(&c->low, m, narrow_bytes, "columns")) != GLN_OK) ||
@@ -201,7 +206,8 @@ gln_status gln_columns_init(gln_columns *c, gln_jobs *jobs, const float *host, s
         (st = gln_cuda_copy_in(c->as_given, host, m * row_bytes, jobs->product)) != GLN_OK ||
         (st = gln_cuda_fill(inexact, 0, sizeof *inexact, jobs->product)) != GLN_OK)
         goto cleanup;
-    GLN_CUDA(gln_kernel_narrow(c->high, c->low, c->norm_sq, inexact, c->as_given, m, d, stride, c->unit, jobs->product), "columns");
+    GLN_CUDA(gln_kernel_narrow(c->high, c->low, c->norm_sq, inexact, c->as_given, m, d, stride, c->unit, jobs->product),
+             "columns");
     if ((st = gln_cuda_copy_out(&dropped, inexact, sizeof dropped, jobs->product)) != GLN_OK ||
         (st = gln_cuda_wait(jobs->product)) != GLN_OK)
         goto cleanup;
@@ -220,7 +226,7 @@ void gln_columns_dispose(gln_columns *c)
     *c = (gln_columns){0};
 }
 
-/* ---- tiles -------------------------------------------------------------------------------------------------------------- */
+/* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
 size_t gln_tile_rows(size_t m)
 {
@@ -247,10 +253,17 @@ gln_status gln_tile_after(gln_jobs *jobs)
     return st;
 }
 
-static gln_status multiply(gln_jobs *jobs, float *tile, const uint16_t *x, const gln_columns *c, size_t n, size_t stride, bool whole)
+static gln_status multiply(gln_jobs *jobs, float *tile, const uint16_t *x, const gln_columns *c, size_t n,
+                           size_t stride, bool whole)
 {
-    gln_cublas_product p = {.n = n, .m = c->m, .d = stride, .in = GLN_CUBLAS_F16, .out = GLN_CUBLAS_F32, .y_is_transposed = true,
-                            .scale = c->unit, .untuned = !whole};
+    gln_cublas_product p = {.n = n,
+                            .m = c->m,
+                            .d = stride,
+                            .in = GLN_CUBLAS_F16,
+                            .out = GLN_CUBLAS_F32,
+                            .y_is_transposed = true,
+                            .scale = c->unit,
+                            .untuned = !whole};
     gln_status st = gln_cublas_multiply(jobs->blas, &p, tile, x, c->high, jobs->product);
     if (st != GLN_OK || c->low == NULL) return st;
     p.scale = c->unit / 2048;
@@ -278,12 +291,13 @@ gln_status gln_tiles(gln_jobs *jobs, gln_gpu_rows *rows, const gln_columns *colu
                 (st = gln_tile_after(jobs)) != GLN_OK)
                 return st;
         }
-        if ((st = gln_rows_done(rows, jobs, block)) != GLN_OK || (st = gln_progress_add(progress, n_block)) != GLN_OK) return st;
+        if ((st = gln_rows_done(rows, jobs, block)) != GLN_OK || (st = gln_progress_add(progress, n_block)) != GLN_OK)
+            return st;
     }
     return st;
 }
 
-/* ---- deliveries --------------------------------------------------------------------------------------------------------- */
+/* ---- deliveries ------------------------------------------------------------------------------------------------ */
 
 gln_status gln_delivery_init(gln_delivery *d, size_t most_bytes)
 {
@@ -310,7 +324,8 @@ static gln_status hand_over(gln_delivery *d, size_t i)
     return st != GLN_OK ? st : d->use(d->context, d->pinned[i], d->first[i], d->n[i]);
 }
 
-gln_status gln_delivery_send(gln_delivery *d, gln_jobs *jobs, const void *device, size_t n_bytes, size_t first, size_t n)
+gln_status gln_delivery_send(gln_delivery *d, gln_jobs *jobs, const void *device, size_t n_bytes, size_t first,
+                             size_t n)
 {
     size_t i = d->at;
     gln_status st;

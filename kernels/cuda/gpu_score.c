@@ -1,17 +1,19 @@
 /*
- * The pool along few vectors: decision values of the classifier, principal components. The products are tiles (gpu_rows.c); what a
- * tile becomes is copied out while the next one is multiplied, and handed over on the caller's thread.
+ * The pool along few vectors: decision values of the classifier, principal components. The products are tiles
+ * (gpu_rows.c); what a tile becomes is copied out while the next one is multiplied, and handed over on the caller's
+ * thread.
  *
- * A machine's coefficients differ from class to class, so the second product of an RBF machine is one for each class, with that class's columns
- * of the tile: [rows, size of the class] times [size, n_active - 1]. One product with the [pairs, support vectors] matrix that has zeros where a
- * pair does not ask would be simpler and n_active / 2 times the work. Where a machine's pairs ask for all of them, it is that product.
+ * A machine's coefficients differ from class to class, so the second product of an RBF machine is one for each class,
+ * with that class's columns of the tile: [rows, size of the class] times [size, n_active - 1]. One product with the
+ * [pairs, support vectors] matrix that has zeros where a pair does not ask would be simpler and n_active / 2 times the
+ * work. Where a machine's pairs ask for all of them, it is that product.
  */
 #include "kernels/cuda/jobs.h"
 
 #include "common/memory.h"
 #include "kernels/cuda/job_kernels.h"
 
-/* ---- classifier ------------------------------------------------------------------------------------------------------------ */
+/* ---- classifier ------------------------------------------------------------------------------------------------ */
 
 struct deciding {
     const gln_gpu_machine *machine;
@@ -19,7 +21,8 @@ struct deciding {
     void *context;
     size_t n_others, n_pairs, stride;
     gln_columns columns;
-    float *coefficient, *offset, *row_sq, *part, *decision; /* on the GPU; coefficient: [n_support, n_others] or [pairs, n_support] */
+    float *coefficient; /* on the GPU: [n_support, n_others] or [pairs, n_support] */
+    float *offset, *row_sq, *part, *decision;
     gln_delivery delivery;
 };
 
@@ -36,20 +39,31 @@ static gln_status add_classes(const struct deciding *d, gln_jobs *jobs, const fl
     for (size_t c = 0; c < m->n_active && st == GLN_OK; c++) {
         size_t n_own = m->first[c + 1] - m->first[c];
         float *part = d->part + c * d->n_others;
-        gln_cublas_product p = {.n = n, .m = d->n_others, .d = n_own, .in = GLN_CUBLAS_F32, .out = GLN_CUBLAS_F32,
-                                .y_is_transposed = true, .x_stride = m->n_support, .out_stride = m->n_active * d->n_others,
+        gln_cublas_product p = {.n = n,
+                                .m = d->n_others,
+                                .d = n_own,
+                                .in = GLN_CUBLAS_F32,
+                                .out = GLN_CUBLAS_F32,
+                                .y_is_transposed = true,
+                                .x_stride = m->n_support,
+                                .out_stride = m->n_active * d->n_others,
                                 .untuned = true};
         if (n_own > 0)
-            st = gln_cublas_multiply(jobs->small, &p, part, kernel + m->first[c], d->coefficient + m->first[c] * d->n_others,
-                                     jobs->follow);
+            st = gln_cublas_multiply(jobs->small, &p, part, kernel + m->first[c],
+                                     d->coefficient + m->first[c] * d->n_others, jobs->follow);
     }
     return st;
 }
 
 static gln_status add_pairs(const struct deciding *d, gln_jobs *jobs, const float *kernel, size_t n)
 {
-    gln_cublas_product p = {.n = n, .m = d->n_pairs, .d = d->machine->n_support, .in = GLN_CUBLAS_F32, .out = GLN_CUBLAS_F32,
-                            .y_is_transposed = true, .untuned = true};
+    gln_cublas_product p = {.n = n,
+                            .m = d->n_pairs,
+                            .d = d->machine->n_support,
+                            .in = GLN_CUBLAS_F32,
+                            .out = GLN_CUBLAS_F32,
+                            .y_is_transposed = true,
+                            .untuned = true};
     return gln_cublas_multiply(jobs->small, &p, d->part, kernel, d->coefficient, jobs->follow);
 }
 
@@ -57,13 +71,16 @@ static gln_status follow_decide(void *context, gln_jobs *jobs, float *g, const u
 {
     struct deciding *d = context;
     const gln_gpu_machine *m = d->machine;
-    const float *part = g; /* of a linear machine: the products are the parts, or the decision values but for the offset */
+    const float *part =
+        g; /* of a linear machine: the products are the parts, or the decision values but for the offset */
     gln_status st;
     if (m->gamma > 0) {
         GLN_CUDA(gln_kernel_norm_sq_f16(d->row_sq, x, n, d->stride, jobs->follow), "norms");
-        GLN_CUDA(gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, m->centre, jobs->follow),
-                 "kernels");
-        if ((st = m->pair_weight != NULL ? add_pairs(d, jobs, g, n) : add_classes(d, jobs, g, n)) != GLN_OK) goto cleanup;
+        GLN_CUDA(
+            gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, m->centre, jobs->follow),
+            "kernels");
+        if ((st = m->pair_weight != NULL ? add_pairs(d, jobs, g, n) : add_classes(d, jobs, g, n)) != GLN_OK)
+            goto cleanup;
         part = d->part;
     }
     if (m->pair_weight != NULL)
@@ -93,13 +110,15 @@ static gln_status prepare(struct deciding *d, gln_jobs *jobs)
         (st = gln_delivery_init(&d->delivery, rows * decision_bytes)) != GLN_OK ||
         (st = gln_cuda_copy_in(d->offset, m->offset, decision_bytes, jobs->follow)) != GLN_OK || !rbf)
         return st;
-    if ((st = gln_cuda_alloc(&d->coefficient, m->n_support, n_coefficients * sizeof(float), "coefficients")) != GLN_OK ||
+    if ((st = gln_cuda_alloc(&d->coefficient, m->n_support, n_coefficients * sizeof(float), "coefficients")) !=
+            GLN_OK ||
         (st = gln_cuda_alloc(&d->row_sq, rows, sizeof(float), "norms")) != GLN_OK ||
         (st = gln_cuda_alloc(&d->part, rows, n_parts * sizeof(float), "decision parts")) != GLN_OK ||
-        (st = gln_cuda_copy_in(d->coefficient, pairs ? m->pair_weight : m->coefficient, m->n_support * n_coefficients * sizeof(float),
-                               jobs->follow)) != GLN_OK)
+        (st = gln_cuda_copy_in(d->coefficient, pairs ? m->pair_weight : m->coefficient,
+                               m->n_support * n_coefficients * sizeof(float), jobs->follow)) != GLN_OK)
         return st;
-    return gln_cuda_fill(d->part, 0, rows * n_parts * sizeof(float), jobs->follow); /* a class without support vectors adds nothing */
+    return gln_cuda_fill(d->part, 0, rows * n_parts * sizeof(float),
+                         jobs->follow); /* a class without support vectors adds nothing */
 }
 
 gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gln_gpu_decisions_fn use, void *context)
@@ -126,7 +145,7 @@ gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gl
     return st;
 }
 
-/* ---- principal components -------------------------------------------------------------------------------------------------- */
+/* ---- principal components -------------------------------------------------------------------------------------- */
 
 struct projecting {
     float *out, *centre; /* centre [k]: the mean along the components */

@@ -2,8 +2,8 @@
 #include "kernels/cuda/job_kernels.h"
 #include "kernels/cuda/warp.cuh"
 
-static __global__ void narrow(uint16_t *high, uint16_t *low, float *norm_sq, unsigned *inexact, const float *x, size_t m, size_t d,
-                              size_t stride, float unit)
+static __global__ void narrow(uint16_t *high, uint16_t *low, float *norm_sq, unsigned *inexact, const float *x,
+                              size_t m, size_t d, size_t stride, float unit)
 {
     size_t row = gln_warp_number();
     if (row >= m) return;
@@ -23,11 +23,12 @@ static __global__ void narrow(uint16_t *high, uint16_t *low, float *norm_sq, uns
     if (threadIdx.x % 32 == 0) norm_sq[row] = sum * unit * unit;
 }
 
-int gln_kernel_narrow(uint16_t *high, uint16_t *low, float *norm_sq, unsigned *inexact, const float *x, size_t m, size_t d, size_t stride,
-                      float unit, gln_cuda_stream stream)
+int gln_kernel_narrow(uint16_t *high, uint16_t *low, float *norm_sq, unsigned *inexact, const float *x, size_t m,
+                      size_t d, size_t stride, float unit, gln_cuda_stream stream)
 {
     if (m == 0) return 0;
-    return (int)GLN_LAUNCH(narrow, gln_blocks(m, 8), 256, 0, stream, high, low, norm_sq, inexact, x, m, d, stride, unit);
+    return (int)GLN_LAUNCH(narrow, gln_blocks(m, 8), 256, 0, stream, high, low, norm_sq, inexact, x, m, d, stride,
+                           unit);
 }
 
 static __global__ void norm_sq_f16(float *norm_sq, const uint16_t *x, size_t n, size_t stride)

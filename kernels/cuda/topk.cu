@@ -1,8 +1,9 @@
 /*
- * The best k of a row of similarities, by one warp. The list lies sorted in the warp's registers, E entries a lane: place p is entry p / 32 of
- * lane p % 32. Four similarities a lane are read at a time, and nearly always none of the 128 reaches the worst of the list: one
- * vote, and on. One that does is put in its place by counting (a vote) who is better, and moving the rest up by one (a shuffle).
- * In random data a row takes in about k ln(n / k) of n, 330 for 32 of a million, so the kernel's time is that of reading.
+ * The best k of a row of similarities, by one warp. The list lies sorted in the warp's registers, E entries a lane:
+ * place p is entry p / 32 of lane p % 32. Four similarities a lane are read at a time, and nearly always none of the
+ * 128 reaches the worst of the list: one vote, and on. One that does is put in its place by counting (a vote) who is
+ * better, and moving the rest up by one (a shuffle). In random data a row takes in about k ln(n / k) of n, 330 for 32
+ * of a million, so the kernel's time is that of reading.
  *
  * The order is index/topk.h's: more similar first, then the lower index; NaN is never kept, since it reaches nothing.
  */
@@ -65,8 +66,8 @@ template <int E> struct best {
 };
 
 template <int E>
-static __global__ void topk(uint32_t *index, float *similarity, unsigned k, const float *g, size_t g_stride, size_t n, size_t m,
-                            size_t first_row, size_t first_column, bool fresh)
+static __global__ void topk(uint32_t *index, float *similarity, unsigned k, const float *g, size_t g_stride, size_t n,
+                            size_t m, size_t first_row, size_t first_column, bool fresh)
 {
     size_t row = gln_warp_number();
     if (row >= n) return;
@@ -88,7 +89,8 @@ static __global__ void topk(uint32_t *index, float *similarity, unsigned k, cons
         float v[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
         bool reaches = false;
         if (mine < m) {
-            float4 read = *reinterpret_cast<const float4 *>(at + mine); /* beyond m, within the stride: read, not used */
+            float4 read =
+                *reinterpret_cast<const float4 *>(at + mine); /* beyond m, within the stride: read, not used */
             v[0] = read.x;
             v[1] = read.y;
             v[2] = read.z;
@@ -126,11 +128,11 @@ int gln_kernel_topk(uint32_t *index, float *similarity, size_t k, const float *g
     if (n == 0 || k == 0) return 0;
     unsigned blocks = gln_blocks(n, 8), places = (unsigned)k;
     if (k <= 32)
-        return (int)GLN_LAUNCH((topk<1>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m, first_row,
-                               first_column, fresh);
+        return (int)GLN_LAUNCH((topk<1>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m,
+                               first_row, first_column, fresh);
     if (k <= 64)
-        return (int)GLN_LAUNCH((topk<2>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m, first_row,
-                               first_column, fresh);
-    return (int)GLN_LAUNCH((topk<4>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m, first_row, first_column,
-                           fresh);
+        return (int)GLN_LAUNCH((topk<2>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m,
+                               first_row, first_column, fresh);
+    return (int)GLN_LAUNCH((topk<4>), blocks, 256, 0, stream, index, similarity, places, g, g_stride, n, m, first_row,
+                           first_column, fresh);
 }

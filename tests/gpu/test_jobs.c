@@ -1,6 +1,7 @@
 /*
- * The jobs of kernels/gpu.h against their CPU twins, through the functions that use either: the same call with and without a GPU.
- * Where all numbers are small integers every sum is exact, and results have to be equal bit by bit, ties included.
+ * The jobs of kernels/gpu.h against their CPU twins, through the functions that use either: the same call with and
+ * without a GPU. Where all numbers are small integers every sum is exact, and results have to be equal bit by bit, ties
+ * included.
  */
 #include "common/memory.h"
 #include "common/rng.h"
@@ -51,7 +52,7 @@ static const struct {
               {129, 40, 1}, {120, 24, 64}, {130, 31, 65}, {140, 16, 128}, {700, 9, 0}, {4097, 5, 4}};
 #define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))
 
-/* ---- neighbours ------------------------------------------------------------------------------------------------------- */
+/* ---- neighbours ------------------------------------------------------------------------------------------------ */
 
 static gln_graph *graph_of(const gln_embeddings *pool, size_t k, bool gpu)
 {
@@ -68,8 +69,8 @@ static void check_same_graph(const gln_graph *a, const gln_graph *b)
     ck_assert(a->n == b->n && a->k == b->k);
     for (size_t i = 0; i < a->n * a->k; i++)
         ck_assert_msg(a->neighbour[i] == b->neighbour[i] && a->similarity[i] == b->similarity[i],
-                      "row %zu, place %zu: %u (%.9g), not %u (%.9g)", i / a->k, i % a->k, a->neighbour[i], (double)a->similarity[i],
-                      b->neighbour[i], (double)b->similarity[i]);
+                      "row %zu, place %zu: %u (%.9g), not %u (%.9g)", i / a->k, i % a->k, a->neighbour[i],
+                      (double)a->similarity[i], b->neighbour[i], (double)b->similarity[i]);
 }
 
 START_TEST(neighbours__are_the_cpus_bit_by_bit_with_their_ties)
@@ -96,8 +97,8 @@ START_TEST(neighbours__of_normalised_rows_agree)
     size_t n_other = 0;
     for (size_t i = 0; i < pool.n * 32; i++) {
         n_other += gpu->neighbour[i] != cpu->neighbour[i];
-        ck_assert_msg(fabsf(gpu->similarity[i] - cpu->similarity[i]) < 1e-5f, "place %zu: %g, not %g", i, (double)gpu->similarity[i],
-                      (double)cpu->similarity[i]);
+        ck_assert_msg(fabsf(gpu->similarity[i] - cpu->similarity[i]) < 1e-5f, "place %zu: %g, not %g", i,
+                      (double)gpu->similarity[i], (double)cpu->similarity[i]);
     }
     ck_assert_msg(n_other < pool.n * 32 / 100, "%zu of %zu differ", n_other, pool.n * 32);
     ck_assert(gpu->recall == 1 && gpu->recall_sample == 0);
@@ -165,13 +166,14 @@ START_TEST(neighbours__of_new_rows_enter_the_lists_of_old_ones)
 }
 END_TEST
 
-/* ---- k-means ---------------------------------------------------------------------------------------------------------- */
+/* ---- k-means --------------------------------------------------------------------------------------------------- */
 
 START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
 {
     static const struct {
         size_t n, d, k;
-    } cases[] = {{1, 1, 1}, {40, 8, 3}, {100, 33, 40}, {300, 16, 33}, {4200, 5, 2}, {70, 24, 300}, {90, 6, 64}, {130, 3, 9}};
+    } cases[] = {{1, 1, 1},    {40, 8, 3},    {100, 33, 40}, {300, 16, 33},
+                 {4200, 5, 2}, {70, 24, 300}, {90, 6, 64},   {130, 3, 9}};
     if (!gpu_here("k-means")) return;
     size_t n = cases[_i].n, d = cases[_i].d, k = cases[_i].k;
     gln_embeddings pool = integer_pool(n, d, 5);
@@ -180,7 +182,8 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
     gln_rng rng;
     gln_rng_seed(&rng, 6);
     for (size_t i = 0; i < k * d; i++) centroid[i] = (float)((int)gln_rng_below(&rng, 5) - 2) / 2;
-    /* Every centroid of the second half stands where one of the first half does: of a warp's lanes the same one meets both when k is 64. */
+    /* Every centroid of the second half stands where one of the first half does: of a warp's lanes the same one meets
+       both when k is 64. */
     for (size_t i = k / 2 * d; i < k / 2 * 2 * d; i++) centroid[i] = centroid[i - k / 2 * d];
     use_gpu(true);
     for (int order = 0; gpu_order(order); order++)
@@ -196,7 +199,9 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
                 pool_row(row, &pool, i);
                 for (size_t c = 0; c < k; c++) {
                     double sum = 0;
-                    for (size_t j = 0; j < d; j++) sum += ((double)row[j] - (double)centroid[c * d + j]) * ((double)row[j] - (double)centroid[c * d + j]);
+                    for (size_t j = 0; j < d; j++)
+                        sum += ((double)row[j] - (double)centroid[c * d + j]) *
+                               ((double)row[j] - (double)centroid[c * d + j]);
                     if (sum < least) {
                         least = sum;
                         best = c;
@@ -205,8 +210,8 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
                 }
                 if (keep != 0 && own <= least) best = i % k;
                 wanted_moved += best != i % k;
-                ck_assert_msg(cluster[i] == best && (double)l2_sq[i] == least, "row %zu: cluster %u at %g, not %zu at %g", i, cluster[i],
-                              (double)l2_sq[i], best, least);
+                ck_assert_msg(cluster[i] == best && (double)l2_sq[i] == least,
+                              "row %zu: cluster %u at %g, not %zu at %g", i, cluster[i], (double)l2_sq[i], best, least);
             }
             ck_assert_uint_eq(n_moved, wanted_moved);
             gln_gpu_rows_free(rows);
@@ -220,7 +225,8 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
 END_TEST
 
 #ifdef GLN_HOST_DEVICE
-/* So many centroids that a tile holds 64 rows: tiles are used again and again, while one stream or the other is ahead. */
+/* So many centroids that a tile holds 64 rows: tiles are used again and again, while one stream or the other is ahead.
+ */
 START_TEST(kmeans__tiles_that_are_used_again_are_waited_for)
 {
     enum { N = 600, D = 3, K = 120000 };
@@ -300,7 +306,8 @@ START_TEST(kmeans__means_are_the_cpus_bit_by_bit)
     gln_ok(gln_gpu_rows_create(&rows, &pool, NULL, 0, N, NULL));
     gln_ok(gln_gpu_average(got, rows, member, begin, K));
     for (size_t i = 0; i < K * D; i++)
-        ck_assert_msg(got[i] == wanted[i], "centroid %zu, %zu: %.9g, not %.9g", i / D, i % D, (double)got[i], (double)wanted[i]);
+        ck_assert_msg(got[i] == wanted[i], "centroid %zu, %zu: %.9g, not %.9g", i / D, i % D, (double)got[i],
+                      (double)wanted[i]);
     gln_gpu_rows_free(rows);
     pool_free(&pool);
 }
@@ -323,7 +330,8 @@ static void check_similar_clusters(const gln_kmeans_result *a, const gln_kmeans_
     ck_assert(a->n == b->n && a->k == b->k);
     for (size_t i = 0; i < a->n; i++) n_other += a->cluster[i] != b->cluster[i];
     ck_assert_msg(n_other <= a->n / 100, "%zu of %zu rows in other clusters", n_other, a->n);
-    ck_assert_msg(fabs(a->inertia - b->inertia) <= 1e-3 * b->inertia + 1e-6, "inertia %g, not %g", a->inertia, b->inertia);
+    ck_assert_msg(fabs(a->inertia - b->inertia) <= 1e-3 * b->inertia + 1e-6, "inertia %g, not %g", a->inertia,
+                  b->inertia);
     for (size_t c = 0; c < a->k; c++) {
         ck_assert_uint_gt(a->size[c], 0);
         sum += a->size[c];
@@ -348,7 +356,7 @@ START_TEST(kmeans__finds_what_the_cpu_finds)
 }
 END_TEST
 
-/* ---- classifier, components, coverage ----------------------------------------------------------------------------------- */
+/* ---- classifier, components, coverage -------------------------------------------------------------------------- */
 
 /* features: trained on landmarks, as a classifier with many labels is. */
 static gln_svm *svm_of(const gln_embeddings *pool, bool rbf, size_t n_classes, bool features)
@@ -368,7 +376,8 @@ static gln_svm *svm_of(const gln_embeddings *pool, bool rbf, size_t n_classes, b
     }
     int32_t *label = malloc(pool->n * sizeof *label);
     float row[256];
-    for (size_t i = 0; i < pool->n; i++) { /* by where the largest of the first numbers stands; every third has a label */
+    for (size_t i = 0; i < pool->n;
+         i++) { /* by where the largest of the first numbers stands; every third has a label */
         pool_row(row, pool, i);
         size_t best = 0;
         for (size_t j = 1; j < n_classes; j++)
@@ -387,10 +396,12 @@ START_TEST(svm__decision_values_and_probabilities_are_the_cpus)
         bool rbf;
         size_t n, d, n_classes;
         bool features;
-    } cases[] = {{true, 240, 32, 4, false},  {true, 150, 19, 2, false}, {false, 240, 32, 5, false}, {false, 90, 9, 2, false},
-                 {true, 5000, 12, 3, false}, {true, 240, 32, 4, true},  {false, 240, 32, 3, true}};
+    } cases[] = {{true, 240, 32, 4, false}, {true, 150, 19, 2, false},  {false, 240, 32, 5, false},
+                 {false, 90, 9, 2, false},  {true, 5000, 12, 3, false}, {true, 240, 32, 4, true},
+                 {false, 240, 32, 3, true}};
     if (!gpu_here("scoring")) return;
-    size_t n = cases[_i].n, n_pairs = cases[_i].n_classes * (cases[_i].n_classes - 1) / 2, n_classes = cases[_i].n_classes;
+    size_t n = cases[_i].n, n_pairs = cases[_i].n_classes * (cases[_i].n_classes - 1) / 2,
+           n_classes = cases[_i].n_classes;
     gln_embeddings pool = pool_mixture(n, cases[_i].d, 6, 0.6, 11);
     gln_embeddings labelled = pool;
     labelled.n = n < 300 ? n : 300;
@@ -406,8 +417,8 @@ START_TEST(svm__decision_values_and_probabilities_are_the_cpus)
         gln_ok(gln_svm_score(svm, &pool, probability[g], NULL, NULL));
     }
     for (size_t i = 0; i < n * n_pairs; i++)
-        ck_assert_msg(fabsf(decision[0][i] - decision[1][i]) <= rounding * (1 + fabsf(decision[0][i])), "decision %zu: %.9g, not %.9g", i,
-                      (double)decision[1][i], (double)decision[0][i]);
+        ck_assert_msg(fabsf(decision[0][i] - decision[1][i]) <= rounding * (1 + fabsf(decision[0][i])),
+                      "decision %zu: %.9g, not %.9g", i, (double)decision[1][i], (double)decision[0][i]);
     for (size_t i = 0; i < n * n_classes; i++) ck_assert(fabsf(probability[0][i] - probability[1][i]) <= rounding);
     for (int g = 0; g < 2; g++) {
         free(decision[g]);
@@ -466,7 +477,8 @@ START_TEST(cover__distances_kernels_and_gains_are_the_cpus)
             ck_assert(fabsf(cover[0].kernel[i] - cover[1].kernel[i]) < 1e-3f);
         }
         for (size_t j = 0; j < n; j++)
-            ck_assert_msg(fabsf(gain[0][j] - gain[1][j]) < 1e-4f, "gain %zu: %g, not %g", j, (double)gain[1][j], (double)gain[0][j]);
+            ck_assert_msg(fabsf(gain[0][j] - gain[1][j]) < 1e-4f, "gain %zu: %g, not %g", j, (double)gain[1][j],
+                          (double)gain[0][j]);
         gln_cover_dispose(&cover[0]);
         gln_cover_dispose(&cover[1]);
     }
@@ -477,7 +489,8 @@ END_TEST
 /* With the kernel and weights given, the gain is arithmetic. */
 START_TEST(cover__gain_counts_what_is_more_than_covered)
 {
-    float x[4] = {0, 1, 2, 3}, y[3] = {0, 0.5f, 4}, l2_sq[12], kernel[12], gain[4], covered[3] = {0.2f, 0.9f, 0.5f}, weight[3] = {1, 2, 3};
+    float x[4] = {0, 1, 2, 3}, y[3] = {0, 0.5f, 4}, l2_sq[12], kernel[12], gain[4], covered[3] = {0.2f, 0.9f, 0.5f},
+          weight[3] = {1, 2, 3};
     gln_gpu_cover *cover = NULL;
     if (!gpu_here("coverage")) return;
     gln_ok(gln_gpu_cover_create(&cover, l2_sq, x, 4, y, 3, 1));
@@ -496,7 +509,7 @@ START_TEST(cover__gain_counts_what_is_more_than_covered)
 }
 END_TEST
 
-/* ---- when it goes wrong --------------------------------------------------------------------------------------------------- */
+/* ---- when it goes wrong ---------------------------------------------------------------------------------------- */
 
 #ifdef GLN_HOST_DEVICE
 /* Memory for two blocks of 4096 rows where there are three: they take turns. */
@@ -552,7 +565,8 @@ START_TEST(rows__that_do_not_fit_come_in_turns)
 END_TEST
 
 /* Whatever fails, whenever: the results are right, and nothing is left in GPU memory but the context. */
-static void (*const breakages[])(size_t nth) = {gln_host_device_fail_allocation, gln_host_device_fail_launch, gln_host_device_fail_run};
+static void (*const breakages[])(size_t nth) = {gln_host_device_fail_allocation, gln_host_device_fail_launch,
+                                                gln_host_device_fail_run};
 
 START_TEST(jobs__that_break_end_on_the_cpu_with_the_same_result)
 {
@@ -583,7 +597,8 @@ START_TEST(jobs__that_break_end_on_the_cpu_with_the_same_result)
     gln_graph_free(grown);
     breakages[_i % 3](nth);
     gln_ok(gln_svm_decide(svm, &pool, decision[1], NULL));
-    for (size_t i = 0; i < 150 * 3; i++) ck_assert(fabsf(decision[0][i] - decision[1][i]) <= 2e-5f * (1 + fabsf(decision[0][i])));
+    for (size_t i = 0; i < 150 * 3; i++)
+        ck_assert(fabsf(decision[0][i] - decision[1][i]) <= 2e-5f * (1 + fabsf(decision[0][i])));
     ck_assert(_i % 3 == 2 || !gln_cuda_lost());
     breakages[_i % 3](0);
     ck_assert_uint_le(gln_host_device_allocated(), (2u * 32 + 32 + 4) << 20); /* two tiles and two workspaces */

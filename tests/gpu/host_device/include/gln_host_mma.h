@@ -1,5 +1,5 @@
-/* Twins of the instructions in kernels/cuda/mma.cuh for the host device: fragments as the PTX manual lays them out, products exact in
-   double and added once in f32. Copies arrive as late as the waiting allows. */
+/* Twins of the instructions in kernels/cuda/mma.cuh for the host device: fragments as the PTX manual lays them out,
+   products exact in double and added once in f32. Copies arrive as late as the waiting allows. */
 #ifndef GLN_HOST_MMA_H
 #define GLN_HOST_MMA_H
 
@@ -9,7 +9,8 @@
 static inline float gln_host_widen_f16(uint32_t bits) { return __half2float(__ushort_as_half((unsigned short)bits)); }
 static inline float gln_host_widen_bf16(uint32_t bits) { return __uint_as_float(bits << 16); }
 
-template <typename Widen> static inline void gln_host_mma(float c[4], const uint32_t a[4], const uint32_t b[2], Widen widen)
+template <typename Widen>
+static inline void gln_host_mma(float c[4], const uint32_t a[4], const uint32_t b[2], Widen widen)
 {
     struct {
         float a[8], b[4]; /* this lane's numbers, widened: two a register */
@@ -36,8 +37,14 @@ template <typename Widen> static inline void gln_host_mma(float c[4], const uint
         c[i] = (float)((double)c[i] + sum);
     }
 }
-static inline void gln_mma_f16(float c[4], const uint32_t a[4], const uint32_t b[2]) { gln_host_mma(c, a, b, gln_host_widen_f16); }
-static inline void gln_mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) { gln_host_mma(c, a, b, gln_host_widen_bf16); }
+static inline void gln_mma_f16(float c[4], const uint32_t a[4], const uint32_t b[2])
+{
+    gln_host_mma(c, a, b, gln_host_widen_f16);
+}
+static inline void gln_mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2])
+{
+    gln_host_mma(c, a, b, gln_host_widen_bf16);
+}
 
 static inline void gln_host_check_aligned(const void *p, const char *what, unsigned to = 16)
 {
@@ -56,13 +63,17 @@ static inline void gln_host_load_matrix(uint32_t r[4], const void *shared, bool 
         uint16_t pair[2];
         for (unsigned j = 0; j < 2; j++) {
             unsigned in_row = transposed ? 2 * t + j : group, in_column = transposed ? group : 2 * t + j;
-            std::memcpy(&pair[j], reinterpret_cast<const unsigned char *>(all + (8 * i + in_row) * 16) + 2 * in_column, 2);
+            std::memcpy(&pair[j], reinterpret_cast<const unsigned char *>(all + (8 * i + in_row) * 16) + 2 * in_column,
+                        2);
         }
         r[i] = (uint32_t)pair[0] | (uint32_t)pair[1] << 16;
     }
 }
 static inline void gln_load_matrix_x4(uint32_t r[4], const void *shared) { gln_host_load_matrix(r, shared, false); }
-static inline void gln_load_matrix_x4_transposed(uint32_t r[4], const void *shared) { gln_host_load_matrix(r, shared, true); }
+static inline void gln_load_matrix_x4_transposed(uint32_t r[4], const void *shared)
+{
+    gln_host_load_matrix(r, shared, true);
+}
 
 static inline void gln_host_copy_async_checked(void *shared, const void *global, bool in_range, unsigned n_bytes)
 {
