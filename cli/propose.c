@@ -9,12 +9,12 @@
 static const gln_usage usage = {
     "propose", "",
     "Lists groups of images that a label could be given to all at once: what the classifier calls one class inside one\n"
-    "cluster, and near-duplicates of labelled images. --audit leases a random sample of one group as a batch; once its labels\n"
+    "cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a random sample of one group as a batch; once its labels\n"
     "are back (`gleaner label --batch`, or over HTTP) --accept gives the rest the proposed label, if the sample shows that few\n"
     "enough are wrong. --undo takes all of them back, at any time. --audits lists what was asked for.",
     "  gleaner propose --bound 0.05\n"
     "  gleaner propose --audit --cluster 17 --class print\n"
-    "  gleaner propose --audit --duplicates\n"
+    "  gleaner propose --audit --clusters\n"
     "  gleaner propose --accept 3\n",
 };
 
@@ -51,7 +51,7 @@ static void print_audit(const gln_json *json)
     bool cluster = strcmp(text(json, "kind", ""), "cluster") == 0;
     printf("audit %.0f: ", number(json, "id"));
     if (cluster) printf("cluster %.0f, %s, ", number(json, "cluster"), text(json, "class", "a class that was deleted"));
-    else printf("near-duplicates, ");
+    else printf("%s, ", strcmp(text(json, "kind", ""), "clusters") == 0 ? "all clusters" : "near-duplicates");
     printf("%.0f images, batch %.0f with %.0f of them: %s\n  %s\n", number(json, "images"), number(json, "batch"), number(json, "sample"),
            text(json, "state", ""), text(json, "words", ""));
 }
@@ -65,7 +65,7 @@ static void print_audits(const gln_json *json)
 
 /* What the options ask for; exactly one. */
 struct asked {
-    bool audit, duplicates, audits, all;
+    bool audit, clusters, duplicates, audits, all;
     size_t cluster, size, seed, accept, undo, show;
     double bound, confidence, lease_hours;
     const char *class_name, *holder, *key;
@@ -80,7 +80,7 @@ static gln_status do_it(gln_json **out, gln_session *session, const struct asked
     gln_json *mine = NULL;
     if (a->audit) {
         gln_audit_request request = {
-            .project_id = session->project_id, .kind = a->duplicates ? "duplicates" : "cluster", .cluster_id = (int64_t)a->cluster,
+            .project_id = session->project_id, .kind = a->duplicates ? "duplicates" : a->clusters ? "clusters" : "cluster", .cluster_id = (int64_t)a->cluster,
             .class_name = a->class_name, .bound = a->bound, .confidence = a->confidence, .size = a->size, .seed = a->seed,
             .lease_ms = llround(fmin(fmax(a->lease_hours, -1.0), 1e6) * 3600000.0), .holder = a->holder, .idempotency_key = a->key,
         };
@@ -111,9 +111,10 @@ int gln_command_propose(int argc, char **argv)
         GLN_PROJECT_OPTION(o),
         {"bound", 'b', GLN_OPTION_NUMBER, &a.bound, "X", "share of the accepted labels that may be wrong (default: 0.05)"},
         {"confidence", 0, GLN_OPTION_NUMBER, &a.confidence, "X", "with which an audit has to show it (default: 0.95)"},
-        {"audit", 0, GLN_OPTION_FLAG, &a.audit, NULL, "lease a random sample of one group; --cluster and --class, or --duplicates, say which"},
+        {"audit", 0, GLN_OPTION_FLAG, &a.audit, NULL, "lease a random sample; --cluster and --class, --clusters or --duplicates say of what"},
         {"cluster", 0, GLN_OPTION_SIZE, &a.cluster, "ID", "the cluster of a proposal"},
         {"class", 'c', GLN_OPTION_TEXT, &a.class_name, "NAME", "its class"},
+        {"clusters", 0, GLN_OPTION_FLAG, &a.clusters, NULL, "the surest of all clusters, each image as it is predicted"},
         {"duplicates", 0, GLN_OPTION_FLAG, &a.duplicates, NULL, "near-duplicates of labelled images"},
         {"size", 'n', GLN_OPTION_SIZE, &a.size, "N", "images to look at (default: as planned)"},
         {"seed", 's', GLN_OPTION_SIZE, &a.seed, "N", "of the sample (default: picked)"},
@@ -134,10 +135,10 @@ int gln_command_propose(int argc, char **argv)
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
     if ((a.audit ? 1 : 0) + (a.audits ? 1 : 0) + (a.show != 0) + (a.accept != 0) + (a.undo != 0) > 1)
         return gln_usage_error(&usage, "one of --audit, --audits, --show, --accept and --undo at a time");
-    if (!a.audit && (a.duplicates || a.cluster != 0 || a.class_name != NULL || a.size != 0))
-        return gln_usage_error(&usage, "--cluster, --class, --duplicates and --size go with --audit");
-    if (a.audit && a.duplicates == (a.cluster != 0 && a.class_name != NULL))
-        return gln_usage_error(&usage, "--audit: name the group by --cluster and --class, or by --duplicates");
+    if (!a.audit && (a.clusters || a.duplicates || a.cluster != 0 || a.class_name != NULL || a.size != 0))
+        return gln_usage_error(&usage, "--cluster, --class, --clusters, --duplicates and --size go with --audit");
+    if (a.audit && (a.clusters ? 1 : 0) + (a.duplicates ? 1 : 0) + (a.cluster != 0 && a.class_name != NULL) != 1)
+        return gln_usage_error(&usage, "--audit: say of what: --cluster and --class, --clusters, or --duplicates");
     gln_session session;
     gln_json *json = NULL;
     gln_status st = gln_session_open(&session, &o, true);

@@ -44,12 +44,12 @@ static gln_status check_request(struct taking *t)
 {
     const gln_audit_request *request = t->request;
     bool cluster = request->kind != NULL && strcmp(request->kind, "cluster") == 0;
-    if (request->kind == NULL || (!cluster && strcmp(request->kind, "duplicates") != 0))
-        return gln_fail(GLN_E_ARGUMENT, "kind: \"%.40s\" is neither cluster nor duplicates", request->kind == NULL ? "" : request->kind);
+    if (request->kind == NULL || (!cluster && strcmp(request->kind, "clusters") != 0 && strcmp(request->kind, "duplicates") != 0))
+        return gln_fail(GLN_E_ARGUMENT, "kind: \"%.40s\" is not cluster, clusters or duplicates", request->kind == NULL ? "" : request->kind);
     if (cluster && (request->cluster_id <= 0 || request->class_name == NULL))
         return gln_fail(GLN_E_ARGUMENT, "cluster and class: both are needed to name a proposal of kind cluster");
     if (!cluster && (request->cluster_id != 0 || request->class_name != NULL))
-        return gln_fail(GLN_E_ARGUMENT, "cluster and class: near-duplicates take the labels of their groups, whatever the cluster");
+        return gln_fail(GLN_E_ARGUMENT, "cluster and class: only a proposal of kind cluster is named by them");
     if (request->size > MAX_BATCH)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_BATCH);
     if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
@@ -85,7 +85,7 @@ static gln_status find_proposal(struct taking *t)
     if (st == GLN_OK && found == SIZE_MAX)
         st = cluster ? gln_fail(GLN_E_CONFLICT, "nothing is proposed for cluster %lld and %.100s now", (long long)request->cluster_id,
                                 request->class_name)
-                     : gln_fail(GLN_E_CONFLICT, "nothing is proposed for near-duplicates now");
+                     : gln_fail(GLN_E_CONFLICT, "nothing is proposed of kind %s now", request->kind);
     if (st == GLN_OK) t->proposal = proposals.item[found];
     gln_proposals_dispose(&proposals);
     return st;

@@ -120,6 +120,7 @@ static gln_status choose(struct taking *t)
         .hit_rate = t->now.hit_rate,
         .price = t->now.classes.price,
         .seconds = t->now.classes.seconds,
+        .seconds_factor = t->now.seconds_factor,
     };
     gln_select_request select = GLN_SELECT_REQUEST_INIT;
     select.size = request->size != 0 ? request->size : MAX_BATCH;

@@ -152,7 +152,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
-    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes, NULL, NULL);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
     double price =

@@ -62,11 +62,12 @@ gln_status gln_moment_take(gln_moment *m, gln_engine *engine, int64_t project_id
     if ((st = gln_engine_reader_take(engine, &m->reader)) != GLN_OK) return st;
     if ((st = gln_project_read(m->reader, project_id, &m->project)) != GLN_OK) return st;
     if ((st = gln_classes_read(m->reader, m->project.id, &m->classes)) != GLN_OK) return st;
-    if ((st = gln_classes_pace(m->reader, m->project.id, &m->classes)) != GLN_OK) return st;
     if ((st = gln_state_take(engine, m->project.id, &m->state)) != GLN_OK) return st;
     if (m->state == NULL)
         return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "
                         "after its images are in", m->project.name);
+    if ((st = gln_alloc(&m->seconds_factor, m->state->n_clusters, sizeof *m->seconds_factor, "seconds of clusters")) != GLN_OK) return st;
+    if ((st = gln_classes_pace(m->reader, m->project.id, &m->classes, m->state, m->seconds_factor)) != GLN_OK) return st;
     size_t n = m->state->n;
     if ((st = gln_alloc_raw(&m->label, n, sizeof *m->label, "labels")) != GLN_OK) return st;
     if ((st = gln_alloc(&m->proposed, n, 1, "proposed labels")) != GLN_OK) return st;
@@ -86,6 +87,7 @@ void gln_moment_give(gln_moment *m)
     gln_free(m->proposed);
     gln_free(m->unavailable);
     gln_free(m->hit_rate);
+    gln_free(m->seconds_factor);
     gln_free(m->owned);
     *m = (gln_moment){0};
 }

@@ -27,6 +27,7 @@ typedef struct gln_moment {
     uint8_t *proposed;       /* [n] 1: no person gave that label */
     uint8_t *unavailable;    /* [n] 0 or GLN_LEASED; the taker may add to it */
     double *hit_rate;        /* [classes.n] */
+    double *seconds_factor;  /* [state->n_clusters] of what its classes take (pace.c) */
     const float *probability; /* [n, classes.n] by today's classes; NULL: no classifier */
     float *owned;            /* the same, when classes were added since the resample */
 } gln_moment;

@@ -74,9 +74,12 @@ static void say(gln_strbuf *text, const gln_proposal *p, size_t attempt, const g
     if (p->kind == GLN_PROPOSAL_DUPLICATES) {
         gln_strbuf_printf(text, "%zu images are near-duplicates of labelled ones, in %zu groups: each takes the label of its group.",
                           p->n_images, p->n_groups);
+    } else if (p->kind == GLN_PROPOSAL_CLUSTERS) {
+        gln_strbuf_printf(text, "%zu images that classifier and clusters agree on, in %zu groups: each takes the class that it is predicted as.",
+                          p->n_images, p->n_groups);
     } else {
         gln_strbuf_printf(text, "Cluster %lld: %zu images", (long long)cluster_id(p, m), p->n_images);
-        if (!isnan(p->mean_p)) gln_strbuf_printf(text, " predicted as %s, %.3f on average", class_name(p, m), p->mean_p);
+        if (!isnan(p->mean_p)) gln_strbuf_printf(text, " predicted as %s, with %.3f against the runner-up on average", class_name(p, m), p->mean_p);
         else gln_strbuf_printf(text, " to be called %s", class_name(p, m));
         if (p->n_labels != 0)
             gln_strbuf_printf(text, "; %zu of %zu labels inside the cluster say so", p->n_agree, p->n_labels);
@@ -101,12 +104,12 @@ gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_mom
     gln_json_set_number(json, "cluster", p->kind == GLN_PROPOSAL_CLUSTER ? (double)cluster_id(p, m) : (double)NAN);
     gln_json_set_string(json, "class", class_name(p, m));
     gln_json_set_number(json, "images", (double)p->n_images);
-    gln_json_set_number(json, "groups", p->kind == GLN_PROPOSAL_DUPLICATES ? (double)p->n_groups : (double)NAN);
+    gln_json_set_number(json, "groups", (double)p->n_groups);
     gln_json_set_number(json, "labels", (double)p->n_labels);
     gln_json_set_number(json, "agree", (double)p->n_agree);
     gln_json_set_number(json, "purity", (double)p->n_agree / (double)p->n_labels);
     gln_json_set_number(json, "p", p->mean_p);
-    gln_json_set_number(json, "least_p", isnan(p->mean_p) ? (double)NAN : round(1e4 * (double)p->least_p) / 1e4);
+    gln_json_set_number(json, "least_p", isnan(p->mean_p) || p->kind != GLN_PROPOSAL_CLUSTER ? (double)NAN : round(1e4 * (double)p->least_p) / 1e4);
     gln_json_set_number(json, "expected_error", p->expected_error);
     gln_json_set_number(json, "bound_before", p->bound_before);
     gln_json_set_number(json, "bound_after", p->bound_after);

@@ -32,7 +32,7 @@ gln_status gln_engine_proposals(gln_json **out, gln_engine *engine, int64_t proj
 
 typedef struct gln_audit_request {
     int64_t project_id;
-    const char *kind;               /* "cluster" or "duplicates" */
+    const char *kind;               /* "cluster", "clusters" or "duplicates" */
     int64_t cluster_id;             /* of kind cluster */
     const char *class_name;         /* of kind cluster: which of the cluster's proposals */
     double bound, confidence;       /* NaN: the defaults */

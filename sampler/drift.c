@@ -8,9 +8,10 @@
  * design effect, which one huge group ruins.)
  *
  * Four looks, all of them fair when clusters, components and neighbours come from both sides together:
- *   neighbours  do arrivals lie beside arrivals more often than chance has it? The nearest-neighbour two-sample test of
- *               Schilling (1986) and Henze (1988), one-sided, with the permutation mean and variance in closed form.
- *               What sees a few images of something new best, since it needs no cluster of its own.
+ *   neighbours  do some arrivals lie in the company of arrivals far more than chance has it? Excess of arrivals among the nearest 5, 10,
+ *               20 and 32 neighbours, calibrated by permutation (drift_tests.c). What sees a few images of something new
+ *               best, since it needs no cluster of its own. (Replaced: the mean number of such neighbours, Schilling
+ *               1986 and Henze 1988, which a few images hardly move: bench/LOG.md.)
  *   clusters    chi-square on the occupancy of clusters; cells that expect fewer than 5 are put together.
  *   components  Kolmogorov-Smirnov on each of 32 principal components: shifts of everything, such as another camera.
  *   scores      Kolmogorov-Smirnov on the classifier's probability of each class: shifts of the mix. Images that it was
@@ -142,7 +143,7 @@ gln_status gln_drift_test(gln_drift_report *report, const gln_drift_input *input
     if (units.n_arrivals < options->min_images || units.n_reference < options->min_images || units.n < 4) goto cleanup;
     if ((st = gln_alloc(&report->test, options->n_components + GLN_DRIFT_MAX_SCORES + 2, sizeof *report->test,
                         "drift tests")) != GLN_OK ||
-        (st = gln_drift_neighbours(report, input, &units)) != GLN_OK ||
+        (st = gln_drift_neighbours(report, input, &units, options)) != GLN_OK ||
         (st = gln_drift_clusters(report, input, &units)) != GLN_OK ||
         (st = gln_drift_components(report, input, &units, options)) != GLN_OK ||
         (st = gln_drift_scores(report, input, &units, options)) != GLN_OK)

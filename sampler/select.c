@@ -48,6 +48,8 @@ static const size_t first_scale = 16;
 static const double explore_least = 0.15;
 static const double sum_tolerance = 1e-6;
 
+#define N_ARMS ((size_t)GLN_ARM_AUDIT + 1)
+
 struct selecting {
     const gln_select_pool *pool;
     const gln_select_request *request;
@@ -62,27 +64,21 @@ struct selecting {
     size_t n_set;           /* labelled and leased */
     size_t scaled_until;    /* size of the set until which the scale holds */
     gln_queues queues;      /* one a class, then exploration's; entries are candidates of the shortlist */
+    uint32_t *slot;         /* [size] of the shortlist's candidates, for each image taken; NOT_LISTED for audits and leftovers */
     uint8_t *usable;        /* [shortlist.n_candidates] still to be had */
     uint32_t *audit;        /* [n_audit] images drawn */
     size_t n_audit, n_audited;
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
+    double *expected;       /* [n_classes] labels with those that the batch so far is expected to bring */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
-    double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
-    double *done;           /* [n_classes + 2] */
+    double due[N_ARMS];     /* images each arm is to choose */
+    double done[N_ARMS];
     double cheapest_price, cheapest_seconds;
     bool out_of_budget;
 };
 
-static size_t explore_arm(const struct selecting *s)
-{
-    return s->n_classes;
-}
-
-static size_t audit_arm(const struct selecting *s)
-{
-    return s->n_classes + 1;
-}
+#define NOT_LISTED UINT32_MAX
 
 /* ---- the request ---------------------------------------------------------------------------------------------------------- */
 
@@ -167,6 +163,13 @@ static double expected_cost(const struct selecting *s, size_t i, const double *p
     return p_sum > 0.0 ? round(1e6 * sum / p_sum) / 1e6 : wanted_cost(s, per_class);
 }
 
+/* A label's expected seconds: of its class, times what labels of its cluster take in addition. */
+static double expected_seconds(const struct selecting *s, size_t i)
+{
+    double factor = s->pool->seconds_factor != NULL ? s->pool->seconds_factor[s->pool->cluster[i]] : 1.0;
+    return factor * expected_cost(s, i, s->pool->seconds);
+}
+
 /* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time. */
 static double cost_factor(const struct selecting *s, size_t i)
 {
@@ -174,7 +177,7 @@ static double cost_factor(const struct selecting *s, size_t i)
     if (isfinite(s->request->max_price) && s->request->max_price > 0.0)
         cost = fmax(cost, expected_cost(s, i, s->pool->price) / s->request->max_price);
     if (isfinite(s->request->max_seconds) && s->request->max_seconds > 0.0)
-        cost = fmax(cost, expected_cost(s, i, s->pool->seconds) / s->request->max_seconds);
+        cost = fmax(cost, expected_seconds(s, i) / s->request->max_seconds);
     return cost > 0.0 ? cost : 1.0;
 }
 
@@ -185,17 +188,22 @@ static bool fits(struct selecting *s, size_t i)
     if (price + s->cheapest_price > s->request->max_price + slack || seconds + s->cheapest_seconds > s->request->max_seconds + slack)
         s->out_of_budget = true;
     return price + expected_cost(s, i, s->pool->price) <= s->request->max_price + slack &&
-           seconds + expected_cost(s, i, s->pool->seconds) <= s->request->max_seconds + slack;
+           seconds + expected_seconds(s, i) <= s->request->max_seconds + slack;
 }
 
 /* ---- setting up -------------------------------------------------------------------------------------------------------------- */
+
+static double hit_rate_of(const struct selecting *s, size_t c)
+{
+    return s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0;
+}
 
 /* Of the classes as they are wanted, how many predictions come true; a class without a label can't be predicted. */
 static double reliability(const struct selecting *s)
 {
     double sum = 0.0;
     for (size_t c = 0; c < s->n_classes; c++)
-        if (s->have[c] > 0.0) sum += s->share[c] * (s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0);
+        if (s->have[c] > 0.0) sum += s->share[c] * hit_rate_of(s, c);
     return sum;
 }
 
@@ -337,36 +345,18 @@ static gln_status draw_audit(struct selecting *s)
     return st;
 }
 
-/* Labels wanted of each class, and from that how many images each arm is to choose. */
-static gln_status share_out(struct selecting *s)
+/* How many images each arm is to choose. */
+static void share_out(struct selecting *s)
 {
-    size_t n = s->n_classes;
-    double *most = NULL, *images = NULL, *share = NULL;
-    double total = (double)s->planned, audit = (double)s->n_audit, picked = 0.0;
-    gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
-    if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
-    if (st == GLN_OK) st = gln_alloc(&share, n, sizeof *share, "class shares");
-    if (st == GLN_OK && s->classified) {
+    double total = (double)s->planned, audit = (double)s->n_audit, quota = 0.0;
+    if (s->classified) {
         double explore = s->request->explore_share * total;
         if (isnan(explore)) explore = fmax(explore_least * total, (1.0 - reliability(s)) * (total - audit));
-        for (size_t c = 0; c < n; c++) {
-            most[c] = (double)s->queues.n[c];
-            share[c] = s->have[c] > 0.0 ? s->share[c] : 0.0;
-        }
-        gln_quota_fill(images, share, s->have, s->pool->hit_rate, most, n, fmax(0.0, total - audit - explore));
-        for (size_t c = 0; c < n; c++) {
-            s->due[c] = images[c];
-            picked += images[c];
-        }
+        quota = fmax(0.0, total - audit - explore);
     }
-    if (st == GLN_OK) {
-        s->due[explore_arm(s)] = total - audit - picked; /* also what no class can take */
-        s->due[audit_arm(s)] = audit;
-    }
-    gln_free(most);
-    gln_free(images);
-    gln_free(share);
-    return st;
+    s->due[GLN_ARM_QUOTA] = quota;
+    s->due[GLN_ARM_EXPLORE] = total - audit - quota;
+    s->due[GLN_ARM_AUDIT] = audit;
 }
 
 static double least(const double *values, size_t n)
@@ -385,6 +375,13 @@ static size_t affordable(const struct selecting *s)
     return n < 1.0 ? 1 : (size_t)llround(n);
 }
 
+/* What the share comes to after this batch, less what it came to before: batches of ten at 5% hold an audit every second time. */
+static size_t audits_due(const struct selecting *s)
+{
+    double share = s->request->audit_share, known = (double)(s->candidates.n_labelled + s->candidates.n_leased);
+    return (size_t)(floor(share * (known + (double)s->planned) + sum_tolerance) - floor(share * known + sum_tolerance));
+}
+
 static gln_status set_up(struct selecting *s, gln_pool *threads)
 {
     const gln_select_pool *pool = s->pool;
@@ -395,12 +392,12 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     s->out->n_available = s->candidates.n_available;
     s->cheapest_price = pool->price != NULL ? least(pool->price, s->n_classes) : 0.0;
     s->cheapest_seconds = pool->seconds != NULL ? least(pool->seconds, s->n_classes) : 0.0;
+    if (pool->seconds_factor != NULL) s->cheapest_seconds *= least(pool->seconds_factor, pool->n_clusters);
     if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
-        (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
-        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK)
+        (st = gln_alloc(&s->expected, s->n_classes, sizeof *s->expected, "expected labels")) != GLN_OK)
         return st;
     for (size_t c = 0; c < s->n_classes; c++)
         s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
@@ -412,19 +409,22 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
         if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
     }
     gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
-    s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
+    s->n_audit = audits_due(s);
     if ((st = gln_shortlist_make(&s->shortlist, pool, &s->candidates, s->planned, s->request->seed)) != GLN_OK ||
         (st = set_up_cover(s, threads)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
-        (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK)
+        (st = draw_audit(s)) != GLN_OK)
         return st;
+    share_out(s);
+    for (size_t c = 0; c < s->n_classes; c++) s->expected[c] = s->have[c];
+    if ((st = gln_alloc_raw(&s->slot, s->size, sizeof *s->slot, "batch")) != GLN_OK) return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
 
-static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_class, double gain)
+static void put(struct selecting *s, size_t position, uint32_t i, gln_arm arm, int32_t quota_class, double gain)
 {
-    gln_candidate *c = &s->out->candidate[s->out->n++];
+    gln_candidate *c = &s->out->candidate[position];
     uint32_t represents = s->candidates.represents[s->pool->representative[i]];
     *c = (gln_candidate){
         .image = i,
@@ -436,15 +436,64 @@ static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_cla
         .represents = represents > 0 ? represents : 1,
         .gain = gain,
         .price = expected_cost(s, i, s->pool->price),
-        .seconds = expected_cost(s, i, s->pool->seconds),
+        .seconds = expected_seconds(s, i),
         .inclusion_probability = arm == GLN_ARM_AUDIT ? (double)s->n_audit / (double)s->candidates.n_available : (double)NAN,
     };
     top_two(s, i, &c->predicted, &c->runner_up);
+    int32_t brings = quota_class != GLN_NO_CLASS ? quota_class : c->predicted;
+    if (brings != GLN_NO_CLASS) s->expected[brings] += hit_rate_of(s, (size_t)brings);
     if (c->predicted != GLN_NO_CLASS) c->p_predicted = probability_of(s, i)[c->predicted];
     if (c->runner_up != GLN_NO_CLASS) c->p_runner_up = probability_of(s, i)[c->runner_up];
     s->out->price += c->price;
     s->out->seconds += c->seconds;
     s->candidates.available[i] = 0;
+}
+
+static void take(struct selecting *s, uint32_t i, uint32_t slot, gln_arm arm, int32_t quota_class, double gain)
+{
+    s->slot[s->out->n] = slot;
+    put(s, s->out->n++, i, arm, quota_class, gain);
+}
+
+/* Whether images cost differently under the request's limits, in a cold start: without a classifier only clusters tell them apart. */
+static bool costs_differ(const struct selecting *s)
+{
+    return s->pool->seconds_factor != NULL && isfinite(s->request->max_seconds);
+}
+
+/*
+ * The first images of a cold start, whose choice no label guides, are exchanged for better ones (refine.c) before the scale changes. Those
+ * that give way go back to the queue. Exchanges do not look at cost, so only where all cost the same.
+ */
+static gln_status refine_first(struct selecting *s, gln_pool *threads)
+{
+    size_t n = 0, at = 0;
+    uint32_t *chosen = NULL;
+    double *gain = NULL;
+    gln_status st = gln_alloc_raw(&chosen, s->out->n, sizeof *chosen, "batch");
+    if (st == GLN_OK) st = gln_alloc_raw(&gain, s->out->n, sizeof *gain, "gains");
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++)
+        if (s->slot[k] != NOT_LISTED) chosen[n++] = s->slot[k];
+    if (st == GLN_OK) st = gln_cover_refine(&s->cover, chosen, gain, n, s->usable, threads);
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++) {
+        uint32_t before = s->slot[k];
+        if (before == NOT_LISTED) continue;
+        s->out->price -= s->out->candidate[k].price;
+        s->out->seconds -= s->out->candidate[k].seconds;
+        if (s->usable[before]) {
+            s->candidates.available[s->shortlist.candidate[before]] = 1;
+            gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = 1.0f, .candidate = before});
+        }
+    }
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++) {
+        if (s->slot[k] == NOT_LISTED) continue;
+        s->slot[k] = chosen[at];
+        put(s, k, s->shortlist.candidate[chosen[at]], GLN_ARM_EXPLORE, GLN_NO_CLASS, gain[at]);
+        at++;
+    }
+    gln_free(chosen);
+    gln_free(gain);
+    return st;
 }
 
 /* The best of a queue that the budget still allows; what does not fit is out for good, since budgets only shrink. */
@@ -455,7 +504,7 @@ static bool take_queued(struct selecting *s, size_t queue, gln_arm arm, int32_t 
         uint32_t image = s->shortlist.candidate[entry.candidate];
         s->usable[entry.candidate] = 0;
         if (fits(s, image)) {
-            take(s, image, arm, quota_class, gln_cover_take(&s->cover, entry.candidate));
+            take(s, image, entry.candidate, arm, quota_class, gln_cover_take(&s->cover, entry.candidate));
             return true;
         }
         s->candidates.available[image] = 0;
@@ -472,18 +521,34 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
         if (!fits(s, image)) continue;
         gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1, NULL);
         if (st != GLN_OK) return st;
-        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
+        take(s, image, NOT_LISTED, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
         *out_took = true;
         break;
     }
     return GLN_OK;
 }
 
-static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
+/* The class that is furthest behind its share, of those that have labels and candidates; n_classes when there is none. */
+static size_t poorest_class(const struct selecting *s)
 {
-    if (arm == audit_arm(s)) return take_audited(s, out_took);
-    bool explore = arm == explore_arm(s);
-    *out_took = take_queued(s, arm, explore ? GLN_ARM_EXPLORE : GLN_ARM_QUOTA, explore ? GLN_NO_CLASS : (int32_t)arm);
+    size_t poorest = s->n_classes;
+    for (size_t c = 0; c < s->n_classes; c++) {
+        if (!(s->have[c] > 0.0 && s->share[c] > 0.0) || s->queues.n[c] == 0) continue;
+        if (poorest == s->n_classes || s->expected[c] / s->share[c] < s->expected[poorest] / s->share[poorest]) poorest = c;
+    }
+    return poorest;
+}
+
+static gln_status take_from(struct selecting *s, gln_arm arm, bool *out_took)
+{
+    if (arm == GLN_ARM_AUDIT) return take_audited(s, out_took);
+    if (arm == GLN_ARM_EXPLORE) {
+        *out_took = take_queued(s, s->n_classes, arm, GLN_NO_CLASS);
+        return GLN_OK;
+    }
+    *out_took = false;
+    for (size_t c; !*out_took && !s->out_of_budget && (c = poorest_class(s)) < s->n_classes;)
+        *out_took = take_queued(s, c, arm, (int32_t)c);
     return GLN_OK;
 }
 
@@ -491,42 +556,46 @@ static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 static void take_leftovers(struct selecting *s)
 {
     for (uint32_t i = 0; i < s->pool->n && s->out->n < s->size && !s->out_of_budget; i++)
-        if (s->candidates.available[i] && fits(s, i)) take(s, i, GLN_ARM_EXPLORE, GLN_NO_CLASS, 0.0);
+        if (s->candidates.available[i] && fits(s, i)) take(s, i, NOT_LISTED, GLN_ARM_EXPLORE, GLN_NO_CLASS, 0.0);
 }
 
 /* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
 static gln_status deal(struct selecting *s, gln_pool *threads)
 {
-    size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
     gln_status st = GLN_OK;
-    bool took;
+    bool took, first = !s->classified && s->n_set < first_scale / 2 && !costs_differ(s);
     while (s->out->n < s->size && !s->out_of_budget) {
         size_t next = SIZE_MAX;
         double largest = 0.0;
+        if (first && s->out->n > 0 && s->n_set + s->out->n >= s->scaled_until) {
+            first = false;
+            if ((st = refine_first(s, threads)) != GLN_OK) return st;
+        }
         if (s->n_set + s->out->n >= s->scaled_until && s->out->n < s->planned && (st = rescale(s, threads)) != GLN_OK) return st;
-        for (size_t a = 0; a < n_arms; a++) {
+        for (size_t a = 0; a < N_ARMS; a++) {
             double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->planned - s->done[a];
             if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
                 largest = arrears;
                 next = a;
             }
         }
-        if (next == SIZE_MAX) next = explore; /* fractions of images left over */
-        if ((st = take_from(s, next, &took)) != GLN_OK) return st;
+        if (next == SIZE_MAX) next = GLN_ARM_EXPLORE; /* fractions of images left over */
+        if ((st = take_from(s, (gln_arm)next, &took)) != GLN_OK) return st;
         if (took) {
             s->done[next] += 1.0;
             continue;
         }
         double left = s->due[next] - s->done[next];
         s->due[next] = s->done[next];
-        if (next != explore) {
-            if (left > 0.0) s->due[explore] += left;
+        if (next != GLN_ARM_EXPLORE) {
+            if (left > 0.0) s->due[GLN_ARM_EXPLORE] += left;
             continue;
         }
         /* Exploration is empty: then so is every quota, whose candidates are the same images. Audits may be left. */
         for (took = true; st == GLN_OK && took && s->out->n < s->size;) st = take_audited(s, &took);
         break;
     }
+    if (st == GLN_OK && first) st = refine_first(s, threads);
     if (st == GLN_OK) take_leftovers(s);
     return st;
 }
@@ -638,14 +707,14 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
     gln_shortlist_dispose(&s.shortlist);
     gln_cover_dispose(&s.cover);
     gln_queues_dispose(&s.queues);
+    gln_free(s.slot);
     gln_free(s.usable);
     gln_free(s.audit);
     gln_free(s.share);
     gln_free(s.have);
     gln_free(s.wanted);
     gln_free(s.n_predicted);
-    gln_free(s.due);
-    gln_free(s.done);
+    gln_free(s.expected);
     if (st != GLN_OK) gln_selection_dispose(selection);
     return st;
 }

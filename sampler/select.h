@@ -43,6 +43,7 @@ typedef struct gln_select_pool {
     const double *hit_rate;            /* [n_classes] of past predictions, in (0, 1]; NULL: 1 */
     const double *price;               /* [n_classes] of one label; NULL: 0 */
     const double *seconds;             /* [n_classes] of one label; NULL: 0 */
+    const double *seconds_factor;      /* [n_clusters] above 0: times that for a label in this cluster (seconds.h); NULL: 1 */
 } gln_select_pool;
 
 typedef struct gln_select_request {

@@ -67,15 +67,15 @@ static const gln_field request_fields[] = {
     {.name = "holder", .kind = GLN_FIELD_STRING, .nullable = true, .min = 0, .max = 200},
 };
 
-/* Which proposal is meant: a cluster and a class of this project, or near-duplicates. */
+/* Which proposal is meant: a cluster and a class of this project, or all clusters, or near-duplicates. */
 static gln_status check_group(gln_request *request, const gln_audit_request *wanted, const gln_class_map *classes)
 {
     bool cluster = strcmp(wanted->kind, "cluster") == 0;
-    if (!cluster && strcmp(wanted->kind, "duplicates") != 0)
-        return gln_fields_refuse(request, "", "kind", "kind: neither cluster nor duplicates");
+    if (!cluster && strcmp(wanted->kind, "clusters") != 0 && strcmp(wanted->kind, "duplicates") != 0)
+        return gln_fields_refuse(request, "", "kind", "kind: not one of cluster, clusters, duplicates");
     if (!cluster && (wanted->cluster_id != 0 || wanted->class_name != NULL))
         return gln_fields_refuse(request, "", wanted->cluster_id != 0 ? "cluster" : "class",
-                                 "near-duplicates take the labels of their groups, whatever the cluster");
+                                 "only a proposal of kind cluster is named by cluster and class");
     if (cluster && wanted->cluster_id == 0) return gln_fields_refuse(request, "", "cluster", "cluster: missing");
     if (cluster && wanted->class_name == NULL) return gln_fields_refuse(request, "", "class", "class: missing");
     if (cluster && gln_class_map_find(classes, wanted->class_name) == NULL)

@@ -355,7 +355,7 @@ gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_led
 
 typedef struct gln_audit_row {
     int64_t id, project_id;
-    const char *kind;                       /* "cluster", "duplicates" */
+    const char *kind;                       /* "cluster", "clusters", "duplicates" */
     int64_t cluster_id, class_id;           /* 0: none, of one; each image its own */
     int64_t attempt;
     double bound, confidence, confidence_used;

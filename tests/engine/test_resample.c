@@ -312,7 +312,7 @@ START_TEST(publish__killed_at_any_moment_is_one_state_or_the_other)
         }
         close(fds[1]);
         ck_assert_int_eq(read(fds[0], &byte, 1), 1); /* it begins to publish */
-        struct timespec pause = {.tv_nsec = (long)round * round * 200000};
+        struct timespec pause = {.tv_nsec = (long)round * round * 500000};
         nanosleep(&pause, NULL);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);

@@ -40,12 +40,12 @@ class Proposals(HttpTest):
         saved = [item["p_pass"] * item["saves"] for item in got["items"]]
         self.assertEqual(saved, sorted(saved, reverse=True))
         for item in got["items"]:
-            self.assertEqual(item["kind"], "cluster")
+            self.assertIn(item["kind"], ("cluster", "clusters"))
             self.assertEqual(item["saves"], item["images"] - item["sample"])
             self.assertAlmostEqual(item["price"], 0.1 * item["sample"])
             self.assertLessEqual(item["bound_after"], 1)
             self.assertTrue(0 < item["p"] <= 1 and item["agree"] <= item["labels"])
-            self.assertIn(item["class"], item["words"])
+            self.assertIn(item["class"] or "each takes", item["words"])
         # At the usual bound a pool this small has nothing to propose, and says so.
         got = self.pool.viewer.get(f"{ZOO}/proposals").json
         self.assertEqual((got["bound"], got["confidence"], got["items"]), (0.05, 0.95, []))
@@ -128,6 +128,23 @@ class Proposals(HttpTest):
                          [audit["class"]] + [None] * (len(labels) - 1 - broken) + [other] * broken)
         self.give([{"image": label["image"], "class": None} for label in labels])
 
+    def test_all_clusters_at_once_give_each_image_its_own_class(self):
+        item = next(i for i in self.pool.viewer.get(f"{ZOO}/proposals?{EASY}").json["items"] if i["kind"] == "clusters")
+        self.assertEqual((item["cluster"], item["class"], item["least_p"]), (None, None, None))
+        got = self.pool.lead.post(f"{ZOO}/audits", {"kind": "clusters", "bound": 0.5, "confidence": 0.5, "seed": 3})
+        self.assertEqual(got.status, 201)
+        audit = got.json
+        self.assertEqual((audit["images"], audit["sample"]), (item["images"], item["sample"]))
+        self.assertEqual(sum(c["images"] for c in audit["classes"]), audit["images"])
+        self.assertEqual(sum(c["sample"] for c in audit["classes"]), audit["sample"])
+        self.back(audit)
+        now = self.read(audit)
+        if now["state"] == "passed":
+            self.post(audit, "accept")
+            given = {c["class"]: sum(label["class"] == c["class"] for label in self.lot(audit)) for c in audit["classes"]}
+            self.assertEqual(given, {c["class"]: c["images"] - c["sample"] for c in audit["classes"]})
+        self.assertIn(now["state"], ("passed", "failed"))
+
     def test_what_is_missing_counts_as_wrong_until_it_is_there(self):
         audit = self.pool.audit(seed=7, size=4)
         self.back(audit, lambda item: audit["class"], n=1)
@@ -160,7 +177,7 @@ class Proposals(HttpTest):
             self.assertProblem(again, 409, "conflict")
 
     def test_the_same_key_and_body_give_the_same_audit(self):
-        first = self.pool.viewer.get(f"{ZOO}/proposals?{EASY}").json["items"][0]
+        first = next(item for item in self.pool.viewer.get(f"{ZOO}/proposals?{EASY}").json["items"] if item["kind"] == "cluster")
         body = {"kind": "cluster", "cluster": first["cluster"], "class": first["class"], "bound": 0.5, "confidence": 0.5}
         ask = lambda key, **more: self.pool.lead.post(f"{ZOO}/audits", {**body, **more}, headers={"Idempotency-Key": key})
         one, two = ask("a1"), ask("a1")
@@ -177,7 +194,7 @@ class Proposals(HttpTest):
                               ({"kind": "cluster"}, "/cluster"), ({"kind": "cluster", "cluster": cluster}, "/class"),
                               ({**fine, "class": "nothing"}, "/class"), ({**fine, "cluster": 987654321}, "/cluster"),
                               ({**fine, "cluster": 0}, "/cluster"), ({"kind": "duplicates", "cluster": 1}, "/cluster"),
-                              ({"kind": "duplicates", "class": "birds"}, "/class"), ({**fine, "bound": 0}, "/bound"),
+                              ({"kind": "duplicates", "class": "birds"}, "/class"), ({"kind": "clusters", "cluster": 1}, "/cluster"), ({**fine, "bound": 0}, "/bound"),
                               ({**fine, "bound": 0.6}, "/bound"), ({**fine, "confidence": 1}, "/confidence"),
                               ({**fine, "confidence": "high"}, "/confidence"), ({**fine, "size": 0}, "/size"),
                               ({**fine, "seed": -1}, "/seed"), ({**fine, "lease_hours": 721}, "/lease_hours"),
@@ -185,7 +202,8 @@ class Proposals(HttpTest):
             self.assertProblem(self.pool.lead.post(f"{ZOO}/audits", body), 422, "argument", pointer)
         self.assertProblem(self.pool.lead.post(f"{ZOO}/audits", {"kind": "duplicates"}), 409, "conflict")
         self.assertProblem(self.pool.lead.post(f"{ZOO}/audits", fine), 409, "conflict")  # too small at the usual bound
-        first = max(self.pool.viewer.get(f"{ZOO}/proposals?{EASY}").json["items"], key=lambda item: item["images"])
+        first = max((item for item in self.pool.viewer.get(f"{ZOO}/proposals?{EASY}").json["items"] if item["kind"] == "cluster"),
+                    key=lambda item: item["images"])
         asked = {"kind": "cluster", "cluster": first["cluster"], "class": first["class"], "bound": 0.5, "confidence": 0.5}
         got = self.assertProblem(self.pool.lead.post(f"{ZOO}/audits", {**asked, "size": 1}), 422, "argument")
         self.assertIn("cannot show", got["detail"])

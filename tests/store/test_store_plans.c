@@ -193,7 +193,7 @@ START_TEST(plan__each_filter_is_driven_by_its_own_index)
     } cases[] = {
         { { .project_id = 1 }, "SEARCH i USING INDEX image_by_project (project_id=? AND rowid>?)" },
         { { .project_id = 1, .cluster_id = 1 }, "SEARCH s USING INDEX sampling_by_cluster (cluster_id=? AND rowid>?)" },
-        { { .project_id = 1, .class_id = 1 }, "SEARCH l USING COVERING INDEX label_by_class (class_id=? AND ended_ms=? AND image_id>?)" },
+        { { .project_id = 1, .class_id = 1 }, "SEARCH l USING INDEX label_by_class (class_id=? AND ended_ms=? AND image_id>?)" },
         { { .project_id = 1, .predicted_class_id = 1 },
           "SEARCH s USING INDEX sampling_by_prediction (project_id=? AND predicted_class_id=? AND rowid>?)" },
         { { .project_id = 1, .representative_id = 1 },

@@ -72,6 +72,8 @@ describe("proposals", { concurrency: 1 }, () => {
     await page.keyboard.press("Shift+Enter");
     await page.locator("#batch form").waitFor();
     assert.equal((await newest()).state, "passed");
+    await page.locator("#batch .done").getByRole("link", { name: "See what it says" }).click();
+    await page.locator("#proposals .audit-row").waitFor();
   });
 
   test("what passed is accepted, undone by Ctrl+Z, and said so", async () => {

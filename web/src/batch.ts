@@ -6,6 +6,7 @@ import { className } from "./classes";
 import { confirmed } from "./dialog";
 import { button, h, replace, type Child } from "./dom";
 import { count, minutes, money, percent, plural, span } from "./format";
+import { pageLink } from "./pages";
 import { Panel, empty } from "./panel";
 import { resampleNow } from "./runs";
 import { changed, guard, may, on, project, reloadProject, state, type Named } from "./state";
@@ -21,6 +22,7 @@ export class BatchPanel extends Panel {
   private leased: readonly Batch[] = [];
   private chosen: number | null = null;
   private finished = "";
+  private forAudit = false; // what was finished
   private asking = false; // for one more batch, while others are out
   private readonly clock: number;
 
@@ -177,13 +179,13 @@ export class BatchPanel extends Panel {
     };
     this.form = new BatchForm(taken, cluster, this.asking ? () => this.stopAsking() : null);
     const done: Child =
-      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), resampleNow("link"));
+      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), this.forAudit ? pageLink("proposals", {}, "See what it says") : resampleNow("link"));
     replace(this.body, done, may("lead") ? null : h("p", { class: "muted" }, "No batch is out. A lead takes one."), this.form.element);
   }
 
   /* What was asked and what can be had, as the selection said it. */
   private promise(batch: Batch): HTMLElement | null {
-    const { words, classes } = batch.feasibility;
+    const { words, classes, drift } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
     if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
@@ -210,6 +212,7 @@ export class BatchPanel extends Panel {
       { class: `promise ${short.length === 0 ? "met" : "short"}` },
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
       h("div", { class: "scroll" }, table),
+      drift != null && h("p", { class: "muted" }, drift.words),
     );
   }
 
@@ -239,7 +242,9 @@ export class BatchPanel extends Panel {
       if (first !== undefined) toast(`${plural(answer.rejected.length, "label was", "labels were")} refused. ${first.detail}`, { kind: "error" });
       if (answer.taken > 0) toast(`${plural(answer.taken, "label")} returned.`);
       if (answer.batch !== undefined && answer.batch.state !== "leased") {
-        this.finished = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}. Resample to learn from them before the next one.`;
+        const of = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}.`;
+        this.forAudit = batch.items?.every((one) => one.arm === "proposal") ?? false;
+        this.finished = this.forAudit ? `${of} It was the sample of an audit.` : `${of} Resample to learn from them before the next one.`;
         this.chosen = null;
       }
       changed("batch", "clusters", "balance", "ledger");

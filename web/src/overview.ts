@@ -30,11 +30,16 @@ interface Tile {
 }
 
 export class Overview extends Panel {
+  private stepping = false; // the first steps are shown: they follow what the project has
+
   constructor(private readonly pages: () => Pages) {
     super("overview", "At a glance", 3);
     // Room for the chart from the start, where there will be one.
     this.body.classList.toggle("tall", project().labels > 0);
     on("insight", () => void this.refresh());
+    on("project", () => {
+      if (this.stepping) void this.refresh();
+    });
   }
 
   async refresh(): Promise<void> {
@@ -63,6 +68,7 @@ export class Overview extends Panel {
     const usual = forecasts.find((one) => one.labels_more === usualBudget(forecasts.map((each) => each.labels_more)));
     const known = forecasts.some((one) => one.gain !== null);
     const tiles = [next(usual), wrong(checks, open, suspects), changedPool(drift)];
+    this.stepping = !known;
     const started = project().labels > 0 || drift.verdict === "found";
     replace(
       this.body,

@@ -73,8 +73,10 @@ export class Pages {
     for (const one of this.pages) {
       one.element.hidden = one !== page;
       const link = this.links.get(one.path)!;
-      if (one === page) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (one === page) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
     }
     document.title = `${page.path === "" ? "" : `${page.title} – `}${this.name} – gleaner`;
     page.shown();

@@ -146,9 +146,10 @@ function medoids(cluster: number | null, clusters: ReadonlyMap<number, Cluster>)
   return h("div", { class: "offer-photos" }, ...images.map((image) => picture(thumbnailUrl(project().name, image), "")));
 }
 
-/* "Cluster 17 as print", or near-duplicates. */
+/* "Cluster 17, 80 images as print", or what else is proposed together. */
 function groupName(one: Pick<Proposal, "kind" | "cluster" | "class" | "images">, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
   const cluster = one.cluster === null ? undefined : clusters.get(one.cluster);
+  if (one.kind === "clusters") return h("p", {}, h("strong", {}, "Surest of all clusters"), `, ${plural(one.images, "image")}: each as predicted`);
   if (one.kind === "duplicates") return h("p", {}, h("strong", {}, "Near-duplicates"), `, ${plural(one.images, "image")}: each as its group`);
   const name = cluster === undefined ? h("strong", {}, `Cluster ${one.cluster ?? ""}`) : button(clusterName(cluster), () => openCluster(cluster), { class: "link" });
   return h("p", { class: "row" }, name, h("span", {}, `${plural(one.images, "image")} as`), one.class === null ? h("strong", {}, "?") : className(one.class));

@@ -64,6 +64,7 @@ export interface Image {
   bytes: number;
   added: string;
   label: string | null;
+  label_source: string | null;
   cluster: number | null;
   duplicate_of: number | null;
   predicted: Prediction | null;
@@ -154,6 +155,7 @@ export interface FeasibilityClass {
 export interface Feasibility {
   words: string;
   classes: FeasibilityClass[];
+  drift?: { words: string } | null; // batches of older versions say nothing of it
 }
 
 export type ItemState = "leased" | "labelled" | "released" | "expired";
@@ -294,11 +296,13 @@ export interface Drift {
   clusters: DriftCluster[];
 }
 
+export type ProposalKind = "cluster" | "clusters" | "duplicates"; // one class in one cluster, the surest of all, near-duplicates
+
 /* Labels that could be given to many images at once, after an audit. */
 export interface Proposal {
-  kind: "cluster" | "duplicates";
+  kind: ProposalKind;
   cluster: number | null;
-  class: string | null; // null: each image takes the label of its near-duplicates
+  class: string | null; // null: each image its own
   images: number;
   groups: number | null;
   labels: number;
@@ -325,7 +329,7 @@ export type AuditState = "auditing" | "passed" | "failed" | "accepted" | "broken
 
 export interface Audit {
   id: number;
-  kind: "cluster" | "duplicates";
+  kind: ProposalKind;
   cluster: number | null;
   class: string | null;
   state: AuditState;
