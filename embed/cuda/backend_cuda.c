@@ -72,8 +72,8 @@ static gln_status create(gln_backend **out, const gln_backend_options *options)
     backend->base.stream = stream;
     if ((st = gln_cuda_event_create(&backend->begin, true)) != GLN_OK) goto cleanup;
     if ((st = gln_cuda_event_create(&backend->end, true)) != GLN_OK) goto cleanup;
-    if ((st = gln_cuda_alloc(&backend->fault, 1, sizeof *backend->fault, "a flag")) != GLN_OK) goto cleanup;
-    if ((st = gln_cuda_fill(backend->fault, 0, sizeof *backend->fault, stream)) != GLN_OK) goto cleanup;
+    if ((st = gln_cuda_alloc(&backend->fault, 2, sizeof *backend->fault, "a flag")) != GLN_OK) goto cleanup;
+    if ((st = gln_cuda_fill(backend->fault, 0, 2 * sizeof *backend->fault, stream)) != GLN_OK) goto cleanup;
     st = gln_cublas_create(&backend->blas, WORKSPACE_BYTES);
     if (st == GLN_E_UNSUPPORTED) {
         gln_log(GLN_LOG_INFO, "products go without cuBLASLt: %s", gln_message());
@@ -114,6 +114,25 @@ static gln_status add_input(gln_gpu_compiler *c)
     return st;
 }
 
+/* Where an index or a divisor comes from the image, the output tells whether it was a good one. */
+static gln_status add_verdict(gln_gpu_compiler *c, gln_spot output)
+{
+    gln_gpu_plan *plan = c->plan;
+    gln_gpu_step *step = NULL;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const gln_gpu_step *s = &plan->steps[i];
+        bool divides = s->kernel == GLN_KERNEL_MAP && s->p.map.integer != 0 &&
+                       (s->p.map.op == GLN_OP_DIV || s->p.map.op == GLN_OP_MOD);
+        bool moves = s->kernel == GLN_KERNEL_MOVE && s->p.move.op != GLN_OP_PAD && s->p.move.op != GLN_OP_TILE;
+        plan->may_fault = plan->may_fault || divides || moves || s->kernel == GLN_KERNEL_SCATTER;
+    }
+    if (!plan->may_fault) return GLN_OK;
+    gln_spot fault = {.buffer = GLN_NONE, .fixed = gln_gpu_fault(c->backend)};
+    gln_status st = gln_gpu_new_step(c, &step, GLN_KERNEL_VERDICT, (gln_spot[]){output, fault}, 2);
+    if (st == GLN_OK) step->p.verdict = (gln_verdict){.n = (int64_t)plan->base.output_items};
+    return st;
+}
+
 static gln_status add_output(gln_gpu_compiler *c)
 {
     const gln_net *graph = c->graph;
@@ -128,7 +147,7 @@ static gln_status add_output(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_gpu_copy_view(c, &to, &from);
     c->plan->output_buffer = to.at.buffer;
     c->plan->base.output_items = gln_shape_items(shape);
-    return st;
+    return st == GLN_OK ? add_verdict(c, to.at) : st;
 }
 
 static void dispose_compiler(gln_gpu_compiler *c)
@@ -216,11 +235,13 @@ static gln_status plan_launch(gln_plan *base)
 static gln_status check_fault(gln_gpu_plan *plan)
 {
     gln_gpu *backend = plan->backend;
+    gln_cuda_stream stream = backend->base.stream;
     int32_t fault = 0;
-    gln_status st = gln_cuda_copy_out(&fault, backend->fault, sizeof fault, backend->base.stream);
-    if (st == GLN_OK) st = gln_cuda_wait(backend->base.stream);
+    if (!plan->may_fault) return gln_cuda_wait(stream);
+    gln_status st = gln_cuda_copy_out(&fault, backend->fault + 1, sizeof fault, stream);
+    if (st == GLN_OK) st = gln_cuda_wait(stream);
     if (st != GLN_OK || fault == 0) return st;
-    if ((st = gln_cuda_fill(backend->fault, 0, sizeof fault, backend->base.stream)) != GLN_OK) return st;
+    if ((st = gln_cuda_fill(backend->fault, 0, 2 * sizeof fault, stream)) != GLN_OK) return st;
     const gln_node *node = &plan->base.graph->nodes[(size_t)fault - 1];
     return gln_fail(GLN_E_FORMAT, "node %s (%s) takes an item that is not there, or divides an integer by zero",
                     node->name, node->type);
@@ -266,7 +287,7 @@ const gln_backend_class gln_backend_cuda = {
 
 static const char *const kernel_names[] = {"map",       "turn",       "pack",      "move", "scatter", "resample",
                                            "conv",      "plain conv", "depthwise", "pool", "product", "contract",
-                                           "attention", "rows",       "reduce",    "lrn"};
+                                           "attention", "rows",       "reduce",    "lrn",  "verdict"};
 
 size_t gln_gpu_steps(const gln_plan *plan)
 {

@@ -51,7 +51,8 @@ typedef enum gln_gpu_kernel {
     GLN_KERNEL_ATTENTION,
     GLN_KERNEL_ROWS,
     GLN_KERNEL_REDUCE,
-    GLN_KERNEL_LRN
+    GLN_KERNEL_LRN,
+    GLN_KERNEL_VERDICT
 } gln_gpu_kernel;
 
 typedef struct gln_gpu_step {
@@ -72,6 +73,7 @@ typedef struct gln_gpu_step {
         gln_rows rows;
         gln_reduce reduce;
         gln_lrn lrn;
+        gln_verdict verdict;
     } p;
     gln_spot at[GLN_STEP_PLACES];
     void *bound[GLN_STEP_PLACES]; /* once the arena exists */
@@ -112,6 +114,7 @@ struct gln_gpu_plan {
     void *workspace;
     gln_cuda_graph *captured; /* NULL: steps are launched one by one */
     size_t n_runs;
+    bool may_fault; /* a kernel reads an index that may be a bad one */
 };
 
 /* ---- forms.c ---- */

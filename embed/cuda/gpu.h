@@ -40,7 +40,7 @@ typedef struct gln_gpu {
     gln_item item; /* of activations */
     gln_gpu_kept *constants;
     size_t n_constants, constants_capacity;
-    int32_t *fault;   /* on the device: node + 1 of the last one that read a bad index, 0 */
+    int32_t *fault;   /* two on the device: node + 1 of one that met a bad index, in this run and an earlier one; 0 */
     gln_cublas *blas; /* NULL: no cuBLASLt on this machine */
     gln_cuda_event begin, end;
     gln_gpu_choice *choices;

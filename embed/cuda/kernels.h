@@ -8,7 +8,7 @@
  *
  * Everything lies in device memory. Strides count items, of the tensor's own type, and may be 0 (broadcast) or
  * negative. Launches are checked and return at once. A kernel whose indices come from data (Gather, an integer
- * division) reports a bad one through `fault`, an int32 in device memory: the node's number plus one.
+ * division) reports a bad one through `fault`, an int32 in device memory: the node's number plus one (gln_verdict).
  *
  * Included by C17 and by CUDA C++.
  */
@@ -118,6 +118,13 @@ typedef struct gln_resample {
     int64_t outer, in, out, inner;
 } gln_resample;
 gln_status gln_resample_run(const gln_resample *p, void *const *at, gln_cuda_stream stream);
+
+/* Ends a network that may have met a bad index: `out` [n] f32 becomes NaN where fault[0] is set, which moves on to
+   fault[1]. at: out, fault. */
+typedef struct gln_verdict {
+    int64_t n;
+} gln_verdict;
+gln_status gln_verdict_run(const gln_verdict *p, void *const *at, gln_cuda_stream stream);
 
 /* ---- conv.cu ---- */
 

@@ -131,6 +131,26 @@ extern "C" gln_status gln_scatter_run(const gln_scatter *p, void *const *at, gln
                           "a scatter");
 }
 
+/* ---- A bad index spoils what came of it, so that nobody takes it for a result ---- */
+
+static __global__ void __launch_bounds__(block) give_verdict(const gln_verdict p, float *out, int32_t *fault)
+{
+    int32_t met = fault[0];
+    __syncthreads();
+    for (int64_t i = threadIdx.x; met != 0 && i < p.n; i += block) out[i] = NAN;
+    if (threadIdx.x == 0 && met != 0) {
+        fault[0] = 0;
+        fault[1] = met;
+    }
+}
+
+extern "C" gln_status gln_verdict_run(const gln_verdict *p, void *const *at, gln_cuda_stream stream)
+{
+    return gln_cuda_check((int)GLN_LAUNCH(give_verdict, 1, block, 0, stream, *p, static_cast<float *>(at[0]),
+                                          static_cast<int32_t *>(at[1])),
+                          "a verdict");
+}
+
 /* ---- Resize along an axis, by tables ---- */
 
 static __global__ void __launch_bounds__(block)

@@ -178,6 +178,7 @@ gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t 
     while (after->n < GLN_MAX_POSTS && c->uses[value] == 1 && c->reader[value] != GLN_NONE) {
         const gln_node *next = &c->graph->nodes[c->reader[value]];
         gln_post post;
+        if (c->done[c->reader[value]]) break; /* an attention has taken it in, and reads what is before it */
         if (!gln_op_is_unary(next->op) || next->inputs[0] != value || !gln_node_has_post(c->graph, next)) break;
         gln_status st = gln_node_post(&post, c->graph, next);
         if (st != GLN_OK) return st;
@@ -255,6 +256,7 @@ gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *s, gln_cuda_
     case GLN_KERNEL_ROWS: return gln_rows_run(&s->p.rows, at, stream);
     case GLN_KERNEL_REDUCE: return gln_reduce_run(&s->p.reduce, at, stream);
     case GLN_KERNEL_LRN: return gln_lrn_run(&s->p.lrn, at, stream);
+    case GLN_KERNEL_VERDICT: return gln_verdict_run(&s->p.verdict, at, stream);
     }
     return gln_fail(GLN_E_INTERNAL, "a step of no kind");
 }
