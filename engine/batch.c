@@ -9,6 +9,7 @@
 #include "common/hash.h"
 #include "common/json.h"
 #include "common/memory.h"
+#include "engine/looks.h"
 #include "engine/moment.h"
 #include "engine/news.h"
 #include "sampler/select.h"
@@ -22,6 +23,7 @@ struct taking {
     const gln_batch_request *request;
     gln_moment now;
     gln_news news;
+    gln_looks looks;
     double *share;           /* [classes.n] */
     gln_selection selection;
     gln_select_request select;
@@ -31,6 +33,7 @@ static void dispose(struct taking *t)
 {
     gln_selection_dispose(&t->selection);
     gln_news_dispose(&t->news);
+    gln_looks_dispose(&t->looks);
     gln_moment_give(&t->now);
     gln_free(t->share);
 }
@@ -51,6 +54,8 @@ static gln_status check_limits(const gln_batch_request *request)
         return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", request->explore_share);
     if (!isnan(request->audit_share) && !(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
+    if (request->relabel != GLN_RELABEL_AUTO && !(request->relabel >= 0.0 && request->relabel <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "relabel: %g is not between 0 and 1", request->relabel);
     if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
         return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
     if (request->holder != NULL && strlen(request->holder) > 200)
@@ -127,9 +132,9 @@ static gln_status choose(struct taking *t)
         .news = t->news.weight,
     };
     gln_select_request select = GLN_SELECT_REQUEST_INIT;
-    select.size = request->size != 0 ? request->size : MAX_BATCH;
-    if (!isnan(request->max_price)) select.max_price = request->max_price;
-    if (!isnan(request->max_minutes)) select.max_seconds = 60.0 * request->max_minutes;
+    select.size = (request->size != 0 ? request->size : MAX_BATCH) - t->looks.n;
+    if (!isnan(request->max_price)) select.max_price = fmax(0.0, request->max_price - t->looks.price);
+    if (!isnan(request->max_minutes)) select.max_seconds = fmax(0.0, 60.0 * request->max_minutes - t->looks.seconds);
     select.explore_share = request->explore_share;
     if (!isnan(request->audit_share)) select.audit_share = request->audit_share;
     select.news_share = t->news.share;
@@ -138,7 +143,9 @@ static gln_status choose(struct taking *t)
     gln_status st = select.seed == 0 ? gln_moment_seed(&select.seed) : GLN_OK;
     if (st != GLN_OK) return st;
     t->select = select;
-    return gln_select(&t->selection, &pool, &select, t->now.engine->threads);
+    if (select.size != 0) st = gln_select(&t->selection, &pool, &select, t->now.engine->threads);
+    /* With nothing new to be had, or to be paid for, second looks are a batch as well. */
+    return st == GLN_E_CONFLICT && t->looks.n != 0 ? GLN_OK : st;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
@@ -173,6 +180,9 @@ static char *feasibility_text(const struct taking *t)
     gln_json *drift = gln_news_json(&t->news, &t->now, n_news);
     if (drift != NULL) gln_json_set(json, "drift", drift);
     else gln_json_set_null(json, "drift");
+    gln_json *relabel = gln_looks_json(&t->looks, t->request);
+    if (relabel != NULL) gln_json_set(json, "relabel", relabel);
+    else gln_json_set_null(json, "relabel");
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -187,6 +197,8 @@ static char *request_text(const gln_batch_request *request)
     if (!isnan(request->max_minutes)) gln_json_set_number(json, "max_minutes", request->max_minutes);
     if (!isnan(request->explore_share)) gln_json_set_number(json, "explore_share", request->explore_share);
     if (!isnan(request->audit_share)) gln_json_set_number(json, "audit_share", request->audit_share);
+    if (request->relabel == GLN_RELABEL_AUTO) gln_json_set_string(json, "relabel", "auto");
+    else if (request->relabel > 0.0) gln_json_set_number(json, "relabel", request->relabel);
     if (request->cluster_id != 0) gln_json_set_number(json, "cluster", (double)request->cluster_id);
     if (request->seed != 0) gln_json_set_number(json, "seed", (double)request->seed);
     if (request->lease_ms != 0) gln_json_set_number(json, "lease_hours", (double)request->lease_ms / 3600000.0);
@@ -201,13 +213,26 @@ static char *request_text(const gln_batch_request *request)
     return text;
 }
 
+/* What stands at a position: second looks are spread evenly, so that any prefix is a good smaller batch. *out_look is SIZE_MAX for a
+   candidate of the selection, whose number is returned. */
+static size_t place(const struct taking *t, size_t position, size_t *out_look)
+{
+    size_t n = t->selection.n + t->looks.n, before = position * t->looks.n / n, after = (position + 1) * t->looks.n / n;
+    *out_look = after > before ? before : SIZE_MAX;
+    return position - before;
+}
+
 /* The same pool, request and seed give the same. */
 static gln_status hash_manifest(const struct taking *t, uint8_t out[GLN_SHA256_BYTES])
 {
     uint32_t *image = NULL;
-    gln_status st = gln_alloc(&image, t->selection.n, sizeof *image, "batch");
-    for (size_t i = 0; st == GLN_OK && i < t->selection.n; i++) image[i] = t->selection.candidate[i].image;
-    if (st == GLN_OK) st = gln_moment_manifest(&t->now, image, t->selection.n, out);
+    size_t n = t->selection.n + t->looks.n;
+    gln_status st = gln_alloc(&image, n, sizeof *image, "batch");
+    for (size_t i = 0; st == GLN_OK && i < n; i++) {
+        size_t look, candidate = place(t, i, &look);
+        image[i] = look != SIZE_MAX ? t->looks.look[look].image : t->selection.candidate[candidate].image;
+    }
+    if (st == GLN_OK) st = gln_moment_manifest(&t->now, image, n, out);
     gln_free(image);
     return st;
 }
@@ -215,6 +240,34 @@ static gln_status hash_manifest(const struct taking *t, uint8_t out[GLN_SHA256_B
 static int64_t class_id(const struct taking *t, int32_t c)
 {
     return c == GLN_NO_CLASS ? 0 : t->now.classes.id[c];
+}
+
+static gln_status write_look(const struct taking *t, gln_store *store, int64_t batch_id, int64_t position, const gln_look *look,
+                             gln_ledger_row *reserve)
+{
+    const gln_state *state = t->now.state;
+    gln_batch_item_row item = {
+        .batch_id = batch_id,
+        .position = position,
+        .image_id = state->image_id[look->image],
+        .state = "leased",
+        .arm = "check",
+        .reason = look->reason,
+        .cluster_id = state->cluster_id[state->cluster[look->image]],
+        .represents = 1,
+        .p_predicted = NAN,
+        .p_runner_up = NAN,
+        .nearest_similarity = NAN,
+        .gain = look->gain,
+        .seconds = look->seconds,
+        .inclusion_probability = NAN,
+        .price_micros = llround(look->price * 1e6),
+        .checked_class_id = class_id(t, look->given),
+        .p_wrong = look->p_wrong,
+    };
+    reserve->amount_micros += item.price_micros;
+    reserve->seconds += item.seconds;
+    return gln_store_batch_item_add(store, &item);
 }
 
 /* Which drift: the sampler knows that it is new, not what the report said of it. */
@@ -234,8 +287,13 @@ static gln_status write_items(const struct taking *t, gln_store *store, int64_t 
                               .created_ms = now_ms};
     if ((st = gln_alloc(&names, t->now.classes.n, sizeof *names, "class names")) != GLN_OK) return st;
     for (size_t c = 0; c < t->now.classes.n; c++) names[c] = t->now.classes.name[c];
-    for (size_t i = 0; i < t->selection.n && st == GLN_OK; i++) {
-        const gln_candidate *c = &t->selection.candidate[i];
+    for (size_t i = 0; i < t->selection.n + t->looks.n && st == GLN_OK; i++) {
+        size_t look, candidate = place(t, i, &look);
+        if (look != SIZE_MAX) {
+            st = write_look(t, store, batch_id, (int64_t)i, &t->looks.look[look], &reserve);
+            continue;
+        }
+        const gln_candidate *c = &t->selection.candidate[candidate];
         char reason[768];
         gln_candidate_reason(reason, sizeof reason, c, names);
         if (c->news) add_news(reason, sizeof reason, t, c->image);
@@ -348,6 +406,7 @@ gln_status gln_engine_batch_take(gln_engine *engine, const gln_batch_request *re
         if (st == GLN_OK) st = filter_cluster(&t);
         if (st == GLN_OK) st = fill_shares(&t);
         if (st == GLN_OK) st = gln_news_read(&t.news, &t.now);
+        if (st == GLN_OK) st = gln_looks_choose(&t.looks, &t.now, request, t.share);
         if (st == GLN_OK) st = choose(&t);
         if (st == GLN_OK) st = write_batch(&t, text, sha256, out_batch_id);
     }

@@ -159,6 +159,8 @@ typedef struct gln_target {
     double share;
 } gln_target;
 
+#define GLN_RELABEL_AUTO (-1.0)
+
 typedef struct gln_batch_request {
     int64_t project_id;
     size_t size;              /* images; 0: as many as the limits below allow */
@@ -167,6 +169,8 @@ typedef struct gln_batch_request {
     const gln_target *targets; /* [n_targets] wanted shares; classes not named share the rest equally. None: the project's */
     size_t n_targets;
     int64_t cluster_id;       /* only from this cluster; 0: any */
+    double relabel;           /* second looks at labels that look wrong: 0: none; above 0: this share of the batch;
+                                 GLN_RELABEL_AUTO: where they are worth more than new images, at most half of it */
     double explore_share, audit_share; /* NaN: by how reliable the classifier is; the default of sampler/select.h */
     uint64_t seed;            /* 0: picked, and stored with the batch */
     int64_t lease_ms;         /* 0: 24 hours; at most 30 days */

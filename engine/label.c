@@ -82,7 +82,7 @@ gln_status gln_labelling_resolve(gln_labelling *l, gln_store *store, const gln_l
 }
 
 gln_status gln_labelling_add(gln_labelling *l, gln_store *store, const gln_label_item *item, int64_t image_id,
-                             int32_t class, int64_t batch_id)
+                             int32_t class, int64_t batch_id, const char *review)
 {
     gln_label_row row = {
         .project_id = l->project_id,
@@ -93,6 +93,7 @@ gln_status gln_labelling_add(gln_labelling *l, gln_store *store, const gln_label
         .annotator = item->annotator == NULL ? "" : item->annotator,
         .source = l->source,
         .seconds = item->seconds,
+        .review = review,
     };
     int64_t id = 0;
     return gln_store_label_add(store, &row, &id);
@@ -128,7 +129,7 @@ static gln_status label_one(gln_labelling *l, gln_store *store, const gln_label_
         return gln_fail(GLN_E_CONFLICT, "image: %lld has a label already, which a proposed one does not replace", (long long)image_id);
     /* A person who says what was proposed is news. */
     *out_unchanged = current.class_id == l->classes.id[class] && current.proposed == proposing;
-    return *out_unchanged ? GLN_OK : gln_labelling_add(l, store, item, image_id, class, 0);
+    return *out_unchanged ? GLN_OK : gln_labelling_add(l, store, item, image_id, class, 0, NULL);
 }
 
 gln_status gln_engine_label(gln_engine *engine, int64_t project_id, const gln_label_item *items, size_t n_items,

@@ -122,14 +122,15 @@ gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t 
 /* ---- labels come back ------------------------------------------------------------------------------------------------------ */
 
 struct leased_item {
-    int64_t position, price_micros;
+    int64_t position, price_micros, checked_class_id; /* checked: of a second look */
     double seconds;
 };
 
 static gln_status copy_item(void *context, const gln_batch_item_row *row)
 {
     *(struct leased_item *)context =
-        (struct leased_item){.position = row->position, .price_micros = row->price_micros, .seconds = row->seconds};
+        (struct leased_item){.position = row->position, .price_micros = row->price_micros,
+                             .checked_class_id = row->checked_class_id, .seconds = row->seconds};
     return GLN_OK;
 }
 
@@ -160,7 +161,13 @@ static gln_status return_one(gln_labelling *l, gln_store *store, int64_t batch_i
     if (st == GLN_E_NOT_FOUND)
         return gln_fail(GLN_E_CONFLICT, "image %lld is not leased to batch %lld (any more)", (long long)image_id,
                         (long long)batch_id);
-    if (st == GLN_OK) st = gln_labelling_add(l, store, given, image_id, class, batch_id);
+    if (st != GLN_OK) return st;
+    const char *review = item.checked_class_id == 0                       ? NULL
+                         : item.checked_class_id == l->classes.id[class] ? "confirmed"
+                                                                          : "corrected";
+    if (review != NULL && strcmp(l->source, "proposed") == 0)
+        return gln_fail(GLN_E_ARGUMENT, "source: a second look is a person's");
+    st = gln_labelling_add(l, store, given, image_id, class, batch_id, review);
     if (st == GLN_OK) st = gln_store_batch_item_set(store, batch_id, item.position, "labelled");
     if (st == GLN_OK) st = charge(store, l, batch_id, image_id, class, given, &item);
     return st;

@@ -61,6 +61,7 @@ static const gln_field request_fields[] = {
     {.name = "cluster", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = GLN_FIELD_MAX_INTEGER},
     {.name = "explore_share", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1},
     {.name = "audit_share", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1},
+    {.name = "relabel", .kind = GLN_FIELD_ANY},
     {.name = "seed", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 0, .max = GLN_FIELD_MAX_INTEGER},
     {.name = "lease_hours", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0.001, .max = 720},
     {.name = "holder", .kind = GLN_FIELD_STRING, .nullable = true, .min = 0, .max = 200},
@@ -87,6 +88,20 @@ static gln_status read_targets(gln_request *request, const gln_json *object, con
     if (st == GLN_OK && sum > 1.0 + 1e-6)
         return gln_fields_refuse(request, "", "targets", "targets: the shares add up to %.4g; at most 1 is possible", sum);
     return st;
+}
+
+/* "off", "auto", or a share of the batch. */
+static gln_status read_relabel(gln_request *request, const gln_json *value, double *out)
+{
+    const char *word = gln_json_string(value);
+    *out = 0.0;
+    if (value == NULL || gln_json_is_null(value) || (word != NULL && strcmp(word, "off") == 0)) return GLN_OK;
+    if (word != NULL && strcmp(word, "auto") == 0) *out = GLN_RELABEL_AUTO;
+    else *out = gln_json_is_number(value) ? gln_json_number(value, NAN) : (double)NAN;
+    if (*out == GLN_RELABEL_AUTO && word != NULL) return GLN_OK;
+    if (!(*out >= 0.0 && *out <= 1.0))
+        return gln_fields_refuse(request, "", "relabel", "relabel: neither \"auto\" nor \"off\" nor a number from 0 to 1");
+    return GLN_OK;
 }
 
 /* The cluster that the request wants must be one of the project: a value of the body, not the address. */
@@ -116,6 +131,7 @@ gln_status gln_handle_batch_take(gln_request *request, gln_reply *reply)
     if (st == GLN_OK) st = gln_request_project(request, &store, &wanted.project_id);
     if (st == GLN_OK) st = gln_class_map_read(&classes, store, wanted.project_id);
     if (st == GLN_OK) st = read_targets(request, gln_json_get(body, "targets"), &classes, &targets, &wanted.n_targets);
+    if (st == GLN_OK) st = read_relabel(request, gln_json_get(body, "relabel"), &wanted.relabel);
     wanted.cluster_id = gln_fields_int(body, "cluster", 0);
     if (st == GLN_OK && wanted.cluster_id != 0)
         st = check_cluster(request, store, &classes, wanted.project_id, wanted.cluster_id);

@@ -250,6 +250,9 @@ gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row
 gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
                                   void *context);
 
+/* Second looks that came back: the sum of what was foretold of them, and how many changed the label. */
+gln_status gln_store_looks_done(gln_store *store, int64_t project_id, double *out_p_wrong, int64_t *out_corrected);
+
 /* Current labels of images that came through the audit arm. */
 typedef gln_status (*gln_audited_fn)(void *context, int64_t image_id, int64_t class_id, double inclusion_probability);
 gln_status gln_store_audited(gln_store *store, int64_t project_id, gln_audited_fn fn, void *context);
