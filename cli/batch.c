@@ -47,6 +47,8 @@ static void print_feasibility(const gln_json *feasibility)
     const gln_json *classes = gln_json_get(feasibility, "classes");
     const char *words = gln_json_string(gln_json_get(feasibility, "words"));
     if (words != NULL && words[0] != 0) printf("%s\n", words);
+    words = gln_json_string(gln_json_get(gln_json_get(feasibility, "drift"), "words"));
+    if (words != NULL) printf("%s\n", words);
     if (gln_json_count(classes) == 0) return;
     printf("\n  %-24s %8s %8s %8s %9s %10s\n", "class", "target", "labelled", "wanted", "expected", "available");
     for (const gln_json *c = gln_json_first(classes); c != NULL; c = gln_json_next(c)) {

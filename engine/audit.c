@@ -191,6 +191,7 @@ static char *feasibility_text(const struct taking *t)
     gln_json_set_number(json, "available", (double)t->n);
     gln_json_set_null(json, "coverage");
     gln_json_set(json, "classes", gln_json_array());
+    gln_json_set_null(json, "drift");
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;

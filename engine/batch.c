@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 #include "engine/moment.h"
+#include "engine/news.h"
 #include "sampler/select.h"
 
 #include <inttypes.h>
@@ -20,6 +21,7 @@
 struct taking {
     const gln_batch_request *request;
     gln_moment now;
+    gln_news news;
     double *share;           /* [classes.n] */
     gln_selection selection;
     gln_select_request select;
@@ -28,6 +30,7 @@ struct taking {
 static void dispose(struct taking *t)
 {
     gln_selection_dispose(&t->selection);
+    gln_news_dispose(&t->news);
     gln_moment_give(&t->now);
     gln_free(t->share);
 }
@@ -121,6 +124,7 @@ static gln_status choose(struct taking *t)
         .price = t->now.classes.price,
         .seconds = t->now.classes.seconds,
         .seconds_factor = t->now.seconds_factor,
+        .news = t->news.weight,
     };
     gln_select_request select = GLN_SELECT_REQUEST_INIT;
     select.size = request->size != 0 ? request->size : MAX_BATCH;
@@ -128,6 +132,7 @@ static gln_status choose(struct taking *t)
     if (!isnan(request->max_minutes)) select.max_seconds = 60.0 * request->max_minutes;
     select.explore_share = request->explore_share;
     if (!isnan(request->audit_share)) select.audit_share = request->audit_share;
+    select.news_share = t->news.share;
     select.target_share = t->now.classes.n != 0 ? t->share : NULL;
     select.seed = request->seed;
     gln_status st = select.seed == 0 ? gln_moment_seed(&select.seed) : GLN_OK;
@@ -163,6 +168,11 @@ static char *feasibility_text(const struct taking *t)
         gln_json_set_bool(item, "met", f->met != 0);
         gln_json_set_string(item, "words", f->words);
     }
+    size_t n_news = 0;
+    for (size_t i = 0; i < s->n; i++) n_news += s->candidate[i].news;
+    gln_json *drift = gln_news_json(&t->news, &t->now, n_news);
+    if (drift != NULL) gln_json_set(json, "drift", drift);
+    else gln_json_set_null(json, "drift");
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -207,6 +217,15 @@ static int64_t class_id(const struct taking *t, int32_t c)
     return c == GLN_NO_CLASS ? 0 : t->now.classes.id[c];
 }
 
+/* Which drift: the sampler knows that it is new, not what the report said of it. */
+static void add_news(char *reason, size_t capacity, const struct taking *t, uint32_t image)
+{
+    char why[160];
+    size_t length = strlen(reason);
+    gln_news_reason(why, sizeof why, &t->news, &t->now, image);
+    snprintf(reason + length, capacity - length, "; %s", why);
+}
+
 static gln_status write_items(const struct taking *t, gln_store *store, int64_t batch_id, int64_t now_ms)
 {
     gln_status st = GLN_OK;
@@ -217,8 +236,9 @@ static gln_status write_items(const struct taking *t, gln_store *store, int64_t 
     for (size_t c = 0; c < t->now.classes.n; c++) names[c] = t->now.classes.name[c];
     for (size_t i = 0; i < t->selection.n && st == GLN_OK; i++) {
         const gln_candidate *c = &t->selection.candidate[i];
-        char reason[512];
+        char reason[768];
         gln_candidate_reason(reason, sizeof reason, c, names);
+        if (c->news) add_news(reason, sizeof reason, t, c->image);
         gln_batch_item_row item = {
             .batch_id = batch_id,
             .position = (int64_t)i,
@@ -327,6 +347,7 @@ gln_status gln_engine_batch_take(gln_engine *engine, const gln_batch_request *re
         if (st == GLN_OK) st = gln_moment_take(&t.now, engine, request->project_id);
         if (st == GLN_OK) st = filter_cluster(&t);
         if (st == GLN_OK) st = fill_shares(&t);
+        if (st == GLN_OK) st = gln_news_read(&t.news, &t.now);
         if (st == GLN_OK) st = choose(&t);
         if (st == GLN_OK) st = write_batch(&t, text, sha256, out_batch_id);
     }

@@ -7,6 +7,7 @@
  */
 #include "engine/internal.h"
 #include "engine/publish.h"
+#include "kernels/gpu.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -175,6 +176,10 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
                         options->data, options->data);
 
     gln_engine *engine = NULL;
+    const gln_device_choice *devices = &options->devices;
+    if ((st = gln_device_choice_check(devices)) != GLN_OK) return st;
+    /* The sampler's jobs take one GPU, the first. */
+    gln_gpu_choose(devices->kind == GLN_DEVICE_CPU ? -1 : devices->n != 0 ? devices->numbers[0] : 0);
     if ((st = gln_alloc(&engine, 1, sizeof *engine, "engine")) != GLN_OK) return st;
     pthread_mutex_init(&engine->run, NULL);
     pthread_mutex_init(&engine->batch, NULL);
@@ -185,6 +190,7 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     pthread_cond_init(&engine->wake, NULL);
     snprintf(engine->data, sizeof engine->data, "%s", options->data);
     engine->precision = options->precision;
+    engine->devices = options->devices;
     engine->n_threads = options->n_threads != 0 ? options->n_threads : gln_processors();
 
     char lock_path[GLN_PATH_MAX];

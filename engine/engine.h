@@ -34,6 +34,7 @@ typedef struct gln_engine_options {
     const char *data;   /* the data directory */
     size_t n_threads;   /* for maths and decoding; 0: one a core */
     gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
+    gln_device_choice devices; /* that may compute embeddings and the sampler's large jobs; CPU when left alone */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
 } gln_engine_options;
 
@@ -112,6 +113,8 @@ typedef struct gln_ingest_summary {
     size_t n_refused;
     size_t n_unreadable; /* folders and links that could not be followed */
     double seconds, images_per_second;
+    gln_precision precision; /* of the vectors, and what computed them; "" when nothing was new */
+    char device[512];        /* "cpu", "GPU 0, NVIDIA H100"; with what happened on the way */
 } gln_ingest_summary;
 
 /* Embeds what is new below the roots. A bad file is refused by name and the rest goes on. Executes in the calling thread. */

@@ -18,6 +18,7 @@
 #include "embed/extractor.h"
 #include "engine/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -289,6 +290,32 @@ static gln_status open_vectors(struct ingest *ingest, const gln_backbone_info *i
     return st;
 }
 
+/* The processor may stand in for a GPU only where it is seen to compute the same. */
+static gln_status settle_device(struct ingest *ingest, gln_backbone *backbone)
+{
+    const gln_backbone_info *info = gln_backbone_info_of(backbone);
+    gln_ingest_summary *summary = ingest->summary;
+    size_t shorter_side = gln_preprocess_needs(&info->preprocess);
+    double agreement = NAN;
+    summary->precision = info->precision;
+    snprintf(summary->device, sizeof summary->device, "%s", info->device.name);
+    if (!info->device.stands_in) return GLN_OK;
+    if (shorter_side < THUMBNAIL_SIDE) shorter_side = THUMBNAIL_SIDE;
+    gln_status st = gln_engine_check_stand_in(ingest->engine, backbone, ingest->vectors_file, shorter_side, &agreement);
+    if (st != GLN_OK) return st;
+    snprintf(summary->device, sizeof summary->device, "cpu for a GPU (cosine %.5f to what is there)", agreement);
+    gln_log(GLN_LOG_WARNING, "%s; the processor goes on in its place, smallest cosine %.5f to vectors that are there", info->device.note[0] != 0 ? info->device.note : "no GPU is used", agreement);
+    return GLN_OK;
+}
+
+/* A GPU that failed on the way is in the record, and so is who went on. */
+static void note_device(gln_ingest_summary *summary, const gln_backbone_info *info)
+{
+    size_t length = strlen(summary->device);
+    if (strncmp(summary->device, "cpu", 3) == 0 || strcmp(summary->device, info->device.name) == 0) return;
+    snprintf(summary->device + length, sizeof summary->device - length, ", then %.100s: %.250s", info->device.name, info->device.note);
+}
+
 static gln_status embed_files(struct ingest *ingest)
 {
     char manifest[GLN_PATH_MAX];
@@ -298,11 +325,13 @@ static gln_status embed_files(struct ingest *ingest)
     options.max_batch = MODEL_BATCH;
     options.n_threads = engine->n_threads;
     options.precision = engine->precision;
+    options.devices = engine->devices;
     gln_vectors *there = gln_room_vectors(engine, ingest->room);
     if (there != NULL) options.identity = gln_vectors_identity(there);
     gln_status st = gln_engine_manifest_path(engine->data, ingest->project.backbone, manifest);
     if (st == GLN_OK) st = gln_backbone_load(&backbone, manifest, &options);
     if (st == GLN_OK) st = open_vectors(ingest, gln_backbone_info_of(backbone));
+    if (st == GLN_OK) st = settle_device(ingest, backbone);
     if (st == GLN_OK) {
         gln_extractor_options extractor = GLN_EXTRACTOR_OPTIONS_INIT;
         extractor.batch = MODEL_BATCH;
@@ -311,6 +340,7 @@ static gln_status embed_files(struct ingest *ingest)
         extractor.flush = flush;
         gln_progress_stage(ingest->run->progress, "embed", ingest->n_files);
         st = gln_extractor_run(backbone, &extractor, next_file, take_result, ingest, ingest->run->progress);
+        note_device(ingest->summary, gln_backbone_info_of(backbone));
         /* What was finished before an error or a stop on request still counts. */
         if (st != GLN_OK && ingest->n_pending != 0) {
             char message[GLN_MESSAGE_MAX];
@@ -334,6 +364,10 @@ static char *summary_text(const gln_ingest_summary *s)
     gln_json_set_number(json, "unreadable", (double)s->n_unreadable);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
+    if (s->device[0] != 0) {
+        gln_json_set_string(json, "precision", gln_precision_name(s->precision));
+        gln_json_set_string(json, "device", s->device);
+    }
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;

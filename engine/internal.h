@@ -37,6 +37,7 @@ struct gln_engine {
     gln_file_lock *lock;
     size_t n_threads;
     gln_precision precision;
+    gln_device_choice devices;
     gln_pool *threads;
 
     pthread_mutex_t run, batch, write, rooms_lock, readers_lock;
@@ -86,6 +87,17 @@ gln_status gln_engine_manifest_path(const char *data, const char *backbone, char
 gln_status gln_backbone_files_add(const char *data, const char *manifest_path, char *out_name, size_t capacity);
 /* Deletes the manifest, and of the files that it names those that no other one does. */
 gln_status gln_backbone_files_remove(const char *data, const char *name);
+
+/* ---- stand_in.c ----------------------------------------------------------------------------------------------------- */
+
+/* Cosine between vectors of the same photo by a GPU, as stored, and by the processor, at least. */
+#define GLN_STAND_IN_AGREEMENT 0.9995
+/*
+ * Whether the processor, standing in for a GPU, computes what `vectors` hold already, by a few of their photos decoded as at ingest.
+ * GLN_E_CONFLICT when it does not, or when no photo is left to tell; *out_agreement is the smallest cosine, NaN with no vector there.
+ */
+gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors, size_t shorter_side,
+                                     double *out_agreement);
 
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@
  *               probabilities, which come of models with fewer labels and differ for that reason alone.)
  *
  * Bonferroni over all of them, weighted: half of alpha goes to the neighbours, which see more than all others together
- * (bench/RESULTS.md), the other half is shared equally. p_corrected is p over the test's part of alpha, times alpha.
+ * (bench/RESULTS.md), a quarter to the clusters, an eighth each to components and scores, shared equally among them. p_corrected is p over the test's part of alpha, times alpha.
  * Valid for any dependence between the tests; they are dependent, so that the true rate of false alarms is below alpha.
  * Plain and always valid beats a little more power. Every look is a chance of a false alarm: alpha is that of one look.
  *
@@ -116,16 +116,18 @@ static int smallest_p_first(const void *a, const void *b)
     return (p->which > q->which) - (p->which < q->which);
 }
 
-/* What p is multiplied by: one over the test's part of alpha. */
+/* What p is multiplied by: one over the test's part of alpha. Kinds share alpha, the tests of a kind share its part alike; parts of kinds
+   that were not tested go to the others. */
 static void correct(gln_drift_report *report)
 {
-    size_t n_near = 0;
-    for (size_t t = 0; t < report->n_tests; t++) n_near += report->test[t].kind == GLN_DRIFT_NEIGHBOURS;
-    size_t n_others = report->n_tests - n_near;
-    bool both = n_near != 0 && n_others != 0;
+    static const double part[] = {[GLN_DRIFT_NEIGHBOURS] = 4.0, [GLN_DRIFT_CLUSTERS] = 2.0, [GLN_DRIFT_COMPONENT] = 1.0, [GLN_DRIFT_SCORE] = 1.0};
+    size_t n_of[sizeof part / sizeof *part] = {0};
+    double whole = 0.0;
+    for (size_t t = 0; t < report->n_tests; t++)
+        if (n_of[report->test[t].kind]++ == 0) whole += part[report->test[t].kind];
     for (size_t t = 0; t < report->n_tests; t++) {
-        double by = report->test[t].kind == GLN_DRIFT_NEIGHBOURS ? 1.0 : (double)n_others;
-        report->test[t].p_corrected = fmin(1.0, report->test[t].p * by * (both ? 2.0 : 1.0));
+        gln_drift_kind kind = report->test[t].kind;
+        report->test[t].p_corrected = fmin(1.0, report->test[t].p * (double)n_of[kind] * whole / part[kind]);
     }
 }
 

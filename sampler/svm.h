@@ -4,7 +4,7 @@
  * element-wise exp, every fold an index subset of one matrix. Scoring the pool is one matrix product a block.
  * libsvm is included only in this folder's svm_train.c.
  *
- * More labels than a kernel matrix should hold (options.exact_rows) are trained on all the same: on Nystrom features, kernel values
+ * More labels than a kernel matrix should be made of (options.exact_rows) are trained on all the same: on Nystrom features, kernel values
  * to a few thousand labelled rows, the landmarks, with a solver whose time and memory are linear in the labels (svm_features.h).
  *
  *     gln_svm *svm = NULL;
@@ -41,7 +41,7 @@ typedef struct gln_svm_options {
     size_t n_gamma;
     bool refine;            /* then a finer grid around the best point */
     size_t search_rows;     /* the grid is tried on at most so many rows, classes as equal as can be; 0: 1,536 */
-    size_t exact_rows;      /* above so many labels: landmarks; 0: 6,144 */
+    size_t exact_rows;      /* above so many labels: landmarks; 0: 10,000 */
     size_t n_landmarks;     /* 0: 2,048 */
     uint64_t seed;
 } gln_svm_options;

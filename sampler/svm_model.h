@@ -49,6 +49,7 @@ typedef struct gln_svm_machine {
     double *coefficient; /* [n_active - 1, n_support]; row j - 1 of class i is for pair (i, j > i), row j for (j < i, i) */
     double *rho;         /* [pairs] */
     bool *has_class;     /* [n_active] whether it took part in the training */
+    bool unbounded;      /* no coefficient at the bound that C sets: any larger C gives the same machine. False on features */
     size_t width;
     float *pair_weight;  /* [pairs, width] of a machine on features, its bias among them; nothing above but has_class is then used */
 } gln_svm_machine;

@@ -10,10 +10,10 @@
  * (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
  *
  * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise), picked at random with the classes as equal
- * as they can be: parameters move slowly with n. Up to EXACT_MAX labels the model is then trained on the kernel matrix of all of
- * them; libsvm's nodes take 16 bytes an entry, 600 MB at EXACT_MAX.
+ * as they can be: parameters move slowly with n. The model is then trained on the kernel matrix of all labels, or of EXACT_MAX of them;
+ * libsvm's nodes take 16 bytes an entry, 600 MB at EXACT_MAX.
  *
- * Above that it is trained on features (svm_features.h), whose memory and time are linear in the labels, on at most FEATURE_ROWS_MAX of them.
+ * Above FEATURES_FROM labels, where that wins (bench/RESULTS.md), it is trained on features (svm_features.h), whose memory and time are linear in the labels, on at most FEATURE_ROWS_MAX of them.
  * What does move with n is looked at again first: the best points of both kernels, and smoother ones, on FEATURE_SEARCH_MAX rows and
  * fewer landmarks. With more labels a smaller gamma is better, and a few thousand landmarks span it better: on CIFAR-10 1,536 labels
  * prefer gamma 2 and 50,000 prefer 0.5, by a point (bench/RESULTS.md). Rows that nothing was trained on are held out by nature; their
@@ -30,6 +30,7 @@
 
 #define SEARCH_MAX ((size_t)1536)
 #define EXACT_MAX ((size_t)6144)
+#define FEATURES_FROM ((size_t)10000)
 #define FEATURE_ROWS_MAX ((size_t)131072)
 #define FEATURE_SEARCH_MAX ((size_t)16384)
 #define LANDMARKS ((size_t)2048)
@@ -38,6 +39,7 @@
    about a thousand classes, the kernel matrix of EXACT_MAX rows is better. */
 #define PAIRS_MAX_BYTES ((size_t)2 << 30)
 #define LANDMARKS_MIN ((size_t)256)
+#define WAVE ((size_t)2)
 #define USUAL_C 8.0
 #define USUAL_GAMMA 1.0
 #define GRID_POINTS_MAX ((size_t)4096)
@@ -73,7 +75,9 @@ struct trial {
     gln_svm_point *point; /* [n_points] */
     size_t n_points;
     int32_t *predicted;   /* [n_points, problem->n] */
-    gln_pool *threads;    /* of a trial on features */
+    bool *unbounded;      /* [n_points, n_folds] of the machines that were trained */
+    size_t first_point;   /* of the wave in work */
+    gln_pool *threads;
     gln_svm_training *training; /* [n_folds] of the point in work, on features */
     size_t of_point;
     gln_progress *progress;
@@ -85,7 +89,15 @@ static void predict(const struct trial *t, size_t point, const gln_svm_machine *
     t->predicted[point * t->problem->n + i] = (int32_t)gln_svm_vote(decision, t->problem->n_active);
 }
 
-/* A point and fold each: machines come and go, one a thread at a time. */
+/* A point of an earlier wave whose machine of this fold is that of any larger C, and so of this point; SIZE_MAX: none. */
+static size_t same_machine(const struct trial *t, size_t point, size_t fold)
+{
+    for (size_t q = 0; q < t->first_point; q++)
+        if (t->unbounded[q * t->problem->n_folds + fold] && t->point[q].c <= t->point[point].c) return q;
+    return SIZE_MAX;
+}
+
+/* A point and fold of the wave each: machines come and go, one a thread at a time. */
 static gln_status trial_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const struct trial *t = context;
@@ -94,14 +106,38 @@ static gln_status trial_range(void *context, size_t begin, size_t end, size_t wo
     gln_status st = gln_alloc_raw(&decision, gln_svm_pairs(p->n_active), sizeof *decision, "decision values");
     (void)worker;
     for (size_t task = begin; task < end && st == GLN_OK; task++) {
-        size_t point = task / p->n_folds, fold = task % p->n_folds;
+        size_t point = t->first_point + task / p->n_folds, fold = task % p->n_folds, same = same_machine(t, point, fold);
         gln_svm_training training = {.c = t->point[point].c, .without = fold};
+        if (same != SIZE_MAX) {
+            for (size_t i = 0; i < p->n; i++)
+                if (p->fold[i] == fold) t->predicted[point * p->n + i] = t->predicted[same * p->n + i];
+            st = gln_progress_add(t->progress, 1);
+            continue;
+        }
         st = gln_svm_problem_train(p, &training, 1, NULL, t->progress);
         for (size_t i = 0; st == GLN_OK && i < p->n; i++)
             if (p->fold[i] == fold) predict(t, point, &training.machine, i, decision);
+        t->unbounded[point * p->n_folds + fold] = st == GLN_OK && training.machine.unbounded;
         gln_svm_training_dispose(&training);
     }
     gln_free(decision);
+    return st;
+}
+
+/*
+ * Points in waves of WAVE, folds in parallel. Where all coefficients of a machine stay below C, a larger C changes nothing: with few
+ * labels that is so from C = 8 or 32 on. Waves decide what is not trained again by what earlier ones found, whatever order the threads
+ * had: the result does not depend on them.
+ */
+static gln_status try_on_matrix(struct trial *t)
+{
+    size_t n_folds = t->problem->n_folds;
+    gln_status st = gln_alloc(&t->unbounded, t->n_points, n_folds * sizeof *t->unbounded, "machines of the grid");
+    for (t->first_point = 0; t->first_point < t->n_points && st == GLN_OK; t->first_point += WAVE) {
+        size_t n = t->n_points - t->first_point < WAVE ? t->n_points - t->first_point : WAVE;
+        st = gln_pool_for(t->threads, n * n_folds, 1, trial_range, t);
+    }
+    gln_free(t->unbounded);
     return st;
 }
 
@@ -143,7 +179,7 @@ static gln_status try_points(gln_svm_problem *p, gln_svm_point *point, size_t n_
         (st = gln_alloc_raw(&scratch, 3 * p->n_active, sizeof *scratch, "class counts")) != GLN_OK ||
         (st = gln_svm_problem_kernel(p, point[0].kernel, point[0].gamma, threads)) != GLN_OK)
         goto cleanup;
-    st = p->n_landmarks != 0 ? try_on_features(&t) : gln_pool_for(threads, n_points * p->n_folds, 1, trial_range, &t);
+    st = p->n_landmarks != 0 ? try_on_features(&t) : try_on_matrix(&t);
     if (st != GLN_OK) goto cleanup;
     for (size_t q = 0; q < n_points; q++) {
         const int32_t *predicted = t.predicted + q * p->n;
@@ -305,7 +341,7 @@ static gln_status check_input(const float *x, const int32_t *y, size_t n, size_t
 /* Landmarks of a model of so many labels: 0 when a kernel matrix is the way. */
 static size_t landmarks_for(size_t n, size_t d, size_t n_active, const gln_svm_options *options)
 {
-    size_t exact = options->exact_rows != 0 ? options->exact_rows : EXACT_MAX;
+    size_t exact = options->exact_rows != 0 ? options->exact_rows : FEATURES_FROM;
     size_t wanted = options->n_landmarks != 0 ? options->n_landmarks : LANDMARKS, bytes_a_number = 0, fit = 0;
     if (n <= exact) return 0;
     if (!gln_mul_size(&bytes_a_number, gln_svm_pairs(n_active), (options->n_folds + 1) * sizeof(float))) return 0;

@@ -49,6 +49,7 @@ typedef struct gln_cublas_product {
     size_t x_batch, y_batch, out_batch; /* elements from product to product; 0 for x or y: the same for all */
     float scale;              /* of the sum, before the bias; 0 counts as 1 */
     bool add;                 /* to what out holds, before the bias; never measured */
+    const void *addend;       /* instead: added before the bias, laid out as out, which it does not overlap; NULL: nothing */
     gln_cublas_epilogue epilogue;
     const void *bias;         /* [m], or NULL */
     bool allow_tf32;

@@ -73,6 +73,14 @@ static __device__ __forceinline__ void gln_copy_async_16(void *shared, const voi
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(global), "r"(n_bytes) : "memory");
 }
 
+/* The same with 8 bytes, aligned to 8. */
+static __device__ __forceinline__ void gln_copy_async_8(void *shared, const void *global, bool in_range)
+{
+    unsigned at = (unsigned)__cvta_generic_to_shared(shared);
+    int n_bytes = in_range ? 8 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"(at), "l"(global), "r"(n_bytes) : "memory");
+}
+
 static __device__ __forceinline__ void gln_copy_async_commit()
 {
     asm volatile("cp.async.commit_group;\n" ::: "memory");

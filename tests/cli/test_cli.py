@@ -210,10 +210,39 @@ class EndToEnd(Scratch):
         self.assertGreaterEqual(len(drift["clusters"]), 1)
         self.assertIn("The pool has changed", gleaner("drift", data=self.data).stdout)
         self.assertEqual(len(as_json("forecast", data=self.data)["agreements"]), 1, "two models on unlabelled images")
+
+        # the next batches look there, and say so, less as labels of it come in, and not at all once someone accepted it
+        def taken(n):
+            batch = as_json("batch", "--size", n, "--seed", 3, data=self.data)
+            there = [item for item in batch["items"] if item["reason"].startswith("drift")]
+            if n == 10:
+                gleaner("batch", "--release", batch["id"], data=self.data)
+            return batch, there
+
+        batch, there = taken(10)
+        said = batch["feasibility"]["drift"]
+        self.assertEqual(said["images"], len(there))
+        self.assertGreaterEqual(len(there), 1)
+        self.assertTrue(0.0 < said["share"] <= 0.3)
+        self.assertTrue(all(item["arm"] == "explore" and "holds" in item["reason"] and "/plants/" in item["path"] for item in there), there)
+        self.assertIn("drift was found and not accepted", gleaner("batch", "--show", batch["id"], data=self.data).stdout)
+        before = {r["cluster"]: r["labels"] for r in said["regions"]}
+        batch, there = taken(15)
+        with open(table, "w", encoding="utf-8") as f:
+            f.write("".join(["path,class\n"] + [f"{item['path']},animals\n" for item in batch["items"] if "/plants/" in item["path"]]))
+        gleaner("label", "--batch", batch["id"], "--csv", table, data=self.data)
+        gleaner("batch", "--release", batch["id"], data=self.data)
+        later = taken(10)[0]["feasibility"]["drift"]
+        self.assertLess(later["share"], said["share"])
+        self.assertGreater(sum(r["labels"] for r in later["regions"]), sum(before.values()))
         self.assertTrue(as_json("drift", "--accept", data=self.data)["accepted"])
+        batch, there = taken(10)
+        self.assertEqual((batch["feasibility"]["drift"], there), (None, []))
         gleaner("resample", "--force", data=self.data)
         drift = as_json("drift", data=self.data)
         self.assertEqual((drift["verdict"], drift["arrivals"], drift["accepted"]), ("unknown", 0, False))
+        again = as_json("forecast", data=self.data)["agreements"]
+        self.assertEqual(len(again), 1, "the same labels again are no other model")
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])

@@ -328,22 +328,22 @@ START_TEST(quota__water_fills_by_hand)
 {
     /* 10 labels to a level: have 4, 0, 1; shares equal. Level 5 each: picks 1, 5, 4. */
     double pick[3], share[] = {1.0 / 3, 1.0 / 3, 1.0 / 3}, have[] = {4, 0, 1};
-    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    gln_quota_fill(pick, share, have, 3, 10.0);
     ck_assert_double_eq_tol(pick[0], 1.0, 1e-6);
     ck_assert_double_eq_tol(pick[1], 5.0, 1e-6);
     ck_assert_double_eq_tol(pick[2], 4.0, 1e-6);
     /* one that has plenty gets nothing, and nothing is taken from it */
     have[0] = 100;
-    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    gln_quota_fill(pick, share, have, 3, 10.0);
     ck_assert_double_eq_tol(pick[0], 0.0, 1e-6);
     ck_assert_double_eq_tol(pick[1], 5.5, 1e-6);
-    /* a cap passes the rest on; half of the predictions come true, so twice as many are asked for */
-    double most[] = {100, 2, 100}, hit[] = {1.0, 1.0, 0.5};
+    /* in proportion to the shares */
+    double uneven[] = {0.5, 0.25, 0.25};
     have[0] = have[2] = 0;
-    gln_quota_fill(pick, share, have, hit, most, 3, 11.0);
-    ck_assert_double_eq_tol(pick[1], 2.0, 1e-6);
-    ck_assert_double_eq_tol(pick[0], 3.0, 1e-6);
-    ck_assert_double_eq_tol(pick[2], 6.0, 1e-6);
+    gln_quota_fill(pick, uneven, have, 3, 12.0);
+    ck_assert_double_eq_tol(pick[0], 6.0, 1e-6);
+    ck_assert_double_eq_tol(pick[1], 3.0, 1e-6);
+    ck_assert_double_eq_tol(pick[2], 3.0, 1e-6);
 }
 END_TEST
 
@@ -583,6 +583,29 @@ START_TEST(select__quotas_make_up_for_what_exploration_brings)
 }
 END_TEST
 
+START_TEST(select__a_class_whose_predictions_fail_is_asked_for_more_often)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t of_class[4] = {0};
+    size_t size[] = {100, 100, 100, 100};
+    double hit_rate[] = {1.0, 0.5, 1.0, 1.0};
+    gln_mixture_make(&m, size, 4, D, 0.5, K, 5);
+    float *p = oracle(&m, 0.9f);
+    m.pool.probability = p;
+    m.pool.hit_rate = hit_rate;
+    for (size_t c = 0; c < 4; c++) m.label[c * 100] = (int32_t)c;
+    gln_select_request request = request_of(50);
+    request.explore_share = request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    for (size_t k = 0; k < s.n; k++) of_class[s.candidate[k].quota_class]++;
+    for (size_t c = 0; c < 4; c++) ck_assert_uint_eq(of_class[c], c == 1 ? 20 : 10);
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
 START_TEST(select__of_equal_images_the_quicker_clusters_are_chosen)
 {
     gln_mixture m;
@@ -676,6 +699,7 @@ int main(void)
     tcase_add_test(tests, cover__exchanges_find_more_than_greedy);
     tcase_add_test(tests, select__small_batches_add_up_to_the_audit_share);
     tcase_add_test(tests, select__quotas_make_up_for_what_exploration_brings);
+    tcase_add_test(tests, select__a_class_whose_predictions_fail_is_asked_for_more_often);
     tcase_add_test(tests, select__of_equal_images_the_quicker_clusters_are_chosen);
     tcase_add_test(tests, shortlist__of_a_large_pool_keeps_a_rare_class);
     tcase_add_test(tests, balance__entropy_is_normalised);

@@ -130,6 +130,44 @@ START_TEST(svm__search_rows_limit_the_grid_alone)
 }
 END_TEST
 
+/* Values of C that are passed over, since no coefficient of a smaller one is at its bound, score as if each were tried alone. */
+START_TEST(svm__a_grid_scores_as_its_points_do_alone)
+{
+    static struct data data;
+    static const double c[] = {0.03125, 0.125, 2048.0, 0.5, 2.0, 8.0, 32.0, 128.0, 512.0};
+    make_blobs(&data, 1.0, 7);
+    gln_svm_options options = GLN_SVM_OPTIONS_INIT;
+    options.refine = false;
+    options.c = c;
+    options.n_c = sizeof c / sizeof *c;
+    gln_svm *all = search(&data, options);
+    const gln_svm_card *card = gln_svm_card_of(all);
+    double least = 1.0, most = 0.0;
+    options.n_c = 1;
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        options.c = &c[i];
+        gln_svm *one = search(&data, options);
+        const gln_svm_card *alone = gln_svm_card_of(one);
+        for (size_t g = 0; g < card->n_grid; g++) {
+            if (card->grid[g].c != c[i]) continue;
+            size_t found = 0;
+            for (size_t a = 0; a < alone->n_grid; a++) {
+                if (alone->grid[a].kernel != card->grid[g].kernel || alone->grid[a].gamma != card->grid[g].gamma) continue;
+                ck_assert_double_eq(card->grid[g].score, alone->grid[a].score);
+                ck_assert_double_eq(card->grid[g].spread, alone->grid[a].spread);
+                found++;
+            }
+            ck_assert_uint_eq(found, 1);
+            least = fmin(least, card->grid[g].score);
+            most = fmax(most, card->grid[g].score);
+        }
+        gln_svm_free(one);
+    }
+    ck_assert_double_gt(most, least + 0.05); /* C does make a difference here */
+    gln_svm_free(all);
+}
+END_TEST
+
 /* libsvm with a kernel of its own, the same C, gamma and class weights, on dense rows. */
 static struct svm_model *train_libsvm(const struct data *data, const gln_svm_point *point, struct svm_node nodes[N][D + 1],
                                       struct svm_node **x, double *y)
@@ -562,6 +600,7 @@ int main(void)
     tcase_add_test(tests, svm__separable_classes_are_told_apart);
     tcase_add_test(tests, svm__search_of_a_pool_takes_its_labelled_rows);
     tcase_add_test(tests, svm__search_rows_limit_the_grid_alone);
+    tcase_add_test(tests, svm__a_grid_scores_as_its_points_do_alone);
     tcase_add_test(tests, svm__rbf_decisions_are_libsvms);
     tcase_add_test(tests, svm__linear_decisions_are_libsvms);
     tcase_add_test(tests, svm__scoring_agrees_with_the_trained_machine);

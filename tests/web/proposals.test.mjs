@@ -67,6 +67,9 @@ describe("proposals", { concurrency: 1 }, () => {
     const audit = await newest();
     assert.deepEqual([audit.cluster, audit.class, audit.state, audit.bound], [offer.cluster, offer.class, "auditing", BOUND / 100]);
     assert.equal(await page.locator(".bench .item").count(), audit.sample);
+    await page.keyboard.press("p"); // the items do not say what is proposed, so there is nothing to take over
+    assert.equal(await page.locator(".bench .item.picked").count(), 0);
+    assert.ok(await page.locator(".bench").isVisible());
     // Whoever labels here agrees with the proposal throughout, so that it passes.
     for (let i = 0; i < audit.sample; i++) await page.keyboard.press(String(1 + CLASSES.indexOf(offer.class)));
     await page.keyboard.press("Shift+Enter");

@@ -1,5 +1,6 @@
 /* The page: who is looking, which project, and the sections of it. */
 import "./style.css";
+import "./insight.css";
 import { Problem, api, onLoggedOut, openSession } from "./api";
 import { BalancePanel } from "./balance";
 import { BatchPanel } from "./batch";

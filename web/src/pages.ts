@@ -52,7 +52,15 @@ export class Pages {
     const link = this.links.get(path);
     if (link === undefined) return;
     link.querySelector(".note")?.remove();
-    if (text !== "") link.append(h("span", { class: `note ${look}`, title: words }, h("span", { "aria-hidden": "true" }, text), h("span", { class: "sr" }, ` (${words})`)));
+    if (text !== "")
+      link.append(
+        h(
+          "span",
+          { class: `note ${look}`, title: words },
+          h("span", { "aria-hidden": "true" }, text),
+          h("span", { class: "sr" }, ` (${words})`),
+        ),
+      );
   }
 
   private wanted(): Page {

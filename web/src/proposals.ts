@@ -35,8 +35,24 @@ interface Answer {
 export class ProposalsPanel extends PagePanel {
   private readonly audits = h("div", {});
   private readonly list = h("div", {});
-  private readonly bound = h("input", { type: "number", name: "bound", min: 0.1, max: 50, step: "any", value: 5, inputmode: "decimal" });
-  private readonly confidence = h("input", { type: "number", name: "confidence", min: 50, max: 99.9, step: "any", value: 95, inputmode: "decimal" });
+  private readonly bound = h("input", {
+    type: "number",
+    name: "bound",
+    min: 0.1,
+    max: 50,
+    step: "any",
+    value: 5,
+    inputmode: "decimal",
+  });
+  private readonly confidence = h("input", {
+    type: "number",
+    name: "confidence",
+    min: 50,
+    max: 99.9,
+    step: "any",
+    value: 95,
+    inputmode: "decimal",
+  });
   private readonly problem = h("p", { class: "error", role: "alert", hidden: true });
   private readonly form: HTMLFormElement;
 
@@ -45,7 +61,13 @@ export class ProposalsPanel extends PagePanel {
     this.form = h(
       "form",
       { class: "row ask", novalidate: true, "aria-label": "What an audit has to show" },
-      h("label", { class: "field" }, "At most", this.bound, h("span", { class: "unit" }, "% of the accepted labels wrong")),
+      h(
+        "label",
+        { class: "field" },
+        "At most",
+        this.bound,
+        h("span", { class: "unit" }, "% of the accepted labels wrong"),
+      ),
       h("label", { class: "field" }, "with a confidence of", this.confidence, h("span", { class: "unit" }, "%")),
       h("button", { type: "submit" }, "Ask"),
       this.problem,
@@ -81,35 +103,84 @@ export class ProposalsPanel extends PagePanel {
     const wrong = [this.bound, this.confidence].find((input) => !input.validity.valid || input.value === "");
     this.problem.hidden = wrong === undefined;
     if (wrong === undefined) void this.refresh();
-    else this.problem.textContent = wrong === this.bound ? "The share that may be wrong is from 0.1 to 50 %." : "The confidence is from 50 to 99.9 %.";
+    else
+      this.problem.textContent =
+        wrong === this.bound
+          ? "The share that may be wrong is from 0.1 to 50 %."
+          : "The confidence is from 50 to 99.9 %.";
   }
 
   private show({ proposals, audits, clusters }: Answer): void {
     const passed = audits.filter((one) => one.state === "passed").length;
     const broken = audits.filter((one) => one.state === "broken").length;
-    this.note(broken > 0 ? "!" : passed > 0 ? count(passed) : "", broken > 0 ? "an acceptance no longer holds" : `${count(passed)} passed and can be accepted`, broken > 0 ? "warn" : "");
-    replace(this.audits, audits.length > 0 && h("section", { class: "audits" }, h("h3", {}, "Audits"), h("ul", { class: "audit-list" }, ...audits.map((one) => auditRow(one, clusters)))));
+    this.note(
+      broken > 0 ? "!" : passed > 0 ? count(passed) : "",
+      broken > 0 ? "an acceptance no longer holds" : `${count(passed)} passed and can be accepted`,
+      broken > 0 ? "warn" : "",
+    );
+    replace(
+      this.audits,
+      audits.length > 0 &&
+        h(
+          "section",
+          { class: "audits" },
+          h("h3", {}, "Audits"),
+          h("ul", { class: "audit-list" }, ...audits.map((one) => auditRow(one, clusters))),
+        ),
+    );
     if (proposals === null) {
-      replace(this.body, empty("Nothing is proposed yet", h("p", {}, "Proposals come from clusters, predictions and near-duplicates: resample first."), project().images > 0 && resampleNow("primary")), this.audits);
+      replace(
+        this.body,
+        empty(
+          "Nothing is proposed yet",
+          h("p", {}, "Proposals come from clusters, predictions and near-duplicates: resample first."),
+          project().images > 0 && resampleNow("primary"),
+        ),
+        this.audits,
+      );
       return;
     }
-    const intro = h("p", { class: "muted" }, "The classifier and the clusters agree on these. Nothing is taken on trust: a random sample of each goes to a person first, and what was accepted can be taken back.");
+    const intro = h(
+      "p",
+      { class: "muted" },
+      "The classifier and the clusters agree on these. Nothing is taken on trust: a random sample of each goes to a person first, and what was accepted can be taken back.",
+    );
     // While an audit of a group is on its way, another one of it would only cost.
     const open = audits.filter((one) => one.state === "auditing" || one.state === "passed");
-    const offers = proposals.items.filter((one) => !open.some((audit) => audit.kind === one.kind && audit.cluster === one.cluster && audit.class === one.class));
+    const offers = proposals.items.filter(
+      (one) =>
+        !open.some((audit) => audit.kind === one.kind && audit.cluster === one.cluster && audit.class === one.class),
+    );
     const rows = offers.map((one) => this.offer(one, clusters));
     replace(
       this.list,
-      h("section", {}, h("h3", {}, "Proposals"), h("p", { role: "status" }, ...prose(proposals.words)), rows.length > 0 && h("ul", { class: "offer-list" }, ...rows)),
-      rows.length === 0 && open.length === 0 && h("p", { class: "muted" }, "A larger share that may be wrong, or less confidence, takes smaller audits; with more labels the classifier is surer, and more is proposed."),
+      h(
+        "section",
+        {},
+        h("h3", {}, "Proposals"),
+        h("p", { role: "status" }, ...prose(proposals.words)),
+        rows.length > 0 && h("ul", { class: "offer-list" }, ...rows),
+      ),
+      rows.length === 0 &&
+        open.length === 0 &&
+        h(
+          "p",
+          { class: "muted" },
+          "A larger share that may be wrong, or less confidence, takes smaller audits; with more labels the classifier is surer, and more is proposed.",
+        ),
     );
     if (this.list.parentElement !== this.body) replace(this.body, intro, this.audits, this.form, this.list);
   }
 
   private offer(one: Proposal, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
-    const cost = [one.price > 0 ? money(one.price, project().currency) : "", minutes(one.minutes)].filter((part) => part !== "").join(", ");
+    const cost = [one.price > 0 ? money(one.price, project().currency) : "", minutes(one.minutes)]
+      .filter((part) => part !== "")
+      .join(", ");
     const key = freshKey();
-    const take = guard(button(`Audit ${plural(one.sample, "image")}`, () => void this.take(one, key, take)), "lead");
+    const take = guard(
+      button(`Audit ${plural(one.sample, "image")}`, () => void this.take(one, key, take)),
+      "lead",
+    );
     return h(
       "li",
       { class: "offer", "data-cluster": one.cluster, "data-kind": one.kind },
@@ -130,7 +201,10 @@ export class ProposalsPanel extends PagePanel {
     const { kind, cluster } = one;
     const body = { kind, ...(kind === "cluster" ? { cluster, class: one.class } : {}), ...this.demand() };
     try {
-      const audit = await api<Audit>("POST", projectPath(project().name, "/audits"), { body, headers: { "Idempotency-Key": key } });
+      const audit = await api<Audit>("POST", projectPath(project().name, "/audits"), {
+        body,
+        headers: { "Idempotency-Key": key },
+      });
       toast(`Batch ${audit.batch} is the random sample: ${plural(audit.sample, "image")} to label.`);
       changed("ledger", "batch");
       wish({ batch: audit.batch });
@@ -143,16 +217,34 @@ export class ProposalsPanel extends PagePanel {
 
 function medoids(cluster: number | null, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
   const images = (cluster === null ? undefined : clusters.get(cluster))?.medoids.slice(0, 3) ?? [];
-  return h("div", { class: "offer-photos" }, ...images.map((image) => picture(thumbnailUrl(project().name, image), "")));
+  return h(
+    "div",
+    { class: "offer-photos" },
+    ...images.map((image) => picture(thumbnailUrl(project().name, image), "")),
+  );
 }
 
 /* "Cluster 17, 80 images as print", or what else is proposed together. */
-function groupName(one: Pick<Proposal, "kind" | "cluster" | "class" | "images">, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
+function groupName(
+  one: Pick<Proposal, "kind" | "cluster" | "class" | "images">,
+  clusters: ReadonlyMap<number, Cluster>,
+): HTMLElement {
   const cluster = one.cluster === null ? undefined : clusters.get(one.cluster);
-  if (one.kind === "clusters") return h("p", {}, h("strong", {}, "Surest of all clusters"), `, ${plural(one.images, "image")}: each as predicted`);
-  if (one.kind === "duplicates") return h("p", {}, h("strong", {}, "Near-duplicates"), `, ${plural(one.images, "image")}: each as its group`);
-  const name = cluster === undefined ? h("strong", {}, `Cluster ${one.cluster ?? ""}`) : button(clusterName(cluster), () => openCluster(cluster), { class: "link" });
-  return h("p", { class: "row" }, name, h("span", {}, `${plural(one.images, "image")} as`), one.class === null ? h("strong", {}, "?") : className(one.class));
+  if (one.kind === "clusters")
+    return h("p", {}, h("strong", {}, "Surest of all clusters"), `, ${plural(one.images, "image")}: each as predicted`);
+  if (one.kind === "duplicates")
+    return h("p", {}, h("strong", {}, "Near-duplicates"), `, ${plural(one.images, "image")}: each as its group`);
+  const name =
+    cluster === undefined
+      ? h("strong", {}, `Cluster ${one.cluster ?? ""}`)
+      : button(clusterName(cluster), () => openCluster(cluster), { class: "link" });
+  return h(
+    "p",
+    { class: "row" },
+    name,
+    h("span", {}, `${plural(one.images, "image")} as`),
+    one.class === null ? h("strong", {}, "?") : className(one.class),
+  );
 }
 
 /* How far the audit is, and how its bound compares with what was asked. */
@@ -176,14 +268,46 @@ function progress(audit: Audit): HTMLElement {
 function auditRow(audit: Audit, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
   const { words, look } = STATES[audit.state];
   const acts: HTMLElement[] = [];
-  if (audit.state === "auditing" && audit.batch_state === "leased") acts.push(button("Label the sample", () => wish({ batch: audit.batch }), { class: "primary" }));
-  if (audit.state === "passed") acts.push(guard(button(`Accept ${plural(audit.images - audit.sample, "label")}`, () => void accept(audit), { class: "primary" }), "lead"));
-  if (audit.state === "accepted" || audit.state === "broken") acts.push(guard(button("Take back", () => void takeBack(audit), { class: audit.state === "broken" ? "danger" : "" }), "lead"));
+  if (audit.state === "auditing" && audit.batch_state === "leased")
+    acts.push(button("Label the sample", () => wish({ batch: audit.batch }), { class: "primary" }));
+  if (audit.state === "passed")
+    acts.push(
+      guard(
+        button(`Accept ${plural(audit.images - audit.sample, "label")}`, () => void accept(audit), {
+          class: "primary",
+        }),
+        "lead",
+      ),
+    );
+  if (audit.state === "accepted" || audit.state === "broken")
+    acts.push(
+      guard(
+        button("Take back", () => void takeBack(audit), { class: audit.state === "broken" ? "danger" : "" }),
+        "lead",
+      ),
+    );
   return h(
     "li",
     { class: "audit-row", "data-audit": audit.id },
-    h("div", { class: "offer-words" }, groupName(audit, clusters), progress(audit), h("p", { class: "muted" }, audit.words)),
-    h("div", { class: "audit-state" }, h("span", { class: `state-chip ${look}` }, words), audit.state !== "auditing" && h("span", { class: "muted num" }, `at most ${finePercent(audit.error_bound)} wrong; asked: ${finePercent(audit.bound)}`), h("span", { class: "muted" }, `batch ${audit.batch}, ${ago(audit.created, Date.now())}`)),
+    h(
+      "div",
+      { class: "offer-words" },
+      groupName(audit, clusters),
+      progress(audit),
+      h("p", { class: "muted" }, audit.words),
+    ),
+    h(
+      "div",
+      { class: "audit-state" },
+      h("span", { class: `state-chip ${look}` }, words),
+      audit.state !== "auditing" &&
+        h(
+          "span",
+          { class: "muted num" },
+          `at most ${finePercent(audit.error_bound)} wrong; asked: ${finePercent(audit.bound)}`,
+        ),
+      h("span", { class: "muted" }, `batch ${audit.batch}, ${ago(audit.created, Date.now())}`),
+    ),
     h("div", { class: "offer-acts" }, ...acts),
   );
 }

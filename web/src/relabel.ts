@@ -8,7 +8,9 @@ type Given = Pick<Label, "class" | "annotator" | "source">;
 
 async function send(image: number, given: { class: string | null; annotator?: string; source: string }): Promise<void> {
   const { source, ...label } = given;
-  const answer = await api<LabelAnswer>("POST", projectPath(project().name, "/labels"), { body: { labels: [{ image, ...label }], source } });
+  const answer = await api<LabelAnswer>("POST", projectPath(project().name, "/labels"), {
+    body: { labels: [{ image, ...label }], source },
+  });
   const rejected = answer.rejected[0];
   if (rejected !== undefined) throw new Error(rejected.detail);
   changed("clusters", "balance", "batch", "insight");
@@ -18,7 +20,8 @@ async function send(image: number, given: { class: string | null; annotator?: st
 /* A proposed label never takes the place of another, so the one that stands has to end first. */
 async function restore(image: number, before: Given | undefined): Promise<void> {
   if (before === undefined || before.source === "proposed") await send(image, { class: null, source: "human" });
-  if (before !== undefined) await send(image, { class: before.class, annotator: before.annotator, source: before.source });
+  if (before !== undefined)
+    await send(image, { class: before.class, annotator: before.annotator, source: before.source });
 }
 
 /* name: the class, or null to retract. then: after each change, the undo's included. */

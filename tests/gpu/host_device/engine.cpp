@@ -347,7 +347,7 @@ const uint32_t *gln_host_exchange(unsigned mask, const void *words, size_t n_byt
     return slots;
 }
 
-void gln_host_copy_async(void *to, const void *from, bool in_range)
+void gln_host_copy_async(void *to, const void *from, bool in_range, unsigned n_bytes)
 {
     gln_host_thread *t = gln_host_self;
     if (t->n_copies == sizeof t->copies / sizeof *t->copies)
@@ -355,8 +355,9 @@ void gln_host_copy_async(void *to, const void *from, bool in_range)
     gln_host_copy *c = &t->copies[t->n_copies++];
     c->to = to;
     c->group = t->n_groups;
+    c->n_bytes = n_bytes;
     std::memset(c->bytes, 0, sizeof c->bytes);
-    if (in_range) std::memcpy(c->bytes, from, sizeof c->bytes);
+    if (in_range) std::memcpy(c->bytes, from, n_bytes);
 }
 
 void gln_host_copy_commit() { gln_host_self->n_groups++; }
@@ -369,7 +370,7 @@ void gln_host_copy_wait(unsigned n_left)
     for (unsigned i = 0; i < t->n_copies; i++) {
         gln_host_copy *c = &t->copies[i];
         if (c->group + n_left < t->n_groups)
-            std::memcpy(c->to, c->bytes, sizeof c->bytes);
+            std::memcpy(c->to, c->bytes, c->n_bytes);
         else
             t->copies[kept++] = *c;
     }

@@ -17,7 +17,7 @@
 struct gln_host_copy { /* an asynchronous copy to shared memory, not done until it is waited for */
     void *to;
     unsigned char bytes[16];
-    unsigned group;
+    unsigned group, n_bytes;
 };
 
 struct gln_host_thread {
@@ -55,7 +55,7 @@ unsigned gln_host_barrier(bool predicate);
    are at [l * 16]. They stay until the warp's next operation but one. *arrived: the lanes that took part. */
 const uint32_t *gln_host_exchange(unsigned mask, const void *words, size_t n_bytes, unsigned *arrived);
 
-void gln_host_copy_async(void *to, const void *from, bool in_range);
+void gln_host_copy_async(void *to, const void *from, bool in_range, unsigned n_bytes);
 void gln_host_copy_commit();
 void gln_host_copy_wait(unsigned n_left);
 

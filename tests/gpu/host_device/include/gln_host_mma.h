@@ -46,10 +46,10 @@ static inline void gln_mma_bf16(float c[4], const uint32_t a[4], const uint32_t 
     gln_host_mma(c, a, b, gln_host_widen_bf16);
 }
 
-static inline void gln_host_check_aligned(const void *p, const char *what)
+static inline void gln_host_check_aligned(const void *p, const char *what, unsigned to = 16)
 {
-    if (reinterpret_cast<uintptr_t>(p) % 16 == 0) return;
-    std::fprintf(stderr, "host device: %s at an address that is no multiple of 16\n", what);
+    if (reinterpret_cast<uintptr_t>(p) % to == 0) return;
+    std::fprintf(stderr, "host device: %s at an address that is no multiple of %u\n", what, to);
     std::abort();
 }
 static inline void gln_host_load_matrix(uint32_t r[4], const void *shared, bool transposed)
@@ -75,12 +75,14 @@ static inline void gln_load_matrix_x4_transposed(uint32_t r[4], const void *shar
     gln_host_load_matrix(r, shared, true);
 }
 
-static inline void gln_copy_async_16(void *shared, const void *global, bool in_range)
+static inline void gln_host_copy_async_checked(void *shared, const void *global, bool in_range, unsigned n_bytes)
 {
-    gln_host_check_aligned(shared, "cp.async to");
-    if (in_range) gln_host_check_aligned(global, "cp.async from");
-    gln_host_copy_async(shared, global, in_range);
+    gln_host_check_aligned(shared, "cp.async to", n_bytes);
+    if (in_range) gln_host_check_aligned(global, "cp.async from", n_bytes);
+    gln_host_copy_async(shared, global, in_range, n_bytes);
 }
+static inline void gln_copy_async_16(void *shared, const void *global, bool in_range) { gln_host_copy_async_checked(shared, global, in_range, 16); }
+static inline void gln_copy_async_8(void *shared, const void *global, bool in_range) { gln_host_copy_async_checked(shared, global, in_range, 8); }
 static inline void gln_copy_async_commit() { gln_host_copy_commit(); }
 template <int N> static inline void gln_copy_async_wait() { gln_host_copy_wait(N); }
 
