@@ -1,12 +1,11 @@
 /*
- * Row-major products in terms of cuBLASLt's column-major ones. A row-major [r, c] matrix with a stride is column-major
- * [c, r] with the same leading dimension, so out = x y is computed as out^T = y^T x^T: cuBLASLt's A is y, its B is x,
- * its rows are our columns, and its bias, one number a row of D, is ours, one a column.
+ * Row-major products in terms of cuBLASLt's column-major ones. A row-major [r, c] matrix with a stride is column-major [c, r] with the
+ * same leading dimension, so out = x y is computed as out^T = y^T x^T: cuBLASLt's A is y, its B is x, its rows are our
+ * columns, and its bias, one number a row of D, is ours, one a column.
  *
- * Which algorithm is fastest cannot be told from shapes: cuBLASLt's first proposal is usually good and sometimes half
- * as fast as its fifth. Each proposal runs once to warm up (kernels are loaded lazily) and then N_RUNS times between
- * two events; the fastest is kept. Algorithms depend on shape, types, layout, epilogue and the alignment of the
- * pointers, and so does the key.
+ * Which algorithm is fastest cannot be told from shapes: cuBLASLt's first proposal is usually good and sometimes half as fast
+ * as its fifth. Each proposal runs once to warm up (kernels are loaded lazily) and then N_RUNS times between two events;
+ * the fastest is kept. Algorithms depend on shape, types, layout, epilogue and the alignment of the pointers, and so does the key.
  */
 #include "kernels/cuda/cublas.h"
 
@@ -78,8 +77,7 @@ gln_status gln_cublas_create(gln_cublas **out, size_t workspace_bytes)
     LT(blas->lt->create(&blas->handle), "opening");
     blas->workspace_bytes = workspace_bytes;
     if ((st = gln_cuda_alloc(&blas->workspace, 1, workspace_bytes, "workspace of cuBLASLt")) != GLN_OK ||
-        (st = gln_cuda_event_create(&blas->begin, true)) != GLN_OK ||
-        (st = gln_cuda_event_create(&blas->end, true)) != GLN_OK)
+        (st = gln_cuda_event_create(&blas->begin, true)) != GLN_OK || (st = gln_cuda_event_create(&blas->end, true)) != GLN_OK)
         goto cleanup;
     *out = blas;
     return GLN_OK;
@@ -99,7 +97,7 @@ void gln_cublas_free(gln_cublas *blas)
     gln_free(blas);
 }
 
-/* ---- describing a product -------------------------------------------------------------------------------------- */
+/* ---- describing a product -------------------------------------------------------------------------------------------- */
 
 /* The largest power of two up to 256 that divides an address. */
 static uint32_t alignment_of(const void *pointer)
@@ -146,10 +144,9 @@ static gln_status check_product(const key *k)
 {
     uint64_t most = (uint64_t)INT_MAX; /* algorithms count rows and columns in 32 bits */
     if (k->d == 0 || k->n > most || k->m > most || k->d > most || k->n_batch > most)
-        return gln_fail(GLN_E_ARGUMENT, "a product [%zu, %zu] of rows of %zu, %zu of them, is not possible on the GPU",
-                        (size_t)k->n, (size_t)k->m, (size_t)k->d, (size_t)k->n_batch);
-    if (k->x_stride < (k->x_transposed ? k->n : k->d) || k->y_stride < (k->y_transposed ? k->d : k->m) ||
-        k->out_stride < k->m)
+        return gln_fail(GLN_E_ARGUMENT, "a product [%zu, %zu] of rows of %zu, %zu of them, is not possible on the GPU", (size_t)k->n,
+                        (size_t)k->m, (size_t)k->d, (size_t)k->n_batch);
+    if (k->x_stride < (k->x_transposed ? k->n : k->d) || k->y_stride < (k->y_transposed ? k->d : k->m) || k->out_stride < k->m)
         return gln_fail(GLN_E_ARGUMENT, "a product whose rows overlap: strides %zu, %zu, %zu", (size_t)k->x_stride,
                         (size_t)k->y_stride, (size_t)k->out_stride);
     if (k->out != (uint32_t)GLN_CUBLAS_F32 && k->out != k->in)
@@ -158,9 +155,8 @@ static gln_status check_product(const key *k)
 }
 
 /* A row-major matrix as stored: `stored_rows` rows of `stored_columns`. */
-static gln_status layout(const gln_cublas_lt *lt, cublasLtMatrixLayout_t *out, gln_cublas_type type,
-                         uint64_t stored_rows, uint64_t stored_columns, uint64_t stride, uint64_t n_batch,
-                         uint64_t batch_stride)
+static gln_status layout(const gln_cublas_lt *lt, cublasLtMatrixLayout_t *out, gln_cublas_type type, uint64_t stored_rows,
+                         uint64_t stored_columns, uint64_t stride, uint64_t n_batch, uint64_t batch_stride)
 {
     int32_t count = (int32_t)n_batch;
     int64_t offset = (int64_t)batch_stride;
@@ -189,17 +185,16 @@ static gln_status describe(description *out, const gln_cublas *blas, const gln_c
     cublasOperation_t transpose_b = p->x_is_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = epilogue_of(p->epilogue, p->bias != NULL);
     gln_status st;
-    LT(lt->desc_create(&out->operation, p->allow_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
-       "product");
+    LT(lt->desc_create(&out->operation, p->allow_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F), "product");
     LT(lt->desc_set(out->operation, CUBLASLT_MATMUL_DESC_TRANSA, &transpose_a, sizeof transpose_a), "product");
     LT(lt->desc_set(out->operation, CUBLASLT_MATMUL_DESC_TRANSB, &transpose_b, sizeof transpose_b), "product");
     LT(lt->desc_set(out->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue), "epilogue");
     if (p->bias != NULL)
         LT(lt->desc_set(out->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias), "bias");
-    if ((st = layout(lt, &out->a, p->in, p->y_is_transposed ? k->m : k->d, p->y_is_transposed ? k->d : k->m,
-                     k->y_stride, k->n_batch, k->y_batch)) != GLN_OK ||
-        (st = layout(lt, &out->b, p->in, p->x_is_transposed ? k->d : k->n, p->x_is_transposed ? k->n : k->d,
-                     k->x_stride, k->n_batch, k->x_batch)) != GLN_OK ||
+    if ((st = layout(lt, &out->a, p->in, p->y_is_transposed ? k->m : k->d, p->y_is_transposed ? k->d : k->m, k->y_stride,
+                     k->n_batch, k->y_batch)) != GLN_OK ||
+        (st = layout(lt, &out->b, p->in, p->x_is_transposed ? k->d : k->n, p->x_is_transposed ? k->n : k->d, k->x_stride,
+                     k->n_batch, k->x_batch)) != GLN_OK ||
         (st = layout(lt, &out->c, p->out, k->n, k->m, k->out_stride, k->n_batch, k->out_batch)) != GLN_OK)
         goto cleanup;
     LT(lt->preference_create(&out->preference), "preference");
@@ -211,8 +206,7 @@ static gln_status describe(description *out, const gln_cublas *blas, const gln_c
                    {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, k->out_align},
                    {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, k->out_align}};
     for (size_t i = 0; i < sizeof aligned / sizeof *aligned; i++)
-        LT(lt->preference_set(out->preference, aligned[i].name, &aligned[i].bytes, sizeof aligned[i].bytes),
-           "alignment");
+        LT(lt->preference_set(out->preference, aligned[i].name, &aligned[i].bytes, sizeof aligned[i].bytes), "alignment");
     LT(lt->preference_set(out->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &blas->workspace_bytes,
                           sizeof blas->workspace_bytes),
        "workspace");
@@ -229,7 +223,7 @@ static void description_dispose(const gln_cublas_lt *lt, description *d)
     if (d->operation != NULL) (void)lt->desc_destroy(d->operation);
 }
 
-/* ---- running it ------------------------------------------------------------------------------------------------ */
+/* ---- running it ------------------------------------------------------------------------------------------------------- */
 
 typedef struct operands {
     float alpha, beta;
@@ -238,8 +232,7 @@ typedef struct operands {
     gln_cuda_stream stream;
 } operands;
 
-static gln_status run(const gln_cublas *blas, const description *d, const operands *o,
-                      const cublasLtMatmulAlgo_t *algorithm)
+static gln_status run(const gln_cublas *blas, const description *d, const operands *o, const cublasLtMatmulAlgo_t *algorithm)
 {
     return check(blas->lt->matmul(blas->handle, d->operation, &o->alpha, o->y, d->a, o->x, d->b, &o->beta, o->addend, d->c, o->out,
                                   d->c, algorithm, blas->workspace, blas->workspace_bytes, o->stream),
@@ -259,8 +252,7 @@ static gln_status measure(float *out_ms, const gln_cublas *blas, const descripti
 }
 
 /* A proposal that fails when it runs is passed over; a lost GPU is not. */
-static gln_status choose(cublasLtMatmulAlgo_t *out, const gln_cublas *blas, const description *d, const operands *o,
-                         bool tune)
+static gln_status choose(cublasLtMatmulAlgo_t *out, const gln_cublas *blas, const description *d, const operands *o, bool tune)
 {
     cublasLtMatmulHeuristicResult_t proposal[N_PROPOSALS];
     int n = 0;
@@ -319,8 +311,7 @@ gln_status gln_cublas_multiply(gln_cublas *blas, const gln_cublas_product *p, vo
         bool tune = !recording && !p->untuned && !p->add;
         if ((st = choose(&algorithm, blas, &d, &o, tune)) != GLN_OK) goto cleanup;
         if (tune) {
-            if ((st = gln_grow(&blas->known, &blas->known_capacity, blas->n_known + 1, sizeof *blas->known,
-                               "algorithms")) != GLN_OK)
+            if ((st = gln_grow(&blas->known, &blas->known_capacity, blas->n_known + 1, sizeof *blas->known, "algorithms")) != GLN_OK)
                 goto cleanup;
             blas->known[blas->n_known++] = (known){.key = k, .algorithm = algorithm};
         }

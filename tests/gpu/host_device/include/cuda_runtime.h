@@ -1,6 +1,6 @@
 /*
- * CUDA's C++ for the host device: what a kernel may say beyond C++, as functions and macros that a C++ compiler
- * understands. Stands where <cuda_runtime.h> of the toolkit would. Warp and block operations are in engine.h.
+ * CUDA's C++ for the host device: what a kernel may say beyond C++, as functions and macros that a C++ compiler understands. Stands
+ * where <cuda_runtime.h> of the toolkit would. Warp and block operations are in engine.h.
  */
 #ifndef GLN_HOST_CUDA_RUNTIME_H
 #define GLN_HOST_CUDA_RUNTIME_H
@@ -47,7 +47,7 @@ struct __align__(16) double2 { double x, y; };
 static inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
 static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 
-/* ---- arithmetic ------------------------------------------------------------------------------------------------ */
+/* ---- arithmetic ----------------------------------------------------------------------------------------------------- */
 
 template <typename To, typename From> static inline To gln_host_bits(From from)
 {
@@ -98,18 +98,8 @@ static inline void __threadfence_block() {}
 /* Threads change places only where they wait for each other, so plain statements are atomic. */
 template <typename T, typename V> static inline T atomicAdd(T *p, V v) { T old = *p; *p = (T)(old + (T)v); return old; }
 template <typename T, typename V> static inline T atomicSub(T *p, V v) { T old = *p; *p = (T)(old - (T)v); return old; }
-template <typename T, typename V> static inline T atomicMin(T *p, V v)
-{
-    T old = *p;
-    if ((T)v < old) *p = (T)v;
-    return old;
-}
-template <typename T, typename V> static inline T atomicMax(T *p, V v)
-{
-    T old = *p;
-    if (old < (T)v) *p = (T)v;
-    return old;
-}
+template <typename T, typename V> static inline T atomicMin(T *p, V v) { T old = *p; if ((T)v < old) *p = (T)v; return old; }
+template <typename T, typename V> static inline T atomicMax(T *p, V v) { T old = *p; if (old < (T)v) *p = (T)v; return old; }
 template <typename T, typename V> static inline T atomicExch(T *p, V v) { T old = *p; *p = (T)v; return old; }
 template <typename T, typename V> static inline T atomicOr(T *p, V v) { T old = *p; *p = (T)(old | (T)v); return old; }
 template <typename T, typename V> static inline T atomicAnd(T *p, V v) { T old = *p; *p = (T)(old & (T)v); return old; }
