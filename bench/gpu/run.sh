@@ -49,29 +49,29 @@ wanted() { [ -z "$only" ] || case $only in *,$1,*) true ;; *) false ;; esac; }
 
 # part NAME SECONDS COMMAND...: runs it under a limit, tells how it went. Its output goes to NAME.log, lines of JSON in it to the results.
 part() {
-    name=$1 limit=$2
+    part_name=$1 limit=$2
     shift 2
     left=$((limit_s - $(elapsed)))
     if [ "$left" -le 5 ]; then
-        say "left out    $name (no time left)"
-        printf '{"part": "%s", "result": "no time left"}\n' "$name" >>"$out/results.jsonl"
+        say "left out    $part_name (no time left)"
+        printf '{"part": "%s", "result": "no time left"}\n' "$part_name" >>"$out/results.jsonl"
         return 1
     fi
     [ "$limit" -lt "$left" ] || limit=$left
     from=$(elapsed)
-    timeout "$limit" "$@" >"$out/$name.log" 2>&1
+    timeout "$limit" "$@" >"$out/$part_name.log" 2>&1
     code=$?
     took=$(($(elapsed) - from))
-    grep '^{.*}$' "$out/$name.log" >>"$out/results.jsonl"
+    grep '^{.*}$' "$out/$part_name.log" >>"$out/results.jsonl"
     case $code in
     0) word=passed ;;
     77) word=skipped ;;
     124) word="out of time" ;;
     *) word="FAILED ($code)" ;;
     esac
-    printf '{"part": "%s", "result": "%s", "seconds": %d}\n' "$name" "$word" "$took" >>"$out/results.jsonl"
-    say "$(printf '%-11s %-28s %4d s' "$word" "$name" "$took")"
-    case $code in 0 | 77) ;; *) tail -n 4 "$out/$name.log" | sed 's/^/            /' | tee -a "$out/log" ;; esac
+    printf '{"part": "%s", "result": "%s", "seconds": %d}\n' "$part_name" "$word" "$took" >>"$out/results.jsonl"
+    say "$(printf '%-11s %-28s %4d s' "$word" "$part_name" "$took")"
+    case $code in 0 | 77) ;; *) tail -n 4 "$out/$part_name.log" | sed 's/^/            /' | tee -a "$out/log" ;; esac
     return $code
 }
 
