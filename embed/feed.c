@@ -65,7 +65,7 @@ struct gln_feed {
 
 static void dispose_lane(lane *l)
 {
-    if (gln_cuda_use(l->gpu->device) != GLN_OK) return; /* the context is gone, and all of this with it */
+    (void)gln_cuda_use(l->gpu->device); /* where the context is gone, what is pinned is still the host's to give back */
     gln_cuda_wait(l->copies);
     gln_cuda_wait(gln_runner_backend(l->gpu->runner)->stream);
     for (size_t i = 0; i < N_SETS; i++) {

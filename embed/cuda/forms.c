@@ -172,9 +172,10 @@ gln_status gln_gpu_new_view(gln_gpu_compiler *c, gln_view *out, gln_item type, c
 
 gln_status gln_gpu_add_form(gln_gpu_compiler *c, size_t value, const gln_view *view)
 {
+    gln_view added = *view; /* which may lie in what grows */
     gln_status st = gln_grow(&c->forms, &c->forms_capacity, c->n_forms + 1, sizeof *c->forms, "plan");
     if (st != GLN_OK) return st;
-    c->forms[c->n_forms] = (gln_gpu_form){.view = *view, .value = value, .next = GLN_NONE};
+    c->forms[c->n_forms] = (gln_gpu_form){.view = added, .value = value, .next = GLN_NONE};
     size_t *link = &c->first_form[value];
     while (*link != GLN_NONE) link = &c->forms[*link].next;
     *link = c->n_forms++;
