@@ -8,6 +8,8 @@
  *   1. rows appended to the vectors file, and synced
  *   2. one database transaction: images with the numbers of their rows, names, refusals
  *
+ * New images are embedded by the project's active backbone; its other ones follow (backfill.c).
+ *
  * A kill between the two leaves rows that nothing counts: the next open cuts them off. A kill earlier loses the batch in
  * flight, whose files are still new to the next ingest. Thumbnails are derived and may be written at any time.
  */
@@ -44,8 +46,8 @@ struct ingest {
     gln_store *reader;
     pthread_mutex_t reader_lock; /* decode threads ask about hashes at the same time */
     gln_project project;
-    gln_room *room;
-    gln_vectors *vectors_file;
+    gln_project_backbones backbones;
+    gln_vectors *vectors_file; /* the active one's */
     size_t d;
     gln_ingest_summary *summary;
     /* the first pass */
@@ -225,7 +227,13 @@ static gln_status write_pending(struct ingest *ingest, gln_store *store)
     int64_t now_ms = gln_clock_ms(), next_id = 0;
     size_t first_row = 0;
     gln_status st = gln_store_image_next_id(store, &next_id);
-    if (st == GLN_OK && ingest->n_vectors != 0) st = append_vectors(ingest, next_id, &first_row);
+    if (st == GLN_OK && ingest->n_vectors != 0) {
+        const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+        st = append_vectors(ingest, next_id, &first_row);
+        if (st == GLN_OK)
+            st = gln_store_backbone_advance(store, active->id, (int64_t)(first_row + ingest->n_vectors),
+                                            gln_precision_name(active->precision));
+    }
     for (size_t i = 0; i < ingest->n_pending && st == GLN_OK; i++) {
         struct pending *p = &ingest->pending[i];
         const struct file *file = &ingest->files[p->file];
@@ -258,7 +266,9 @@ static gln_status flush(void *context)
     size_t rows_before = gln_vectors_count(ingest->vectors_file);
     gln_status st = gln_engine_write_begin(ingest->engine, &store);
     if (st == GLN_OK) st = gln_engine_write_end(ingest->engine, write_pending(ingest, store));
-    if (st != GLN_OK) {
+    if (st == GLN_OK) {
+        ingest->backbones.item[ingest->backbones.active].n_rows = (int64_t)gln_vectors_count(ingest->vectors_file);
+    } else {
         *ingest->summary = before; /* counts say what was acknowledged */
         char message[GLN_MESSAGE_MAX];
         gln_message_copy(message, sizeof message);
@@ -270,40 +280,13 @@ static gln_status flush(void *context)
     return st;
 }
 
-/* Opens the project's vectors for this backbone; the first ingest makes the file. */
-static gln_status open_vectors(struct ingest *ingest, const gln_backbone_info *info)
-{
-    char path[GLN_PATH_MAX];
-    gln_engine *engine = ingest->engine;
-    ingest->d = info->d;
-    ingest->vectors_file = gln_room_vectors(engine, ingest->room);
-    if (ingest->vectors_file != NULL) {
-        if (memcmp(gln_vectors_identity(ingest->vectors_file), info->identity, sizeof info->identity) == 0) return GLN_OK;
-        return gln_fail(GLN_E_CONFLICT, "project %s was embedded with another version of backbone %s, or in another precision "
-                        "than %s, and vectors of two never mix; make a new project", ingest->project.name, info->name,
-                        gln_precision_name(info->precision));
-    }
-    gln_status st = gln_engine_vectors_path(engine, ingest->project.id, ingest->project.backbone, path);
-    if (st == GLN_OK) st = gln_vectors_open(&ingest->vectors_file, path, info->d, info->identity, 0);
-    if (st == GLN_OK) gln_room_set_vectors(engine, ingest->room, ingest->vectors_file);
-    return st;
-}
-
 static gln_status embed_files(struct ingest *ingest)
 {
-    char manifest[GLN_PATH_MAX];
     gln_backbone *backbone = NULL;
-    gln_engine *engine = ingest->engine;
-    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
-    options.max_batch = MODEL_BATCH;
-    options.n_threads = engine->n_threads;
-    options.precision = engine->precision;
-    gln_vectors *there = gln_room_vectors(engine, ingest->room);
-    if (there != NULL) options.identity = gln_vectors_identity(there);
-    gln_status st = gln_engine_manifest_path(engine->data, ingest->project.backbone, manifest);
-    if (st == GLN_OK) st = gln_backbone_load(&backbone, manifest, &options);
-    if (st == GLN_OK) st = open_vectors(ingest, gln_backbone_info_of(backbone));
+    gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+    gln_status st = gln_project_backbone_open(ingest->engine, &ingest->project, active, MODEL_BATCH, &backbone, &ingest->vectors_file);
     if (st == GLN_OK) {
+        ingest->d = gln_backbone_info_of(backbone)->d;
         gln_extractor_options extractor = GLN_EXTRACTOR_OPTIONS_INIT;
         extractor.batch = MODEL_BATCH;
         extractor.thumbnail_side = THUMBNAIL_SIDE;
@@ -323,6 +306,16 @@ static gln_status embed_files(struct ingest *ingest)
     return st;
 }
 
+static gln_status backfill(struct ingest *ingest, gln_project_backbone *which)
+{
+    size_t n = 0;
+    int64_t n_rows = ingest->backbones.n_rows;
+    const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+    gln_status st = gln_backfill(ingest->run, &ingest->project, which, active->n_rows > n_rows ? active->n_rows : n_rows, &n);
+    ingest->summary->n_backfilled += n;
+    return st;
+}
+
 static char *summary_text(const gln_ingest_summary *s)
 {
     gln_json *json = gln_json_object();
@@ -332,6 +325,7 @@ static char *summary_text(const gln_ingest_summary *s)
     gln_json_set_number(json, "duplicates", (double)s->n_duplicates);
     gln_json_set_number(json, "refused", (double)s->n_refused);
     gln_json_set_number(json, "unreadable", (double)s->n_unreadable);
+    gln_json_set_number(json, "backfilled", (double)s->n_backfilled);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
     char *text = gln_json_print(json, false);
@@ -352,9 +346,12 @@ gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *requ
     pthread_mutex_init(&ingest.reader_lock, NULL);
     if ((st = gln_engine_reader_take(engine, &ingest.reader)) == GLN_OK)
         st = gln_project_read(ingest.reader, request->project_id, &ingest.project);
-    if (st == GLN_OK) st = gln_engine_room(engine, request->project_id, &ingest.room);
+    if (st == GLN_OK) st = gln_project_backbones_read(ingest.reader, request->project_id, &ingest.backbones);
     if (st == GLN_OK) st = find_files(&ingest, request);
+    /* New images take the next row of all vectors files, so the active backbone must not lag behind then; the others follow. */
+    if (st == GLN_OK) st = backfill(&ingest, &ingest.backbones.item[ingest.backbones.active]);
     if (st == GLN_OK && ingest.n_files != 0) st = embed_files(&ingest);
+    for (size_t i = 0; i < ingest.backbones.n && st == GLN_OK; i++) st = backfill(&ingest, &ingest.backbones.item[i]);
 
     summary->seconds = gln_clock_monotonic_s() - started_s;
     if (summary->seconds > 0.0) summary->images_per_second = (double)summary->n_added / summary->seconds;
