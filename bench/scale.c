@@ -7,22 +7,27 @@
  * go, and beyond that a synthetic mixture: a real row picked at random plus Gaussian noise of the size of the median
  * distance between real neighbours, normalised again. 200 of them are labelled with ten classes (the nearest of ten rows picked as
  * centres). Prints a line of JSON a step: a cold resample by stage; batches of 200 and of 1,000 in milliseconds; what the first batch
- * after a start takes; a resample with 1% more images, and one with 20 more labels and nothing else; peak memory so far.
+ * after a start takes; a resample with 1% more images, and one with 20 more labels and nothing else; peak memory so far. While a
+ * resample runs, a second thread gives a label that is there already, every five milliseconds: how long the longest of these writes
+ * took stands beside it as longest_write_ms, all of the resample and its last stage apart.
  */
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/json.h"
 #include "common/memory.h"
 #include "common/rng.h"
+#include "common/threads.h"
 #include "engine/engine.h"
 #include "index/vectors.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 enum { N_CLASSES = 10, N_LABELS = 200, N_BATCHES = 7, BLOCK = 1024 };
 static const float noise_share = 0.35f; /* of a row's length: neighbours of the mixture are as far apart as real ones */
@@ -161,15 +166,61 @@ static void print_step(gln_json *out, const struct pool *pool, size_t n)
     gln_json_free(out);
 }
 
+/* ---- somebody who writes meanwhile ------------------------------------------------------------------------------------------ */
+
+struct annotator {
+    gln_engine *engine;
+    int64_t project_id;
+    gln_label_item item;
+    atomic_bool stop, publishing;
+    double longest_ms, longest_publishing_ms;
+    size_t n;
+    gln_status status;
+};
+
+static void *annotate(void *context)
+{
+    struct annotator *a = context;
+    gln_label_summary summary;
+    while (!atomic_load(&a->stop) && a->status == GLN_OK) {
+        double started_s = gln_clock_monotonic_s();
+        bool publishing = atomic_load(&a->publishing);
+        a->status = gln_engine_label(a->engine, a->project_id, &a->item, 1, "simulated", true, NULL, NULL, &summary);
+        double ms = 1000.0 * (gln_clock_monotonic_s() - started_s);
+        if (ms > a->longest_ms) a->longest_ms = ms;
+        if ((publishing || atomic_load(&a->publishing)) && ms > a->longest_publishing_ms) a->longest_publishing_ms = ms;
+        a->n++;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return NULL;
+}
+
+static void note_stage(void *context, const gln_progress_report *report)
+{
+    struct annotator *a = context;
+    atomic_store(&a->publishing, strcmp(report->stage, "publish") == 0);
+}
+
 static gln_status resample_step(gln_engine *engine, const struct pool *pool, int64_t project_id, size_t n, const char *step)
 {
     gln_resample_request resample = {.project_id = project_id, .seed = 1};
     gln_resample_summary summary;
     gln_store *reader = NULL;
     gln_json *run = NULL;
+    static char class_name[8];
+    snprintf(class_name, sizeof class_name, "c%d", pool->class[0]);
+    struct annotator annotator = {.engine = engine, .project_id = project_id,
+                                  .item = {.image_id = 1, .class_name = class_name, .seconds = NAN}};
+    gln_watch watch = {.sink = note_stage, .context = &annotator, .interval_ms = 10};
+    pthread_t thread;
+    gln_status st = gln_thread_start(&thread, "annotator", annotate, &annotator);
+    if (st != GLN_OK) return st;
     double started_s = gln_clock_monotonic_s();
-    gln_status st = gln_engine_resample(engine, &resample, NULL, &summary);
+    st = gln_engine_resample(engine, &resample, &watch, &summary);
     double seconds = gln_clock_monotonic_s() - started_s;
+    atomic_store(&annotator.stop, true);
+    pthread_join(thread, NULL);
+    if (st == GLN_OK) st = annotator.status;
     if (st == GLN_OK) st = gln_engine_reader_take(engine, &reader);
     if (st == GLN_OK) st = gln_store_run_get(reader, summary.run_id, copy_summary, &run);
     gln_engine_reader_give(engine, reader);
@@ -179,6 +230,9 @@ static gln_status resample_step(gln_engine *engine, const struct pool *pool, int
     gln_json_set_number(out, "seconds", hundredths(seconds));
     gln_json_set(out, "stages", gln_json_copy(gln_json_get(run, "stages")));
     gln_json_set_number(out, "graph_recall", summary.graph_recall);
+    gln_json_set_number(out, "writes", (double)annotator.n);
+    gln_json_set_number(out, "longest_write_ms", hundredths(annotator.longest_ms));
+    gln_json_set_number(out, "longest_write_publishing_ms", hundredths(annotator.longest_publishing_ms));
     print_step(out, pool, n);
     gln_json_free(run);
     return GLN_OK;

@@ -216,13 +216,15 @@ static gln_status remove_backbone(const struct backbone_command *o, const char *
 
 /* ---- show, verify ---------------------------------------------------------------------------------------------- */
 
-static gln_status load(gln_backbone **out, const struct backbone_command *o, const char *manifest, gln_precision precision)
+static gln_status load(gln_backbone **out, const struct backbone_command *o, const char *manifest, gln_precision precision,
+                       const gln_device_choice *devices)
 {
     gln_pooling pooling;
     gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
     options.max_batch = 2;
     options.n_threads = o->threads;
     options.precision = precision;
+    options.devices = *devices;
     if (o->pooling != NULL) {
         gln_status st = gln_pooling_parse(&pooling, o->pooling);
         if (st != GLN_OK) return st;
@@ -245,6 +247,7 @@ static gln_json *describe(const gln_backbone_info *info)
     gln_json_set_number(json, "weights_bytes", (double)info->weights_bytes);
     gln_json_set_number(json, "activations_bytes", (double)info->activations_bytes);
     gln_json_set_string(json, "precision", gln_precision_name(info->precision));
+    gln_json_set_string(json, "device", info->device.name);
     gln_json_set_number(json, "agreement", info->agreement);
     gln_json_set_number(json, "speed_up", info->speed_up);
     gln_json_set_string(json, "identity", identity);
@@ -254,7 +257,7 @@ static gln_json *describe(const gln_backbone_info *info)
 static gln_status show(const struct backbone_command *o, const char *manifest)
 {
     gln_backbone *backbone = NULL;
-    gln_status st = load(&backbone, o, manifest, o->common.precision);
+    gln_status st = load(&backbone, o, manifest, o->common.precision, &o->common.devices);
     if (st != GLN_OK) return st;
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
     if (o->common.json) {
@@ -269,6 +272,7 @@ static gln_status show(const struct backbone_command *o, const char *manifest)
                (double)info->weights_bytes * 1e-6, identity);
         if (!isnan(info->speed_up))
             printf("bf16 against f32 here: %.2f times as fast, smallest cosine %.6f\n", info->speed_up, info->agreement);
+        if (info->device.n_gpus != 0) printf("on %s: smallest cosine %.6f to f32 on the processor\n", info->device.name, info->agreement);
     }
     gln_backbone_free(backbone);
     return GLN_OK;
@@ -276,22 +280,28 @@ static gln_status show(const struct backbone_command *o, const char *manifest)
 
 static gln_status verify(const struct backbone_command *o, const char *manifest)
 {
-    gln_backbone *exact = NULL, *fast = NULL;
-    gln_self_test test[2];
+    static const gln_device_choice processor = {.kind = GLN_DEVICE_CPU};
+    gln_backbone *exact = NULL, *fast = NULL, *gpu = NULL;
+    gln_self_test test[3];
     double cosine = NAN;
-    gln_status st = load(&exact, o, manifest, GLN_PRECISION_F32);
+    gln_status st = load(&exact, o, manifest, GLN_PRECISION_F32, &processor);
     if (st == GLN_OK) st = gln_backbone_self_test(exact, &test[0]);
     if (st != GLN_OK) goto cleanup;
-    st = load(&fast, o, manifest, GLN_PRECISION_BF16);
+    st = load(&fast, o, manifest, GLN_PRECISION_BF16, &processor);
     bool has_bf16 = st != GLN_E_UNSUPPORTED; /* this processor, or this network */
     if (!has_bf16) st = GLN_OK;
     else if (st == GLN_OK) st = gln_backbone_self_test(fast, &test[1]);
     if (st == GLN_OK && has_bf16) st = gln_backbone_agreement(exact, fast, &cosine);
     if (st != GLN_OK) goto cleanup;
+    if (o->common.devices.kind != GLN_DEVICE_CPU) st = load(&gpu, o, manifest, GLN_PRECISION_F16, &o->common.devices);
+    if (st == GLN_E_UNSUPPORTED && o->common.devices.kind == GLN_DEVICE_AUTO) st = GLN_OK; /* none here, or not for this network */
+    if (st == GLN_OK && gpu != NULL) st = gln_backbone_self_test(gpu, &test[2]);
+    if (st != GLN_OK) goto cleanup;
     if (o->common.json) {
         gln_json *json = gln_json_object();
         gln_json_set(json, "f32", describe(gln_backbone_info_of(exact)));
         if (has_bf16) gln_json_set(json, "bf16", describe(gln_backbone_info_of(fast)));
+        if (gpu != NULL) gln_json_set(json, "f16", describe(gln_backbone_info_of(gpu)));
         gln_json_set_number(json, "agreement", cosine);
         gln_print_json(json);
     } else {
@@ -301,11 +311,15 @@ static gln_status verify(const struct backbone_command *o, const char *manifest)
             printf("bf16: about %.0f images a second, smallest cosine to f32 %.6f%s\n", test[1].images_per_second, cosine,
                    cosine < 0.999 ? " (below 0.999: stay with f32)" : "");
         else printf("bf16: not on this processor\n");
+        if (gpu != NULL)
+            printf("f16: about %.0f images a second on %s, smallest cosine to f32 %.6f\n", test[2].images_per_second,
+                   gln_backbone_info_of(gpu)->device.name, gln_backbone_info_of(gpu)->agreement);
     }
 
 cleanup:
     gln_backbone_free(exact);
     gln_backbone_free(fast);
+    gln_backbone_free(gpu);
     return st;
 }
 
@@ -371,7 +385,7 @@ static gln_status compare_folder(const struct backbone_command *o, const char *r
     }
     gln_comparison_request request = {
         .root = root, .manifests = manifests, .n = o->backbones.n, .per_class = o->per_class, .n_threads = o->threads,
-        .precision = o->common.precision, .pooling = o->pooling,
+        .precision = o->common.precision, .devices = o->common.devices, .pooling = o->pooling,
     };
     gln_cancel_on_signal(progress);
     if (st == GLN_OK) st = gln_compare_folder(out, &request, progress);
@@ -415,6 +429,7 @@ int gln_command_backbone(int argc, char **argv)
         {"per-class", 0, GLN_OPTION_SIZE, &o.per_class, "N", "compare: photos of a class at most (default: 100)"},
         {"pooling", 0, GLN_OPTION_TEXT, &o.pooling, "P", "instead of the manifest's: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(o.precision),
+        GLN_DEVICE_OPTION(o.common),
         {"threads", 't', GLN_OPTION_SIZE, &o.threads, "N", "threads (default: one a processor)"},
         {"quiet", 'q', GLN_OPTION_FLAG, &o.quiet, NULL, "no progress"},
         GLN_JSON_OPTION(o.common),
@@ -432,7 +447,7 @@ int gln_command_backbone(int argc, char **argv)
     if (is_compare && !stored && o.backbones.n < 2) return gln_usage_error(&usage, "name two backbones or more with --backbone");
     if (stored && o.backbones.n != 0) return gln_usage_error(&usage, "--backbone goes with a FOLDER: a project has its own");
     if (is_compare && o.per_class < 2) return gln_usage_error(&usage, "--per-class %zu: at least 2", o.per_class);
-    if (!gln_take_precision(&o.common.precision, o.precision)) return gln_usage_error(&usage, "%s", gln_message());
+    if (!gln_take_precision(&o.common.precision, o.precision) || !gln_take_device(&o.common)) return gln_usage_error(&usage, "%s", gln_message());
 
     gln_status st = GLN_OK;
     if (is_show || is_verify) st = manifest_of(&o, rest[1], manifest);

@@ -47,6 +47,10 @@ static void print_feasibility(const gln_json *feasibility)
     const gln_json *classes = gln_json_get(feasibility, "classes");
     const char *words = gln_json_string(gln_json_get(feasibility, "words"));
     if (words != NULL && words[0] != 0) printf("%s\n", words);
+    words = gln_json_string(gln_json_get(gln_json_get(feasibility, "drift"), "words"));
+    if (words != NULL) printf("%s\n", words);
+    words = gln_json_string(gln_json_get(gln_json_get(feasibility, "relabel"), "words"));
+    if (words != NULL) printf("%s\n", words);
     if (gln_json_count(classes) == 0) return;
     printf("\n  %-24s %8s %8s %8s %9s %10s\n", "class", "target", "labelled", "wanted", "expected", "available");
     for (const gln_json *c = gln_json_first(classes); c != NULL; c = gln_json_next(c)) {
@@ -102,6 +106,7 @@ static gln_status print_item(void *context, const gln_batch_item_row *row)
         gln_json_set_number(item, "p", row->p_predicted);
         gln_json_set_number(item, "cluster", (double)row->cluster_id);
         gln_json_set_string(item, "label", class_name(p, row->label_class_id));
+        gln_json_set_number(item, "p_wrong", row->p_wrong);
         gln_json_set_string(item, "reason", row->reason);
         return GLN_OK;
     }
@@ -159,11 +164,24 @@ static bool parse_targets(const gln_texts *texts, gln_target *targets, char *mem
     return true;
 }
 
+static bool parse_relabel(double *out, const char *text)
+{
+    char *end = NULL;
+    *out = 0.0;
+    if (text == NULL || strcmp(text, "off") == 0) return true;
+    if (strcmp(text, "auto") == 0) {
+        *out = GLN_RELABEL_AUTO;
+        return true;
+    }
+    *out = strtod(text, &end);
+    return end != text && *end == 0 && *out >= 0.0 && *out <= 1.0;
+}
+
 int gln_command_batch(int argc, char **argv)
 {
     gln_common_options o = {0};
     gln_texts target_texts = {0};
-    const char *holder = NULL, *key = NULL;
+    const char *holder = NULL, *key = NULL, *relabel = NULL;
     size_t size = 0, seed = 0, release = 0, show = 0, cluster = 0;
     double max_price = NAN, max_minutes = NAN, explore = NAN, audit = NAN, lease_hours = 0.0;
     bool all = false;
@@ -177,6 +195,7 @@ int gln_command_batch(int argc, char **argv)
         {"cluster", 0, GLN_OPTION_SIZE, &cluster, "ID", "only from this cluster"},
         {"explore-share", 0, GLN_OPTION_NUMBER, &explore, "X", "of the batch, for what labels do not cover (default: by how reliable predictions are)"},
         {"audit-share", 0, GLN_OPTION_NUMBER, &audit, "X", "of the batch, at random (default: 0.05)"},
+        {"relabel", 0, GLN_OPTION_TEXT, &relabel, "X", "second looks at labels that look wrong: off, auto or a share of the batch (default: off)"},
         {"seed", 's', GLN_OPTION_SIZE, &seed, "N", "the same seed and state give the same batch (default: picked)"},
         {"lease-hours", 0, GLN_OPTION_NUMBER, &lease_hours, "X", "how long it is reserved (default: 24)"},
         {"holder", 0, GLN_OPTION_TEXT, &holder, "NAME", "who takes it"},
@@ -194,6 +213,8 @@ int gln_command_batch(int argc, char **argv)
     if (show == 0 && release == 0 && size == 0 && isnan(max_price) && isnan(max_minutes))
         return gln_usage_error(&usage, "say how many images: --size, --max-price or --max-minutes");
 
+    double looks = 0.0;
+    if (!parse_relabel(&looks, relabel)) return gln_usage_error(&usage, "--relabel %s: off, auto or a share from 0 to 1", relabel);
     gln_target targets[GLN_TEXTS_MAX];
     size_t memory_bytes = 1;
     char *memory = NULL;
@@ -217,7 +238,7 @@ int gln_command_batch(int argc, char **argv)
         gln_batch_request request = {
             .project_id = session.project_id, .size = size, .max_price = max_price, .max_minutes = max_minutes,
             .targets = targets, .n_targets = target_texts.n, .cluster_id = (int64_t)cluster, .explore_share = explore,
-            .audit_share = audit, .seed = seed, .lease_ms = llround(fmin(fmax(lease_hours, -1.0), 1e6) * 3600000.0),
+            .audit_share = audit, .relabel = looks, .seed = seed, .lease_ms = llround(fmin(fmax(lease_hours, -1.0), 1e6) * 3600000.0),
             .holder = holder, .idempotency_key = key,
         };
         if (show == 0) st = gln_engine_batch_take(session.engine, &request, &id);

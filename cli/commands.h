@@ -16,6 +16,7 @@ int gln_command_embed(int argc, char **argv);
 int gln_command_label(int argc, char **argv);
 int gln_command_resample(int argc, char **argv);
 int gln_command_batch(int argc, char **argv);
+int gln_command_propose(int argc, char **argv);
 int gln_command_forecast(int argc, char **argv);
 int gln_command_check(int argc, char **argv);
 int gln_command_drift(int argc, char **argv);
@@ -30,6 +31,8 @@ typedef struct gln_common_options {
     const char *data, *project;
     bool json;
     gln_precision precision; /* of embeddings, for commands that make any */
+    const char *device;      /* as text, from GLN_DEVICE_OPTION */
+    gln_device_choice devices;
 } gln_common_options;
 
 #define GLN_DATA_OPTION(o) {"data", 'd', GLN_OPTION_TEXT, &(o).data, "DIR", "data directory (default: $GLEANER_DATA, else ./data)"}
@@ -43,6 +46,11 @@ const char *gln_data_directory(const gln_common_options *options);
 #define GLN_PRECISION_OPTION(target) \
     {"precision", 0, GLN_OPTION_TEXT, &(target), "P", "auto, f32, bf16 or, on a GPU, f16 (default: auto, what is faster and as good)"}
 bool gln_take_precision(gln_precision *out, const char *text);
+
+/* --device as text into `o`.device; and parsed into `o`.devices, AUTO for NULL. Returns false when it is none of the words. */
+#define GLN_DEVICE_OPTION(o) \
+    {"device", 0, GLN_OPTION_TEXT, &(o).device, "D", "what computes: auto, cpu, cuda or cuda:N,M (default: auto, a GPU where there is one)"}
+bool gln_take_device(gln_common_options *o);
 
 /* The backbone's manifest where none is named: $GLEANER_BACKBONE, else NULL. */
 const char *gln_default_backbone(void);

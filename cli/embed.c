@@ -26,6 +26,8 @@ struct embed {
     const char *precision_text, *tensor, *pooling_text;
     size_t threads;
     gln_precision precision;
+    gln_device_choice devices;
+    gln_backbone_device device; /* what computed, as it was in the end */
     gln_pooling pooling;
 
     gln_vector_file *vectors;
@@ -125,6 +127,7 @@ static gln_status run(struct embed *e, gln_vector_format format, char **roots, s
     load.max_batch = extract.batch = MODEL_BATCH;
     load.n_threads = extract.n_decoders = e->threads;
     load.precision = e->precision;
+    load.devices = e->devices;
     load.tensor = e->tensor;
     load.pooling = e->pooling_text != NULL ? &e->pooling : NULL;
     gln_status st = GLN_OK;
@@ -146,6 +149,7 @@ static gln_status run(struct embed *e, gln_vector_format format, char **roots, s
     gln_progress_stage(progress, "embed", e->photos.n);
     st = gln_extractor_run(backbone, &extract, gln_photo_list_next, take_result, e, progress);
     gln_cancel_on_signal(NULL);
+    e->device = gln_backbone_info_of(backbone)->device;
     gln_progress_free(progress);
     *out_seconds = gln_clock_monotonic_s() - started_s;
     if (st == GLN_OK && e->n_rows == 0) st = gln_fail(GLN_E_FORMAT, "none of %zu files is a photo that can be read", e->photos.n);
@@ -174,6 +178,7 @@ static void print_summary(const struct embed *e, double seconds)
         gln_json_set_number(json, "rows", (double)e->n_rows);
         gln_json_set_number(json, "dimension", (double)e->d);
         gln_json_set_string(json, "precision", gln_precision_name(e->precision));
+        gln_json_set_string(json, "device", e->device.name);
         gln_json_set_string(json, "backbone", identity);
         gln_json_set_number(json, "refused", (double)e->n_refused);
         gln_json_set_number(json, "unreadable", (double)e->photos.n_unreadable);
@@ -183,8 +188,8 @@ static void print_summary(const struct embed *e, double seconds)
         return;
     }
     char rows[32], refused[32];
-    printf("%s: %s vectors of %zu numbers (%s), %s files refused; %.1f images a second, %.1f s in all\n", e->output,
-           gln_thousands(rows, (long long)e->n_rows), e->d, gln_precision_name(e->precision), gln_thousands(refused, (long long)e->n_refused), rate, seconds);
+    printf("%s: %s vectors of %zu numbers (%s on %s), %s files refused; %.1f images a second, %.1f s in all\n", e->output,
+           gln_thousands(rows, (long long)e->n_rows), e->d, gln_precision_name(e->precision), e->device.name, gln_thousands(refused, (long long)e->n_refused), rate, seconds);
     if (e->photos.n_unreadable != 0) printf("%zu folders or links could not be read\n", e->photos.n_unreadable);
 }
 
@@ -197,6 +202,7 @@ static bool ends_with(const char *text, const char *end)
 int gln_command_embed(int argc, char **argv)
 {
     struct embed e = {.backbone = gln_default_backbone()};
+    gln_common_options common = {0};
     const gln_option options[] = {
         {"backbone", 'b', GLN_OPTION_TEXT, &e.backbone, "FILE", "manifest of the backbone (default: $GLEANER_BACKBONE)"},
         {"output", 'o', GLN_OPTION_TEXT, &e.output, "FILE", "where the vectors go"},
@@ -206,6 +212,7 @@ int gln_command_embed(int argc, char **argv)
         {"tensor", 0, GLN_OPTION_TEXT, &e.tensor, "NAME", "a tensor inside the network instead of the manifest's output"},
         {"pooling", 0, GLN_OPTION_TEXT, &e.pooling_text, "P", "of that tensor: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(e.precision_text),
+        GLN_DEVICE_OPTION(common),
         {"threads", 't', GLN_OPTION_SIZE, &e.threads, "N", "threads (default: one a processor)"},
         {"strict", 0, GLN_OPTION_FLAG, &e.strict, NULL, "exit with 3 when a file was refused"},
         {"quiet", 'q', GLN_OPTION_FLAG, &e.quiet, NULL, "no progress"},
@@ -223,9 +230,10 @@ int gln_command_embed(int argc, char **argv)
         return gln_usage_error(&usage, "--format %s: npy or raw is expected", e.format);
     if (e.format == NULL && !ends_with(e.output, ".npy"))
         return gln_usage_error(&usage, "%s does not end in .npy: say --format npy or --format raw", e.output);
-    if (!gln_take_precision(&e.precision, e.precision_text) ||
+    if (!gln_take_precision(&e.precision, e.precision_text) || !gln_take_device(&common) ||
         (e.pooling_text != NULL && gln_pooling_parse(&e.pooling, e.pooling_text) != GLN_OK))
         return gln_usage_error(&usage, "%s", gln_message());
+    e.devices = common.devices;
     e.names_are_json = e.names_path != NULL && ends_with(e.names_path, ".jsonl");
 
     double seconds = 0;

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "engine/proposals.h"
 
 #include <errno.h>
 #include <math.h>
@@ -9,8 +10,9 @@
 
 static const gln_usage usage = {
     "export", "",
-    "Writes the current labels of a project, or with --batch the images of a batch, as CSV or JSON lines. Takes no lock:\n"
-    "works beside a running server.",
+    "Writes the current labels of a project, or with --batch the images of a batch, as CSV or JSON lines. Labels that no person\n"
+    "gave have the source \"proposed\", with the audit that they were accepted after and the share of its labels that may be wrong;\n"
+    "--people leaves them out. Takes no lock: works beside a running server.",
     "  gleaner export --format csv --output labels.csv\n"
     "  gleaner export --batch 3 --format jsonl\n",
 };
@@ -18,10 +20,24 @@ static const gln_usage usage = {
 struct exporting {
     FILE *out;
     gln_store *store;
-    bool csv;
+    bool csv, people;
     size_t n;
-    const gln_label_row *label; /* while its image is looked up */
+    int64_t project_id, audit_id; /* the audit that `bound` is of: labels of one lie together */
+    double bound;
+    const gln_label_row *label;   /* while its image is looked up */
 };
+
+/* The error bound of the acceptance that wrote a label, as it stands now; NaN for others. */
+static gln_status find_bound(struct exporting *e, int64_t audit_id)
+{
+    gln_json *audit = NULL;
+    if (audit_id == e->audit_id) return GLN_OK;
+    gln_status st = audit_id == 0 ? GLN_OK : gln_audit_json(&audit, e->store, e->project_id, audit_id);
+    e->audit_id = audit_id;
+    e->bound = gln_json_number(gln_json_get(audit, "error_bound"), NAN);
+    gln_json_free(audit);
+    return st;
+}
 
 /* A CSV field, quoted where RFC 4180 wants it. A leading =, +, - or @ is left alone: the file is for programs. */
 static void put_field(FILE *out, const char *text, bool last)
@@ -51,7 +67,9 @@ static gln_status export_label(void *context, const gln_image_row *image)
 {
     struct exporting *e = context;
     const gln_label_row *label = e->label;
-    char at[GLN_ISO_TIME_MAX], id[24], seconds[32] = "";
+    char at[GLN_ISO_TIME_MAX], id[24], seconds[32] = "", audit[24] = "", bound[32] = "";
+    gln_status st = find_bound(e, label->audit_id);
+    if (st != GLN_OK) return st;
     gln_clock_format(at, label->created_ms);
     e->n++;
     if (e->csv) {
@@ -63,7 +81,13 @@ static gln_status export_label(void *context, const gln_image_row *image)
         put_field(e->out, label->annotator, false);
         put_field(e->out, seconds, false);
         put_field(e->out, label->source, false);
-        put_field(e->out, at, true);
+        if (label->audit_id != 0) {
+            snprintf(audit, sizeof audit, "%lld", (long long)label->audit_id);
+            snprintf(bound, sizeof bound, "%.4g", e->bound);
+        }
+        put_field(e->out, at, false);
+        put_field(e->out, audit, false);
+        put_field(e->out, bound, true);
         return GLN_OK;
     }
     gln_json *json = gln_json_object();
@@ -74,6 +98,8 @@ static gln_status export_label(void *context, const gln_image_row *image)
     gln_json_set_number(json, "seconds", label->seconds);
     gln_json_set_string(json, "source", label->source);
     gln_json_set_string(json, "at", at);
+    gln_json_set_number(json, "audit", label->audit_id == 0 ? (double)NAN : (double)label->audit_id);
+    gln_json_set_number(json, "error_bound", e->bound);
     put_json_line(e->out, json);
     return GLN_OK;
 }
@@ -82,6 +108,7 @@ static gln_status on_label(void *context, const gln_label_row *label)
 {
     struct exporting *e = context;
     e->label = label;
+    if (e->people && strcmp(label->source, "proposed") == 0) return GLN_OK;
     return gln_store_image_get(e->store, label->image_id, export_label, e);
 }
 
@@ -121,11 +148,13 @@ int gln_command_export(int argc, char **argv)
     gln_common_options o = {0};
     const char *format = "csv", *output = NULL;
     size_t batch = 0;
+    struct exporting e = {.out = stdout, .bound = NAN};
     const gln_option options[] = {
         GLN_DATA_OPTION(o),
         GLN_PROJECT_OPTION(o),
         {"format", 'f', GLN_OPTION_TEXT, &format, "WORD", "csv or jsonl (default: csv)"},
         {"batch", 'b', GLN_OPTION_SIZE, &batch, "ID", "the images of a batch instead of the labels"},
+        {"people", 0, GLN_OPTION_FLAG, &e.people, NULL, "leave out labels that no person gave"},
         {"output", 'o', GLN_OPTION_TEXT, &output, "FILE", "instead of standard output"},
         {0}};
     size_t n_rest = 0;
@@ -133,14 +162,15 @@ int gln_command_export(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
-    struct exporting e = {.out = stdout, .csv = strcmp(format, "csv") == 0};
+    e.csv = strcmp(format, "csv") == 0;
     if (!e.csv && strcmp(format, "jsonl") != 0) return gln_usage_error(&usage, "--format %s: csv or jsonl", format);
 
     int64_t project_id = 0;
     gln_status st = gln_reader_open(&e.store, &o, &project_id);
+    e.project_id = project_id;
     if (st == GLN_OK && output != NULL && (e.out = fopen(output, "w")) == NULL) st = gln_fail_errno(errno, "%s", output);
     if (st == GLN_OK) st = gln_store_begin_read(e.store);
-    if (st == GLN_OK && e.csv) fputs(batch != 0 ? "image,path,state,arm,reason\n" : "image,path,class,annotator,seconds,source,at\n", e.out);
+    if (st == GLN_OK && e.csv) fputs(batch != 0 ? "image,path,state,arm,reason\n" : "image,path,class,annotator,seconds,source,at,audit,error_bound\n", e.out);
     if (st == GLN_OK && batch != 0) {
         st = gln_store_batch_get(e.store, (int64_t)batch, check_batch, &project_id);
         if (st == GLN_OK) st = gln_store_batch_items(e.store, (int64_t)batch, on_item, &e);

@@ -79,7 +79,7 @@ static void print_text(gln_session *session, const gln_ingest_summary *s)
            gln_thousands(refused, (long long)s->n_refused));
     if (s->n_unreadable != 0) printf("%zu folders or links could not be read\n", s->n_unreadable);
     if (s->n_backfilled != 0) printf("%zu vectors made for backbones that lagged behind\n", s->n_backfilled);
-    if (s->n_added != 0) printf("%.1f images a second, %.1f s in all\n", s->images_per_second, s->seconds);
+    if (s->n_added != 0) printf("%.1f images a second, %.1f s in all; %s on %s\n", s->images_per_second, s->seconds, gln_precision_name(s->precision), s->device);
     print_refusals(session, s);
 }
 
@@ -97,6 +97,10 @@ static void print_json(const gln_session *session, const gln_ingest_summary *s)
     gln_json_set_number(json, "backfilled", (double)s->n_backfilled);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
+    if (s->device[0] != 0) {
+        gln_json_set_string(json, "precision", gln_precision_name(s->precision));
+        gln_json_set_string(json, "device", s->device);
+    }
     gln_print_json(json);
 }
 
@@ -109,6 +113,7 @@ int gln_command_ingest(int argc, char **argv)
         GLN_DATA_OPTION(o),
         GLN_PROJECT_OPTION(o),
         GLN_PRECISION_OPTION(precision),
+        GLN_DEVICE_OPTION(o),
         {"strict", 0, GLN_OPTION_FLAG, &strict, NULL, "exit with 3 when a file was refused"},
         {"quiet", 'q', GLN_OPTION_FLAG, &quiet, NULL, "no progress"},
         GLN_JSON_OPTION(o),
@@ -118,7 +123,7 @@ int gln_command_ingest(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest == 0) return gln_usage_error(&usage, "name at least one folder or file");
-    if (!gln_take_precision(&o.precision, precision)) return gln_usage_error(&usage, "%s", gln_message());
+    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o)) return gln_usage_error(&usage, "%s", gln_message());
 
     gln_session session;
     gln_ingest_summary summary;

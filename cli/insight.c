@@ -153,7 +153,7 @@ static gln_status accept(const gln_common_options *o)
     int64_t image_id = 0;
     gln_status st = gln_session_open(&session, o, true);
     if (st != GLN_OK) return st;
-    st = gln_engine_drift_accept(session.engine, session.project_id, &image_id);
+    st = gln_engine_drift_accept(session.engine, session.project_id, 0, &image_id);
     gln_session_close(&session);
     return st;
 }

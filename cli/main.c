@@ -19,6 +19,7 @@ static const struct command {
     {"label", gln_command_label, "take labels from a CSV, JSON lines, or folder names"},
     {"resample", gln_command_resample, "clusters, classifier and predictions, for the next batches"},
     {"batch", gln_command_batch, "take a batch of images worth labelling, show it, give it back"},
+    {"propose", gln_command_propose, "labels for many images at once, after an audit of a few"},
     {"forecast", gln_command_forecast, "what the next labels would bring, and whether that is worth it"},
     {"check", gln_command_check, "labels that look wrong"},
     {"drift", gln_command_drift, "whether new images lie as those before"},

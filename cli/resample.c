@@ -18,6 +18,7 @@ int gln_command_resample(int argc, char **argv)
     const gln_option options[] = {
         GLN_DATA_OPTION(o),
         GLN_PROJECT_OPTION(o),
+        GLN_DEVICE_OPTION(o),
         {"clusters", 'k', GLN_OPTION_SIZE, &clusters, "N", "number of clusters (default: from the pool's size)"},
         {"seed", 's', GLN_OPTION_SIZE, &seed, "N", "the same seed, images and labels give the same state (default: 1)"},
         {"force", 'f', GLN_OPTION_FLAG, &force, NULL, "from scratch, also when nothing changed"},
@@ -29,6 +30,7 @@ int gln_command_resample(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
+    if (!gln_take_device(&o)) return gln_usage_error(&usage, "%s", gln_message());
 
     gln_session session;
     gln_resample_summary s;

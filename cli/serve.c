@@ -40,6 +40,7 @@ int gln_command_serve(int argc, char **argv)
         {"host", 0, GLN_OPTION_TEXTS, &hosts, "NAME", "a further host name that requests may carry; may be repeated"},
         {"allow-root", 0, GLN_OPTION_TEXTS, &roots, "DIR", "photos below DIR may be registered over HTTP; may be repeated"},
         GLN_PRECISION_OPTION(precision),
+        GLN_DEVICE_OPTION(o),
         {"threads", 0, GLN_OPTION_SIZE, &threads, "N", "threads that answer requests"},
         {"secure-cookie", 0, GLN_OPTION_FLAG, &secure, NULL, "mark the session cookie Secure (behind TLS)"},
         {0}};
@@ -48,7 +49,7 @@ int gln_command_serve(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
-    if (!gln_take_precision(&o.precision, precision)) return gln_usage_error(&usage, "%s", gln_message());
+    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o)) return gln_usage_error(&usage, "%s", gln_message());
     if (port > 65535) return gln_usage_error(&usage, "--port %zu: at most 65535", port);
 
     /* Set before the data directory is opened: from here on a signal always means a stop in good order. */
@@ -61,7 +62,7 @@ int gln_command_serve(int argc, char **argv)
     gln_engine *engine = NULL;
     gln_server *server = NULL;
     char url[GLN_SERVER_URL_MAX], link[GLN_SERVER_URL_MAX];
-    gln_engine_options engine_options = {.data = gln_data_directory(&o), .precision = o.precision, .background = true};
+    gln_engine_options engine_options = {.data = gln_data_directory(&o), .precision = o.precision, .devices = o.devices, .background = true};
     gln_server_options server_options = {
         .address = bind, .port = (uint16_t)port, .n_threads = threads, .roots = roots.text, .n_roots = roots.n,
         .hosts = hosts.text, .n_hosts = hosts.n, .secure_cookie = secure,

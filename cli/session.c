@@ -36,6 +36,11 @@ bool gln_take_precision(gln_precision *out, const char *text)
     return text == NULL || gln_precision_parse(out, text) == GLN_OK;
 }
 
+bool gln_take_device(gln_common_options *o)
+{
+    return gln_device_choice_parse(&o->devices, o->device != NULL ? o->device : "auto") == GLN_OK;
+}
+
 struct found_project {
     const char *wanted;
     int64_t id;
@@ -81,7 +86,8 @@ gln_status gln_project_pick(gln_store *store, const char *name, int64_t *out_id,
 gln_status gln_session_open(gln_session *session, const gln_common_options *options, bool needs_project)
 {
     *session = (gln_session){0};
-    gln_engine_options engine_options = {.data = gln_data_directory(options), .precision = options->precision};
+    gln_engine_options engine_options = {.data = gln_data_directory(options), .precision = options->precision, .devices = options->devices};
+    if (options->device == NULL) engine_options.devices.kind = GLN_DEVICE_AUTO;
     gln_store *reader = NULL;
     gln_status st = gln_engine_open(&session->engine, &engine_options);
     if (st == GLN_OK && needs_project && (st = gln_engine_reader_take(session->engine, &reader)) == GLN_OK) {

@@ -92,7 +92,7 @@ function(gln_check name)
     set(ARG_TIMEOUT 600)
   endif()
   add_executable(test_${name} ${ARG_SOURCES})
-  target_link_libraries(test_${name} PRIVATE ${ARG_LINKS} gln_test_support PkgConfig::CHECK)
+  target_link_libraries(test_${name} PRIVATE ${ARG_LINKS} gln_test_support)
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "${GLN_TEST_ENVIRONMENT}")

@@ -14,12 +14,15 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_BATCH 4096
+#define GPU_BATCH 64
 
 struct gln_backbone {
     gln_manifest manifest;
+    char model_path[GLN_PATH_MAX];
     gln_backbone_info info;
     gln_net *graph; /* as read and folded: owns the weights */
     gln_workers *workers;
@@ -69,7 +72,7 @@ static gln_status count_parameters(gln_backbone *backbone)
 
 static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
 {
-    char folder[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    char folder[GLN_PATH_MAX], *path = backbone->model_path;
     unsigned char *bytes = NULL;
     size_t n_bytes = 0;
     uint8_t sha256[GLN_SHA256_BYTES];
@@ -114,13 +117,23 @@ static gln_status settle_output(gln_backbone *backbone, const char *manifest_pat
     return gln_alloc(&backbone->tensors, backbone->info.max_batch, backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
 }
 
+/* Fewer leave most of a GPU idle. The environment's GLN_GPU_BATCH is for measuring, and for a GPU that is shared. */
+static size_t gpu_batch_for(size_t max_batch)
+{
+    const char *text = getenv("GLN_GPU_BATCH");
+    unsigned long wanted = text != NULL ? strtoul(text, NULL, 10) : 0;
+    if (wanted != 0 && wanted <= MAX_BATCH) return wanted;
+    return max_batch < GPU_BATCH ? GPU_BATCH : max_batch;
+}
+
 /* What to run in and on: as asked, or as the vectors have it that are there already, or by measurement. */
 static gln_status settle_workers(gln_backbone *backbone, const gln_backbone_options *options)
 {
     static const gln_precision kept[] = {GLN_PRECISION_F32, GLN_PRECISION_BF16, GLN_PRECISION_F16};
     gln_backbone_info *info = &backbone->info;
     gln_workers_options run = {.devices = options->devices, .precision = options->precision, .max_batch = options->max_batch,
-                               .n_threads = options->n_threads};
+                               .n_threads = options->n_threads, .gpu_batch = gpu_batch_for(options->max_batch),
+                               .tuning = backbone->model_path};
     uint8_t identity[GLN_SHA256_BYTES];
     for (size_t i = 0; options->identity != NULL && i < sizeof kept / sizeof kept[0]; i++) {
         gln_manifest_identity(identity, &backbone->manifest, kept[i]);
@@ -134,7 +147,7 @@ static gln_status settle_workers(gln_backbone *backbone, const gln_backbone_opti
     info->agreement = backbone->workers->agreement;
     info->speed_up = backbone->workers->speed_up;
     info->device = backbone->workers->device;
-    if (info->device.n_gpus != 0 && info->max_batch < GLN_GPU_BATCH) info->max_batch = GLN_GPU_BATCH;
+    if (info->device.n_gpus != 0) info->max_batch = run.gpu_batch;
     gln_manifest_identity(info->identity, &backbone->manifest, info->precision);
     return GLN_OK;
 }

@@ -26,7 +26,7 @@
 typedef struct gln_backbone gln_backbone;
 
 /* What the network computes in. bf16 keeps float's range with 8 bits of precision, f16 has 11 bits and ends at 65504: sums are in
-   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16. */
+   f32, activations and weights are not. The processor computes in f32 and bf16, a GPU in f16 and f32. */
 typedef enum gln_precision {
     GLN_PRECISION_F32,
     GLN_PRECISION_BF16,
@@ -68,6 +68,11 @@ typedef struct gln_device_choice {
 
 /* "auto", "cpu", "cuda", "cuda:0,2"; GLN_E_ARGUMENT for anything else. */
 gln_status gln_device_choice_parse(gln_device_choice *out, const char *text);
+/* Whether the GPUs that are insisted on are there: GLN_E_UNSUPPORTED, GLN_E_NOT_FOUND, with the reason. GLN_OK for any other kind. */
+gln_status gln_device_choice_check(const gln_device_choice *choice);
+
+/* One line on the GPUs that this process sees, or on why it sees none. */
+void gln_gpu_words(char *out, size_t capacity);
 
 /* What computes, in words for people and records. */
 typedef struct gln_backbone_device {

@@ -33,6 +33,7 @@ typedef struct gln_backend_options {
     size_t n_threads; /* 0: one a core. Of the host; a GPU ignores it */
     gln_precision precision;
     int device; /* number of the GPU */
+    const char *tuning; /* what a GPU measures at load is kept in "TUNING.DEVICE.tuning"; the model's path. NULL: nowhere. Copied */
 } gln_backend_options;
 
 struct gln_backend {
@@ -68,6 +69,8 @@ struct gln_backend_class {
     gln_status (*plan_run)(gln_plan *plan, const float *input, size_t n, float *output);
     /* On a GPU: puts one run from device_input to device_output on the backend's stream and returns. NULL on the host. */
     gln_status (*plan_launch)(gln_plan *plan);
+    /* On a GPU, after a launch: waits for it, GLN_E_FORMAT naming the node where it met an index that is not there. */
+    gln_status (*plan_check)(gln_plan *plan);
 };
 
 extern const gln_backend_class gln_backend_plain;

@@ -304,7 +304,7 @@ static gln_status pipeline_init(struct pipeline *p, gln_backbone *backbone, cons
         return gln_fail(GLN_E_ARGUMENT, "%zu batches of %zu images under way; at least 2 of 1, at most %d images",
                         options->queue_batches, options->batch, (int)MAX_SLOTS);
     /* A GPU wants more at once than a processor, and the slots of what it has in flight besides those that wait. */
-    p->batch = p->info->device.n_gpus != 0 && options->batch < p->info->max_batch ? p->info->max_batch : options->batch;
+    p->batch = p->info->device.n_gpus != 0 ? p->info->max_batch : options->batch;
     if (p->batch > p->info->max_batch)
         return gln_fail(GLN_E_ARGUMENT, "batches of %zu images; 1 to %zu are possible", p->batch, p->info->max_batch);
     if ((st = gln_feed_create(&p->feed, gln_backbone_workers(backbone), preprocess, p->batch)) != GLN_OK) return st;

@@ -292,6 +292,19 @@ static gln_status by_processor(gln_feed *f, gln_photo *const *photos, size_t n, 
     return st == GLN_OK ? gln_runner_run(runner, f->input, n, output) : st;
 }
 
+/* Whether a launch can meet an index that is not there: only where indices, or integers to divide by, are computed. */
+static bool may_fault(const gln_net *net)
+{
+    for (size_t i = 0; i < net->n_nodes; i++) {
+        const gln_node *node = &net->nodes[i];
+        bool indexed = node->op == GLN_OP_GATHER || node->op == GLN_OP_GATHER_ELEMENTS || node->op == GLN_OP_GATHER_ND ||
+                       node->op == GLN_OP_SCATTER_ND;
+        bool divides = (node->op == GLN_OP_DIV || node->op == GLN_OP_MOD) && net->values[node->output].tensor.dtype == GLN_I64;
+        if ((indexed || divides) && net->values[node->inputs[1]].tensor.data == NULL) return true;
+    }
+    return false;
+}
+
 /* Waits for the GPU; *out_done is false when it failed and the batch is nobody's. */
 static gln_status wait_for(gln_feed *f, batch *b, float *output, bool *out_done)
 {
@@ -302,7 +315,9 @@ static gln_status wait_for(gln_feed *f, batch *b, float *output, bool *out_done)
     b->lane = NULL;
     s->taken = false;
     if (l->gpu->lost) return GLN_OK; /* it failed on another batch */
+    gln_plan *plan = gln_runner_plan(l->gpu->runner);
     if ((st = gln_cuda_use(l->gpu->device)) == GLN_OK) st = gln_cuda_event_wait(s->done);
+    if (st == GLN_OK && may_fault(plan->graph)) st = plan->class->plan_check(plan);
     if (st == GLN_OK) {
         memcpy(output, s->output, b->n * f->output_items * sizeof *output);
         *out_done = true;

@@ -15,8 +15,9 @@ enum { N_TRIAL_IMAGES = 2 };
 static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backend_kind kind, int device, gln_precision precision)
 {
     gln_runner_options options = {.max_batch = w->options.max_batch,
-                                  .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device}};
-    if (kind == GLN_BACKEND_CUDA && options.max_batch < GLN_GPU_BATCH) options.max_batch = GLN_GPU_BATCH;
+                                  .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device,
+                                              .tuning = w->options.tuning}};
+    if (kind == GLN_BACKEND_CUDA && w->options.gpu_batch != 0) options.max_batch = w->options.gpu_batch;
     return gln_runner_create(out, w->graph, &options);
 }
 
@@ -66,14 +67,18 @@ static gln_status add_gpu(gln_workers *w, int number)
     if (st == GLN_OK) st = make_runner(&gpu->runner, w, GLN_BACKEND_CUDA, number, w->precision);
     if (st == GLN_OK) st = gln_workers_processor(w, &processor);
     if (st == GLN_OK) st = agree(&agreement, gpu->runner, processor);
-    if (st == GLN_OK && !(agreement >= GLN_LEAST_AGREEMENT)) {
+    double least = w->precision == GLN_PRECISION_F32 ? GLN_LEAST_AGREEMENT_F32 : GLN_LEAST_AGREEMENT;
+    if (st == GLN_OK && !(agreement >= least)) {
         st = gln_fail(GLN_E_INTERNAL,
-                      "GPU %d computes this network with a cosine of %.5f to the processor's f32, at least %g is asked; use --device cpu",
-                      number, agreement, GLN_LEAST_AGREEMENT);
+                      "GPU %d computes this network with a cosine of %.6f to the processor's f32, at least %g is asked; use --device cpu",
+                      number, agreement, least);
     }
     if (st != GLN_OK) {
+        char why[GLN_MESSAGE_MAX];
+        gln_message_copy(why, sizeof why); /* freeing what a broken GPU holds may fail, too */
         gln_runner_free(gpu->runner);
-        return st;
+        *gpu = (gln_worker){0};
+        return gln_fail(st, "%s", why);
     }
     snprintf(gpu->name, sizeof gpu->name, "GPU %d, %.48s", number, what.name);
     if (!(agreement >= w->agreement)) w->agreement = agreement; /* NaN at first */
@@ -87,17 +92,16 @@ static gln_status add_gpus(gln_workers *w)
     const gln_device_choice *wanted = &w->options.devices;
     const gln_cuda_probe *probe = gln_cuda_probe_once();
     bool insist = wanted->kind == GLN_DEVICE_CUDA;
+    gln_status st = gln_device_choice_check(wanted);
+    if (st != GLN_OK) return st;
     if (probe->state != GLN_CUDA_READY) {
         snprintf(w->device.note, sizeof w->device.note, "%.250s", probe->why);
-        return insist ? gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why) : GLN_OK;
+        return GLN_OK;
     }
     size_t n = wanted->n != 0 ? wanted->n : (size_t)probe->n_devices < GLN_MAX_DEVICES ? (size_t)probe->n_devices : GLN_MAX_DEVICES;
     for (size_t i = 0; i < n; i++) {
         int number = wanted->n != 0 ? wanted->numbers[i] : (int)i;
-        if (number >= probe->n_devices) {
-            return gln_fail(GLN_E_NOT_FOUND, "there is no GPU %d: %d are here, from 0 on", number, probe->n_devices);
-        }
-        gln_status st = add_gpu(w, number);
+        st = add_gpu(w, number);
         if (st == GLN_OK) continue;
         if (insist) return st;
         snprintf(w->device.note, sizeof w->device.note, "%.250s", gln_message());
@@ -145,13 +149,13 @@ static gln_status choose(gln_workers *w)
 {
     const gln_workers_options *o = &w->options;
     gln_status st = GLN_OK;
-    bool gpu_could = o->precision == GLN_PRECISION_AUTO || o->precision == GLN_PRECISION_F16;
+    bool gpu_could = o->precision != GLN_PRECISION_BF16;
     if (!gpu_could && o->devices.kind == GLN_DEVICE_CUDA) {
-        return gln_fail(GLN_E_CONFLICT, "a GPU computes in f16, and %s is wanted here: vectors of two precisions never mix; use --device cpu, "
-                        "or a new project", gln_precision_name(o->precision));
+        return gln_fail(GLN_E_CONFLICT, "bf16 is computed on the processor, and vectors of two precisions never mix; use --device cpu, "
+                        "or a new project");
     }
     if (gpu_could && o->devices.kind != GLN_DEVICE_CPU) {
-        w->precision = GLN_PRECISION_F16;
+        w->precision = o->precision == GLN_PRECISION_AUTO ? GLN_PRECISION_F16 : o->precision;
         if ((st = add_gpus(w)) != GLN_OK || w->n_gpus != 0) return st;
     }
     if (o->precision != GLN_PRECISION_F16) return use_processor(w, o->precision);

@@ -10,6 +10,9 @@
  * processor in f32, and every embedding must come to a cosine of at least GLN_LEAST_AGREEMENT with the processor's. That also is what
  * lets the processor take over: its f32 vectors are as near to the GPU's as those of two GPUs are to each other.
  *
+ * Of what a pool holds f16 is a GPU's, and f32 either's. bf16 is the processor's alone: two roundings to 8 bits, each a cosine of 0.999
+ * from f32, may lie farther from each other than is good for neighbours.
+ *
  * Threads: one at a time.
  */
 #ifndef GLN_EMBED_WORKERS_H
@@ -17,11 +20,9 @@
 
 #include "embed/runner.h"
 
-/* Cosine between vectors of the same image by a GPU in f16 and the processor in f32, at least. */
+/* Cosine between vectors of the same image by a GPU in f16, or in f32, and the processor in f32, at least. */
 #define GLN_LEAST_AGREEMENT 0.9995
-
-/* Images that a GPU takes at once, at least: fewer leave most of it idle. */
-#define GLN_GPU_BATCH 64
+#define GLN_LEAST_AGREEMENT_F32 0.99999
 
 /* One GPU. */
 typedef struct gln_worker {
@@ -36,6 +37,8 @@ typedef struct gln_workers_options {
     gln_precision precision;
     bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is no GPU */
     size_t max_batch, n_threads;
+    size_t gpu_batch; /* images that a GPU takes at once; 0: max_batch */
+    const char *tuning; /* as in gln_backend_options; lives as long as the workers */
 } gln_workers_options;
 
 typedef struct gln_workers {

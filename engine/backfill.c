@@ -14,6 +14,7 @@
 #include "engine/internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,7 @@ gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *proj
     options.max_batch = max_batch;
     options.n_threads = engine->n_threads;
     options.precision = which->precision == GLN_PRECISION_AUTO ? engine->precision : which->precision;
+    options.devices = engine->devices;
     *out_backbone = NULL;
     gln_status st = gln_engine_room(engine, project->id, &room);
     if (st != GLN_OK) return st;
@@ -90,6 +92,32 @@ gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *proj
         *out_backbone = NULL;
     }
     return st;
+}
+
+gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
+                              size_t thumbnail_side)
+{
+    const gln_backbone_info *info = gln_backbone_info_of(backbone);
+    size_t shorter_side = gln_preprocess_needs(&info->preprocess);
+    double agreement = NAN;
+    *computed = (gln_computed){.precision = info->precision};
+    snprintf(computed->device, sizeof computed->device, "%s", info->device.name);
+    if (!info->device.stands_in) return GLN_OK;
+    if (shorter_side < thumbnail_side) shorter_side = thumbnail_side;
+    gln_status st = gln_engine_check_stand_in(engine, backbone, vectors, shorter_side, &agreement);
+    if (st != GLN_OK) return st;
+    snprintf(computed->device, sizeof computed->device, "cpu for a GPU (cosine %.5f to what is there)", agreement);
+    gln_log(GLN_LOG_WARNING, "%s; the processor goes on in its place, smallest cosine %.5f to vectors that are there",
+            info->device.note[0] != 0 ? info->device.note : "no GPU is used", agreement);
+    return GLN_OK;
+}
+
+void gln_computed_end(gln_computed *computed, const gln_backbone *backbone)
+{
+    const gln_backbone_info *info = gln_backbone_info_of(backbone);
+    size_t length = strlen(computed->device);
+    if (strncmp(computed->device, "cpu", 3) == 0 || strcmp(computed->device, info->device.name) == 0) return;
+    snprintf(computed->device + length, sizeof computed->device - length, ", then %.100s: %.250s", info->device.name, info->device.note);
 }
 
 /* ---- which images ------------------------------------------------------------------------------------------------------ */
@@ -244,11 +272,13 @@ static gln_status embed_chunk(struct backfill *b, gln_backbone *backbone)
     return gln_fail(st, "%s", message);
 }
 
-gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows, size_t *out_n)
+gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows, size_t *out_n,
+                        gln_computed *computed)
 {
     struct backfill *b = NULL;
     gln_backbone *backbone = NULL;
     *out_n = 0;
+    *computed = (gln_computed){0};
     if (which->n_rows >= n_rows) return GLN_OK;
     int64_t before = which->n_rows;
     gln_status st = gln_alloc(&b, 1, sizeof *b, "images to embed");
@@ -257,6 +287,7 @@ gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_ba
     b->project = project;
     b->which = which;
     if ((st = gln_project_backbone_open(run->engine, project, which, MODEL_BATCH, &backbone, &b->vectors)) != GLN_OK) goto cleanup;
+    if ((st = gln_computed_begin(computed, run->engine, backbone, b->vectors, 0)) != GLN_OK) goto cleanup;
     b->d = gln_backbone_info_of(backbone)->d;
     gln_log(GLN_LOG_INFO, "project %s: backbone %s has vectors of %" PRId64 " of %" PRId64 " images; the others follow", project->name,
             which->name, before, n_rows);
@@ -266,6 +297,7 @@ gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_ba
     } while (st == GLN_OK && b->n_sources != 0);
     while (st == GLN_OK && which->n_rows + (int64_t)b->n_rows < n_rows) st = add_row(b, NULL, 0, ""); /* the last images were deleted */
     if (st == GLN_OK) st = flush(b);
+    gln_computed_end(computed, backbone);
     *out_n = (size_t)(which->n_rows - before);
 
 cleanup:

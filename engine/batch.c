@@ -9,8 +9,9 @@
 #include "common/hash.h"
 #include "common/json.h"
 #include "common/memory.h"
-#include "common/strbuf.h"
-#include "engine/internal.h"
+#include "engine/looks.h"
+#include "engine/moment.h"
+#include "engine/news.h"
 #include "sampler/select.h"
 
 #include <inttypes.h>
@@ -18,25 +19,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t default_lease_ms = (int64_t)24 * 3600 * 1000;
-static const int64_t max_lease_ms = (int64_t)30 * 24 * 3600 * 1000;
-
-enum { MAX_SIZE = 100000 };
-
-/* What a selection needs, gathered from state, labels and leases. */
 struct taking {
-    gln_engine *engine;
     const gln_batch_request *request;
-    gln_project project;
-    gln_classes classes;
-    gln_state *state;
-    gln_store *reader;
-    int32_t *label;          /* [n] */
-    uint8_t *unavailable;    /* [n] */
-    float *probability;      /* [n, classes.n], owned only when classes were added since the resample */
-    double *hit_rate;        /* [classes.n] */
+    gln_moment now;
+    gln_news news;
+    gln_looks looks;
     double *share;           /* [classes.n] */
-    const float *known_probability;
     gln_selection selection;
     gln_select_request select;
 };
@@ -44,13 +32,9 @@ struct taking {
 static void dispose(struct taking *t)
 {
     gln_selection_dispose(&t->selection);
-    gln_engine_reader_give(t->engine, t->reader);
-    if (t->state != NULL) gln_state_give(t->engine, t->state);
-    gln_classes_dispose(&t->classes);
-    gln_free(t->label);
-    gln_free(t->unavailable);
-    gln_free(t->probability);
-    gln_free(t->hit_rate);
+    gln_news_dispose(&t->news);
+    gln_looks_dispose(&t->looks);
+    gln_moment_give(&t->now);
     gln_free(t->share);
 }
 
@@ -60,8 +44,8 @@ static gln_status check_limits(const gln_batch_request *request)
 {
     if (request->size == 0 && isnan(request->max_price) && isnan(request->max_minutes))
         return gln_fail(GLN_E_ARGUMENT, "size: say how many images, or a limit: max_price or max_minutes");
-    if (request->size > MAX_SIZE)
-        return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_SIZE);
+    if (request->size > MAX_BATCH)
+        return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_BATCH);
     if (!isnan(request->max_price) && !(request->max_price > 0.0 && request->max_price <= 1e9))
         return gln_fail(GLN_E_ARGUMENT, "max_price: %g is not above 0 and at most a thousand million", request->max_price);
     if (!isnan(request->max_minutes) && !(request->max_minutes > 0.0 && request->max_minutes <= 1e7))
@@ -70,7 +54,9 @@ static gln_status check_limits(const gln_batch_request *request)
         return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", request->explore_share);
     if (!isnan(request->audit_share) && !(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
-    if (request->lease_ms < 0 || request->lease_ms > max_lease_ms)
+    if (request->relabel != GLN_RELABEL_AUTO && !(request->relabel >= 0.0 && request->relabel <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "relabel: %g is not between 0 and 1", request->relabel);
+    if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
         return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
     if (request->holder != NULL && strlen(request->holder) > 200)
         return gln_fail(GLN_E_ARGUMENT, "holder: at most 200 bytes");
@@ -84,16 +70,16 @@ static gln_status check_limits(const gln_batch_request *request)
 static gln_status fill_shares(struct taking *t)
 {
     const gln_batch_request *request = t->request;
-    size_t n = t->classes.n, n_open = 0;
+    size_t n = t->now.classes.n, n_open = 0;
     double named = 0.0;
     gln_status st = gln_alloc(&t->share, n, sizeof *t->share, "target shares");
     if (st != GLN_OK) return st;
-    for (size_t i = 0; i < n; i++) t->share[i] = request->n_targets == 0 ? t->classes.target_share[i] : NAN;
+    for (size_t i = 0; i < n; i++) t->share[i] = request->n_targets == 0 ? t->now.classes.target_share[i] : NAN;
     for (size_t i = 0; i < request->n_targets; i++) {
         const gln_target *target = &request->targets[i];
-        int32_t c = gln_classes_find_name(&t->classes, target->class_name);
+        int32_t c = gln_classes_find_name(&t->now.classes, target->class_name);
         if (c == GLN_NO_CLASS)
-            return gln_fail(GLN_E_NOT_FOUND, "targets/%.100s: project %s has no such class", target->class_name, t->project.name);
+            return gln_fail(GLN_E_NOT_FOUND, "targets/%.100s: project %s has no such class", target->class_name, t->now.project.name);
         if (!(target->share >= 0.0 && target->share <= 1.0))
             return gln_fail(GLN_E_ARGUMENT, "targets/%.100s: %g is not between 0 and 1", target->class_name, target->share);
         t->share[c] = target->share;
@@ -111,133 +97,62 @@ static gln_status fill_shares(struct taking *t)
     return GLN_OK;
 }
 
-/* ---- labels and leases of this moment ---------------------------------------------------------------------------------- */
-
-static gln_status mark_label(void *context, const gln_label_row *row)
-{
-    struct taking *t = context;
-    size_t i = gln_state_find(t->state, row->image_id);
-    if (i != SIZE_MAX) t->label[i] = gln_classes_find(&t->classes, row->class_id);
-    return GLN_OK;
-}
-
-static gln_status mark_leased(void *context, int64_t image_id)
-{
-    struct taking *t = context;
-    size_t i = gln_state_find(t->state, image_id);
-    if (i != SIZE_MAX) t->unavailable[i] = GLN_LEASED;
-    return GLN_OK;
-}
-
-/* Probabilities and hit rates by today's classes: those added since the resample have none yet. */
-static gln_status fill_probability(struct taking *t)
-{
-    const gln_state *state = t->state;
-    size_t n = t->classes.n, row_bytes = 0;
-    gln_status st = gln_alloc(&t->hit_rate, n, sizeof *t->hit_rate, "hit rates");
-    if (st != GLN_OK) return st;
-    bool same = n == state->n_classes;
-    for (size_t c = 0; c < n; c++) {
-        t->hit_rate[c] = 1.0;
-        for (size_t k = 0; k < state->n_classes; k++)
-            if (state->class_id[k] == t->classes.id[c]) t->hit_rate[c] = state->hit_rate[k];
-        same = same && state->class_id[c] == t->classes.id[c];
-    }
-    if (state->probability == NULL || same) {
-        t->known_probability = state->probability;
-        return GLN_OK;
-    }
-    if (!gln_mul_size(&row_bytes, n, sizeof *t->probability)) return gln_fail(GLN_E_LIMIT, "too many classes");
-    if ((st = gln_alloc(&t->probability, state->n, row_bytes, "probabilities")) != GLN_OK) return st;
-    for (size_t k = 0; k < state->n_classes; k++) {
-        int32_t c = gln_classes_find(&t->classes, state->class_id[k]);
-        if (c == GLN_NO_CLASS) continue;
-        for (size_t i = 0; i < state->n; i++)
-            t->probability[i * n + (size_t)c] = state->probability[i * state->n_classes + k];
-    }
-    t->known_probability = t->probability;
-    return GLN_OK;
-}
+/* ---- choosing ---------------------------------------------------------------------------------------------------------- */
 
 static gln_status filter_cluster(struct taking *t)
 {
     int64_t wanted = t->request->cluster_id;
     if (wanted == 0) return GLN_OK;
-    size_t found = SIZE_MAX;
-    for (size_t c = 0; c < t->state->n_clusters; c++)
-        if (t->state->cluster_id[c] == wanted) found = c;
+    size_t found = gln_moment_cluster(&t->now, wanted);
     if (found == SIZE_MAX)
-        return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)wanted, t->project.name);
-    for (size_t i = 0; i < t->state->n; i++)
-        if (t->state->cluster[i] != found && t->unavailable[i] == 0) t->unavailable[i] = GLN_FILTERED_OUT;
+        return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)wanted, t->now.project.name);
+    for (size_t i = 0; i < t->now.state->n; i++)
+        if (t->now.state->cluster[i] != found && t->now.unavailable[i] == 0) t->now.unavailable[i] = GLN_FILTERED_OUT;
     return GLN_OK;
-}
-
-static gln_status gather(struct taking *t)
-{
-    gln_status st = GLN_OK;
-    if ((st = gln_engine_reader_take(t->engine, &t->reader)) != GLN_OK) return st;
-    if ((st = gln_project_read(t->reader, t->request->project_id, &t->project)) != GLN_OK) return st;
-    if ((st = gln_classes_read(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
-    if ((st = gln_classes_pace(t->reader, t->project.id, &t->classes)) != GLN_OK) return st;
-    if ((st = gln_state_take(t->engine, t->project.id, &t->state)) != GLN_OK) return st;
-    if (t->state == NULL)
-        return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "
-                        "after its images are in", t->project.name);
-    size_t n = t->state->n;
-    if ((st = gln_alloc_raw(&t->label, n, sizeof *t->label, "labels")) != GLN_OK) return st;
-    if ((st = gln_alloc(&t->unavailable, n, 1, "leases")) != GLN_OK) return st;
-    for (size_t i = 0; i < n; i++) t->label[i] = GLN_NO_CLASS;
-    if ((st = gln_store_labels(t->reader, t->project.id, 0, SIZE_MAX, mark_label, t)) != GLN_OK) return st;
-    if ((st = gln_store_leased_images(t->reader, t->project.id, mark_leased, t)) != GLN_OK) return st;
-    if ((st = filter_cluster(t)) != GLN_OK) return st;
-    if ((st = fill_shares(t)) != GLN_OK) return st;
-    return fill_probability(t);
 }
 
 static gln_status choose(struct taking *t)
 {
     const gln_batch_request *request = t->request;
-    const gln_state *state = t->state;
+    const gln_state *state = t->now.state;
     gln_select_pool pool = {
         .n = state->n,
-        .n_classes = t->classes.n,
+        .n_classes = t->now.classes.n,
         .n_clusters = state->n_clusters,
         .embeddings = &state->embeddings,
         .cluster = state->cluster,
         .representative = state->representative,
-        .label = t->label,
-        .unavailable = t->unavailable,
-        .probability = t->known_probability,
-        .hit_rate = t->hit_rate,
-        .price = t->classes.price,
-        .seconds = t->classes.seconds,
+        .label = t->now.label,
+        .unavailable = t->now.unavailable,
+        .probability = t->now.probability,
+        .hit_rate = t->now.hit_rate,
+        .price = t->now.classes.price,
+        .seconds = t->now.classes.seconds,
+        .seconds_factor = t->now.seconds_factor,
+        .news = t->news.weight,
     };
     gln_select_request select = GLN_SELECT_REQUEST_INIT;
-    select.size = request->size != 0 ? request->size : MAX_SIZE;
-    if (!isnan(request->max_price)) select.max_price = request->max_price;
-    if (!isnan(request->max_minutes)) select.max_seconds = 60.0 * request->max_minutes;
+    select.size = (request->size != 0 ? request->size : MAX_BATCH) - t->looks.n;
+    if (!isnan(request->max_price)) select.max_price = fmax(0.0, request->max_price - t->looks.price);
+    if (!isnan(request->max_minutes)) select.max_seconds = fmax(0.0, 60.0 * request->max_minutes - t->looks.seconds);
     select.explore_share = request->explore_share;
     if (!isnan(request->audit_share)) select.audit_share = request->audit_share;
-    select.target_share = t->classes.n != 0 ? t->share : NULL;
+    select.news_share = t->news.share;
+    select.target_share = t->now.classes.n != 0 ? t->share : NULL;
     select.seed = request->seed;
-    if (select.seed == 0) {
-        /* Kept to 49 bits: fifteen digits, which every JSON writer prints as they are. */
-        uint8_t bytes[8];
-        gln_status st = gln_random_bytes(bytes, sizeof bytes);
-        if (st != GLN_OK) return st;
-        memcpy(&select.seed, bytes, sizeof bytes);
-        select.seed >>= 15;
-    }
+    gln_status st = select.seed == 0 ? gln_moment_seed(&select.seed) : GLN_OK;
+    if (st != GLN_OK) return st;
     t->select = select;
-    return gln_select(&t->selection, &pool, &select, t->engine->threads);
+    if (select.size != 0) st = gln_select(&t->selection, &pool, &select, t->now.engine->threads);
+    /* With nothing new to be had, or to be paid for, second looks are a batch as well. */
+    return st == GLN_E_CONFLICT && t->looks.n != 0 ? GLN_OK : st;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
 static const char *class_name(const struct taking *t, int32_t c)
 {
-    return c == GLN_NO_CLASS ? NULL : t->classes.name[c];
+    return c == GLN_NO_CLASS ? NULL : t->now.classes.name[c];
 }
 
 static char *feasibility_text(const struct taking *t)
@@ -260,6 +175,14 @@ static char *feasibility_text(const struct taking *t)
         gln_json_set_bool(item, "met", f->met != 0);
         gln_json_set_string(item, "words", f->words);
     }
+    size_t n_news = 0;
+    for (size_t i = 0; i < s->n; i++) n_news += s->candidate[i].news;
+    gln_json *drift = gln_news_json(&t->news, &t->now, n_news);
+    if (drift != NULL) gln_json_set(json, "drift", drift);
+    else gln_json_set_null(json, "drift");
+    gln_json *relabel = gln_looks_json(&t->looks, t->request);
+    if (relabel != NULL) gln_json_set(json, "relabel", relabel);
+    else gln_json_set_null(json, "relabel");
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -274,6 +197,8 @@ static char *request_text(const gln_batch_request *request)
     if (!isnan(request->max_minutes)) gln_json_set_number(json, "max_minutes", request->max_minutes);
     if (!isnan(request->explore_share)) gln_json_set_number(json, "explore_share", request->explore_share);
     if (!isnan(request->audit_share)) gln_json_set_number(json, "audit_share", request->audit_share);
+    if (request->relabel == GLN_RELABEL_AUTO) gln_json_set_string(json, "relabel", "auto");
+    else if (request->relabel > 0.0) gln_json_set_number(json, "relabel", request->relabel);
     if (request->cluster_id != 0) gln_json_set_number(json, "cluster", (double)request->cluster_id);
     if (request->seed != 0) gln_json_set_number(json, "seed", (double)request->seed);
     if (request->lease_ms != 0) gln_json_set_number(json, "lease_hours", (double)request->lease_ms / 3600000.0);
@@ -288,62 +213,102 @@ static char *request_text(const gln_batch_request *request)
     return text;
 }
 
-struct hash_of {
-    char hex[GLN_SHA256_HEX];
-};
-
-static gln_status copy_hash(void *context, const gln_image_row *row)
+/* What stands at a position: second looks are spread evenly, so that any prefix is a good smaller batch. *out_look is SIZE_MAX for a
+   candidate of the selection, whose number is returned. */
+static size_t place(const struct taking *t, size_t position, size_t *out_look)
 {
-    gln_hex(((struct hash_of *)context)->hex, row->sha256, sizeof row->sha256);
-    return GLN_OK;
+    size_t n = t->selection.n + t->looks.n, before = position * t->looks.n / n, after = (position + 1) * t->looks.n / n;
+    *out_look = after > before ? before : SIZE_MAX;
+    return position - before;
 }
 
-/* SHA-256 over the images' hashes in the order chosen, a line each: the same pool, request and seed give the same. */
+/* The same pool, request and seed give the same. */
 static gln_status hash_manifest(const struct taking *t, uint8_t out[GLN_SHA256_BYTES])
 {
-    gln_strbuf manifest;
-    gln_strbuf_init(&manifest, (size_t)MAX_SIZE * GLN_SHA256_HEX + 1);
-    gln_status st = GLN_OK;
-    for (size_t i = 0; i < t->selection.n && st == GLN_OK; i++) {
-        struct hash_of hash = {""};
-        st = gln_store_image_get(t->reader, t->state->image_id[t->selection.candidate[i].image], copy_hash, &hash);
-        gln_strbuf_printf(&manifest, "%s\n", hash.hex);
+    uint32_t *image = NULL;
+    size_t n = t->selection.n + t->looks.n;
+    gln_status st = gln_alloc(&image, n, sizeof *image, "batch");
+    for (size_t i = 0; st == GLN_OK && i < n; i++) {
+        size_t look, candidate = place(t, i, &look);
+        image[i] = look != SIZE_MAX ? t->looks.look[look].image : t->selection.candidate[candidate].image;
     }
-    if (st == GLN_OK) st = gln_strbuf_status(&manifest, "manifest of the batch");
-    if (st == GLN_OK) gln_sha256(out, manifest.data, manifest.length);
-    gln_strbuf_dispose(&manifest);
+    if (st == GLN_OK) st = gln_moment_manifest(&t->now, image, n, out);
+    gln_free(image);
     return st;
 }
 
 static int64_t class_id(const struct taking *t, int32_t c)
 {
-    return c == GLN_NO_CLASS ? 0 : t->classes.id[c];
+    return c == GLN_NO_CLASS ? 0 : t->now.classes.id[c];
+}
+
+static gln_status write_look(const struct taking *t, gln_store *store, int64_t batch_id, int64_t position, const gln_look *look,
+                             gln_ledger_row *reserve)
+{
+    const gln_state *state = t->now.state;
+    gln_batch_item_row item = {
+        .batch_id = batch_id,
+        .position = position,
+        .image_id = state->image_id[look->image],
+        .state = "leased",
+        .arm = "check",
+        .reason = look->reason,
+        .cluster_id = state->cluster_id[state->cluster[look->image]],
+        .represents = 1,
+        .p_predicted = NAN,
+        .p_runner_up = NAN,
+        .nearest_similarity = NAN,
+        .gain = look->gain,
+        .seconds = look->seconds,
+        .inclusion_probability = NAN,
+        .price_micros = llround(look->price * 1e6),
+        .checked_class_id = class_id(t, look->given),
+        .p_wrong = look->p_wrong,
+    };
+    reserve->amount_micros += item.price_micros;
+    reserve->seconds += item.seconds;
+    return gln_store_batch_item_add(store, &item);
+}
+
+/* Which drift: the sampler knows that it is new, not what the report said of it. */
+static void add_news(char *reason, size_t capacity, const struct taking *t, uint32_t image)
+{
+    char why[160];
+    size_t length = strlen(reason);
+    gln_news_reason(why, sizeof why, &t->news, &t->now, image);
+    snprintf(reason + length, capacity - length, "; %s", why);
 }
 
 static gln_status write_items(const struct taking *t, gln_store *store, int64_t batch_id, int64_t now_ms)
 {
     gln_status st = GLN_OK;
     const char **names = NULL;
-    gln_ledger_row reserve = {.project_id = t->project.id, .batch_id = batch_id, .kind = "reserve", .note = "",
+    gln_ledger_row reserve = {.project_id = t->now.project.id, .batch_id = batch_id, .kind = "reserve", .note = "",
                               .created_ms = now_ms};
-    if ((st = gln_alloc(&names, t->classes.n, sizeof *names, "class names")) != GLN_OK) return st;
-    for (size_t c = 0; c < t->classes.n; c++) names[c] = t->classes.name[c];
-    for (size_t i = 0; i < t->selection.n && st == GLN_OK; i++) {
-        const gln_candidate *c = &t->selection.candidate[i];
-        char reason[512];
+    if ((st = gln_alloc(&names, t->now.classes.n, sizeof *names, "class names")) != GLN_OK) return st;
+    for (size_t c = 0; c < t->now.classes.n; c++) names[c] = t->now.classes.name[c];
+    for (size_t i = 0; i < t->selection.n + t->looks.n && st == GLN_OK; i++) {
+        size_t look, candidate = place(t, i, &look);
+        if (look != SIZE_MAX) {
+            st = write_look(t, store, batch_id, (int64_t)i, &t->looks.look[look], &reserve);
+            continue;
+        }
+        const gln_candidate *c = &t->selection.candidate[candidate];
+        char reason[768];
         gln_candidate_reason(reason, sizeof reason, c, names);
+        if (c->news) add_news(reason, sizeof reason, t, c->image);
         gln_batch_item_row item = {
             .batch_id = batch_id,
             .position = (int64_t)i,
-            .image_id = t->state->image_id[c->image],
+            .image_id = t->now.state->image_id[c->image],
             .state = "leased",
             .arm = gln_arm_name(c->arm),
             .reason = reason,
             .quota_class_id = class_id(t, c->quota_class),
             .predicted_class_id = class_id(t, c->predicted),
             .runner_up_class_id = class_id(t, c->runner_up),
-            .cluster_id = t->state->cluster_id[c->cluster],
-            .nearest_image_id = c->nearest_labelled == GLN_NO_NEIGHBOUR ? 0 : t->state->image_id[c->nearest_labelled],
+            .cluster_id = t->now.state->cluster_id[c->cluster],
+            .nearest_image_id = c->nearest_labelled == GLN_NO_NEIGHBOUR ? 0 : t->now.state->image_id[c->nearest_labelled],
             .represents = c->represents,
             .p_predicted = c->predicted == GLN_NO_CLASS ? NAN : (double)c->p_predicted,
             .p_runner_up = c->runner_up == GLN_NO_CLASS ? NAN : (double)c->p_runner_up,
@@ -369,23 +334,23 @@ static gln_status write_batch(const struct taking *t, const char *request, const
     char *feasibility = feasibility_text(t);
     gln_store *store = NULL;
     gln_batch_row row = {
-        .project_id = t->project.id,
+        .project_id = t->now.project.id,
         .state = "leased",
         .holder = t->request->holder == NULL ? "" : t->request->holder,
         .request = request,
         .feasibility = feasibility,
         .seed = (int64_t)t->select.seed,
-        .run_id = t->state->run_id,
+        .run_id = t->now.state->run_id,
         .idempotency_key = t->request->idempotency_key,
         .created_ms = now_ms,
-        .expires_ms = now_ms + (t->request->lease_ms != 0 ? t->request->lease_ms : default_lease_ms),
+        .expires_ms = now_ms + (t->request->lease_ms != 0 ? t->request->lease_ms : GLN_LEASE_DEFAULT_MS),
     };
     memcpy(row.request_sha256, request_sha256, sizeof row.request_sha256);
     gln_status st = feasibility == NULL ? GLN_E_MEMORY : hash_manifest(t, row.manifest_sha256);
-    if (st == GLN_OK && (st = gln_engine_write_begin(t->engine, &store)) == GLN_OK) {
+    if (st == GLN_OK && (st = gln_engine_write_begin(t->now.engine, &store)) == GLN_OK) {
         st = gln_store_batch_add(store, &row, out_id);
         if (st == GLN_OK) st = write_items(t, store, *out_id, now_ms);
-        st = gln_engine_write_end(t->engine, st);
+        st = gln_engine_write_end(t->now.engine, st);
     }
     gln_free(feasibility);
     return st;
@@ -423,7 +388,7 @@ static gln_status find_repeated(gln_engine *engine, const gln_batch_request *req
 
 gln_status gln_engine_batch_take(gln_engine *engine, const gln_batch_request *request, int64_t *out_batch_id)
 {
-    struct taking t = {.engine = engine, .request = request};
+    struct taking t = {.request = request, .now = {.engine = engine}};
     uint8_t sha256[GLN_SHA256_BYTES];
     char *made = NULL;
     *out_batch_id = 0;
@@ -437,7 +402,11 @@ gln_status gln_engine_batch_take(gln_engine *engine, const gln_batch_request *re
     st = find_repeated(engine, request, sha256, out_batch_id);
     if (st == GLN_OK && *out_batch_id == 0) {
         st = gln_leases_expire(engine);
-        if (st == GLN_OK) st = gather(&t);
+        if (st == GLN_OK) st = gln_moment_take(&t.now, engine, request->project_id);
+        if (st == GLN_OK) st = filter_cluster(&t);
+        if (st == GLN_OK) st = fill_shares(&t);
+        if (st == GLN_OK) st = gln_news_read(&t.news, &t.now);
+        if (st == GLN_OK) st = gln_looks_choose(&t.looks, &t.now, request, t.share);
         if (st == GLN_OK) st = choose(&t);
         if (st == GLN_OK) st = write_batch(&t, text, sha256, out_batch_id);
     }

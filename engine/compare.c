@@ -193,6 +193,7 @@ static gln_status measure_folder(struct labelled *l, gln_comparison_item *o, con
     load.max_batch = extract.batch = BATCH;
     load.n_threads = extract.n_decoders = request->n_threads;
     load.precision = request->precision;
+    load.devices = request->devices;
     gln_status st = request->pooling != NULL ? gln_pooling_parse(&pooling, request->pooling) : GLN_OK;
     if (request->pooling != NULL) load.pooling = &pooling;
     if (st == GLN_OK) st = gln_backbone_load(&backbone, manifest, &load);

@@ -45,6 +45,7 @@ typedef struct gln_comparison_request {
     size_t per_class;             /* photos at most */
     size_t n_threads;             /* 0: one a processor */
     gln_precision precision;
+    gln_device_choice devices;
     const char *pooling;          /* NULL: the manifests' */
 } gln_comparison_request;
 

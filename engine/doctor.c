@@ -43,6 +43,14 @@ static void check_space(struct doctor *doctor)
     tell(doctor, "disk", st, words);
 }
 
+/* What GPUs there are, or why there is none: not an error, everything is computed without one. */
+static void check_gpu(struct doctor *doctor)
+{
+    char words[GLN_MESSAGE_MAX];
+    gln_gpu_words(words, sizeof words);
+    tell(doctor, "gpu", GLN_OK, words);
+}
+
 /* Loads the backbone in the precision that the project's vectors have, and has it test itself. */
 static gln_status test_backbone(const char *manifest, const gln_vectors *vectors, char words[256])
 {
@@ -50,6 +58,7 @@ static gln_status test_backbone(const char *manifest, const gln_vectors *vectors
     gln_self_test test;
     gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
     options.max_batch = 2;
+    options.devices.kind = GLN_DEVICE_AUTO; /* vectors of a GPU are judged by a GPU, where one is */
     if (vectors != NULL) {
         options.precision = GLN_PRECISION_AUTO;
         options.identity = gln_vectors_identity(vectors);
@@ -62,8 +71,8 @@ static gln_status test_backbone(const char *manifest, const gln_vectors *vectors
         st = gln_fail(GLN_E_CONFLICT, "%s is not the backbone that the vectors were made with; put back the one that was there, "
                       "or make a new project", info->name);
     if (st == GLN_OK)
-        snprintf(words, 256, "%s: %zu numbers an image, %.1f million parameters, %s", info->name, info->d,
-                 (double)info->n_parameters * 1e-6, gln_precision_name(info->precision));
+        snprintf(words, 256, "%.60s: %zu numbers an image, %.1f million parameters, %s on %.80s", info->name, info->d,
+                 (double)info->n_parameters * 1e-6, gln_precision_name(info->precision), info->device.name);
     gln_backbone_free(backbone);
     return st;
 }
@@ -153,6 +162,7 @@ gln_status gln_engine_doctor(gln_engine *engine, bool thorough, gln_finding_fn f
     gln_status st = gln_engine_reader_take(engine, &doctor.reader);
     if (st != GLN_OK) return st;
     check_space(&doctor);
+    check_gpu(&doctor);
     snprintf(words, sizeof words, "schema %d, sound%s", gln_store_schema_version(doctor.reader),
              thorough ? ", indexes compared with tables" : "");
     tell(&doctor, "database", gln_store_check(doctor.reader, thorough), words);

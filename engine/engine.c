@@ -2,9 +2,12 @@
  * Opening and closing a data directory, its connections, and the rooms of its projects.
  *
  * One process owns a data directory (the lock file says which). Opening it brings it into a consistent state before
- * anything else happens: vectors that no row counts are cut off, runs that died are marked, leases that ran out end.
+ * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that no row counts
+ * are cut off, leases that ran out end.
  */
 #include "engine/internal.h"
+#include "engine/publish.h"
+#include "kernels/gpu.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -205,6 +208,10 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
                         options->data, options->data);
 
     gln_engine *engine = NULL;
+    const gln_device_choice *devices = &options->devices;
+    if ((st = gln_device_choice_check(devices)) != GLN_OK) return st;
+    /* The sampler's jobs take one GPU, the first. */
+    gln_gpu_choose(devices->kind == GLN_DEVICE_CPU ? -1 : devices->n != 0 ? devices->numbers[0] : 0);
     if ((st = gln_alloc(&engine, 1, sizeof *engine, "engine")) != GLN_OK) return st;
     pthread_mutex_init(&engine->run, NULL);
     pthread_mutex_init(&engine->batch, NULL);
@@ -215,6 +222,7 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     pthread_cond_init(&engine->wake, NULL);
     snprintf(engine->data, sizeof engine->data, "%s", options->data);
     engine->precision = options->precision;
+    engine->devices = options->devices;
     engine->n_threads = options->n_threads != 0 ? options->n_threads : gln_processors();
 
     char lock_path[GLN_PATH_MAX];
@@ -227,6 +235,7 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     if (n_interrupted != 0)
         gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
                 "goes on from there", (long long)n_interrupted);
+    if ((st = gln_publish_resume(engine)) != GLN_OK) goto cleanup;
     if ((st = open_rooms(engine)) != GLN_OK) goto cleanup;
     if ((st = gln_leases_expire(engine)) != GLN_OK) goto cleanup;
     if (options->background && (st = gln_runs_start_worker(engine)) != GLN_OK) goto cleanup;

@@ -34,6 +34,7 @@ typedef struct gln_engine_options {
     const char *data;   /* the data directory */
     size_t n_threads;   /* for maths and decoding; 0: one a core */
     gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
+    gln_device_choice devices; /* that may compute embeddings and the sampler's large jobs; CPU when left alone */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
 } gln_engine_options;
 
@@ -133,6 +134,8 @@ typedef struct gln_ingest_summary {
     size_t n_backfilled; /* vectors made for backbones that lagged behind */
     size_t n_unreadable; /* folders and links that could not be followed */
     double seconds, images_per_second;
+    gln_precision precision; /* of the vectors, and what computed them; "" when nothing was new */
+    char device[512];        /* "cpu", "GPU 0, NVIDIA H100"; with what happened on the way */
 } gln_ingest_summary;
 
 /* Embeds what is new below the roots. A bad file is refused by name and the rest goes on. Executes in the calling thread. */
@@ -179,6 +182,8 @@ typedef struct gln_target {
     double share;
 } gln_target;
 
+#define GLN_RELABEL_AUTO (-1.0)
+
 typedef struct gln_batch_request {
     int64_t project_id;
     size_t size;              /* images; 0: as many as the limits below allow */
@@ -187,6 +192,8 @@ typedef struct gln_batch_request {
     const gln_target *targets; /* [n_targets] wanted shares; classes not named share the rest equally. None: the project's */
     size_t n_targets;
     int64_t cluster_id;       /* only from this cluster; 0: any */
+    double relabel;           /* second looks at labels that look wrong: 0: none; above 0: this share of the batch;
+                                 GLN_RELABEL_AUTO: where they are worth more than new images, at most half of it */
     double explore_share, audit_share; /* NaN: by how reliable the classifier is; the default of sampler/select.h */
     uint64_t seed;            /* 0: picked, and stored with the batch */
     int64_t lease_ms;         /* 0: 24 hours; at most 30 days */

@@ -59,6 +59,7 @@ struct ingest {
     size_t n_pending, pending_capacity;
     float *vectors; /* [vectors_capacity / d, d] of this batch */
     size_t n_vectors, vectors_capacity;
+    gln_json *backfills; /* which backbones caught up, and what computed them; NULL: none */
 };
 
 /* ---- first pass ------------------------------------------------------------------------------------------------------ */
@@ -283,8 +284,10 @@ static gln_status flush(void *context)
 static gln_status embed_files(struct ingest *ingest)
 {
     gln_backbone *backbone = NULL;
+    gln_computed computed;
     gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
     gln_status st = gln_project_backbone_open(ingest->engine, &ingest->project, active, MODEL_BATCH, &backbone, &ingest->vectors_file);
+    if (st == GLN_OK) st = gln_computed_begin(&computed, ingest->engine, backbone, ingest->vectors_file, THUMBNAIL_SIDE);
     if (st == GLN_OK) {
         ingest->d = gln_backbone_info_of(backbone)->d;
         gln_extractor_options extractor = GLN_EXTRACTOR_OPTIONS_INIT;
@@ -294,6 +297,9 @@ static gln_status embed_files(struct ingest *ingest)
         extractor.flush = flush;
         gln_progress_stage(ingest->run->progress, "embed", ingest->n_files);
         st = gln_extractor_run(backbone, &extractor, next_file, take_result, ingest, ingest->run->progress);
+        gln_computed_end(&computed, backbone);
+        ingest->summary->precision = computed.precision;
+        memcpy(ingest->summary->device, computed.device, sizeof computed.device);
         /* What was finished before an error or a stop on request still counts. */
         if (st != GLN_OK && ingest->n_pending != 0) {
             char message[GLN_MESSAGE_MAX];
@@ -311,13 +317,22 @@ static gln_status backfill(struct ingest *ingest, gln_project_backbone *which)
     size_t n = 0;
     int64_t n_rows = ingest->backbones.n_rows;
     const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
-    gln_status st = gln_backfill(ingest->run, &ingest->project, which, active->n_rows > n_rows ? active->n_rows : n_rows, &n);
+    gln_computed computed = {0};
+    gln_status st = gln_backfill(ingest->run, &ingest->project, which, active->n_rows > n_rows ? active->n_rows : n_rows, &n, &computed);
     ingest->summary->n_backfilled += n;
+    if (n == 0) return st;
+    if (ingest->backfills == NULL) ingest->backfills = gln_json_array();
+    gln_json *item = gln_json_push(ingest->backfills, gln_json_object());
+    gln_json_set_string(item, "backbone", which->name);
+    gln_json_set_number(item, "vectors", (double)n);
+    gln_json_set_string(item, "precision", gln_precision_name(computed.precision));
+    gln_json_set_string(item, "device", computed.device);
     return st;
 }
 
-static char *summary_text(const gln_ingest_summary *s)
+static char *summary_text(struct ingest *ingest)
 {
+    const gln_ingest_summary *s = ingest->summary;
     gln_json *json = gln_json_object();
     gln_json_set_number(json, "found", (double)s->n_found);
     gln_json_set_number(json, "unchanged", (double)s->n_unchanged);
@@ -328,6 +343,14 @@ static char *summary_text(const gln_ingest_summary *s)
     gln_json_set_number(json, "backfilled", (double)s->n_backfilled);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
+    if (s->device[0] != 0) {
+        gln_json_set_string(json, "precision", gln_precision_name(s->precision));
+        gln_json_set_string(json, "device", s->device);
+    }
+    if (ingest->backfills != NULL) {
+        gln_json_set(json, "backfills", ingest->backfills);
+        ingest->backfills = NULL;
+    }
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -362,7 +385,7 @@ gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *requ
     gln_free(ingest.files);
     gln_free(ingest.pending);
     gln_free(ingest.vectors);
-    char *text = summary_text(summary);
+    char *text = summary_text(&ingest);
     st = gln_run_end(&run, st, text);
     gln_free(text);
     return st;

@@ -152,7 +152,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
-    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes, NULL, NULL);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
     double price =
@@ -302,7 +302,7 @@ gln_status gln_insight_drift(gln_json **out, gln_store *store, int64_t project_i
     return st;
 }
 
-gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64_t *out_image_id)
+gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64_t image_id, int64_t *out_image_id)
 {
     gln_state *state = NULL;
     gln_store *store = NULL;
@@ -314,8 +314,10 @@ gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64
         st = gln_project_read(store, project_id, &project);
         if (st == GLN_OK && (state == NULL || state->n == 0))
             st = gln_fail(GLN_E_CONFLICT, "project %s was not resampled yet: there is nothing to accept", project.name);
+        if (st == GLN_OK && image_id != 0 && gln_state_find(state, image_id) == SIZE_MAX)
+            st = gln_fail(GLN_E_ARGUMENT, "reference_image: the pool of the last resample has no image %lld", (long long)image_id);
         if (st == GLN_OK) {
-            *out_image_id = state->image_id[state->n - 1];
+            *out_image_id = image_id != 0 ? image_id : state->image_id[state->n - 1];
             st = gln_store_set_drift_reference(store, project_id, *out_image_id);
         }
         st = gln_engine_write_end(engine, st);

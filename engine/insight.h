@@ -30,10 +30,11 @@ gln_status gln_insight_label_checks(gln_json **out, gln_store *store, int64_t pr
 gln_status gln_insight_drift(gln_json **out, gln_store *store, int64_t project_id);
 
 /*
- * The pool as it is now becomes what later arrivals are compared with. GLN_E_CONFLICT before the first resample.
- * *out_image_id: the last image of the new window. Until then the window is what the first resample saw: it does not
- * move by itself, so that a slow change adds up until someone has looked at it.
+ * The pool as it is now, or up to `image_id` (0: all of it), becomes what later arrivals are compared with; the former
+ * `reference_image` takes an acceptance back. GLN_E_CONFLICT before the first resample, GLN_E_ARGUMENT for an image
+ * that the published pool does not have. *out_image_id: the last image of the new window. Until then the window is
+ * what the first resample saw: it does not move by itself, so that a slow change adds up until someone has looked.
  */
-gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64_t *out_image_id);
+gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64_t image_id, int64_t *out_image_id);
 
 #endif

@@ -183,15 +183,23 @@ static gln_status add_to_stop_set(void *context, const gln_pool_row *row)
     return GLN_OK;
 }
 
-static gln_status take_kappas(void *context, const gln_insight_row *row)
+/* What the report before this one said. */
+struct earlier {
+    gln_json *kappas;
+    double n_labels;
+};
+
+static gln_status take_earlier(void *context, const gln_insight_row *row)
 {
-    gln_json **kappas = context, *report = NULL;
+    struct earlier *before = context;
+    gln_json *report = NULL;
     if (gln_json_parse(&report, row->report, strlen(row->report), "forecast") != GLN_OK)
         return GLN_OK; /* it is replaced anyway */
     const gln_json *earlier = gln_json_get(report, "agreements");
     size_t n = gln_json_count(earlier);
     for (size_t i = n < KAPPAS_KEPT ? 0 : n - KAPPAS_KEPT + 1; i < n; i++)
-        gln_json_push(*kappas, gln_json_copy(gln_json_at(earlier, i)));
+        gln_json_push(before->kappas, gln_json_copy(gln_json_at(earlier, i)));
+    before->n_labels = gln_json_number(gln_json_get(report, "labels"), 0.0);
     gln_json_free(report);
     return GLN_OK;
 }
@@ -200,28 +208,30 @@ static gln_status compare_models(gln_insight *insight, const gln_insight_input *
 {
     const gln_state *state = input->state;
     struct stop_set set = {.input = input};
-    gln_json *kappas = gln_json_array();
+    struct earlier before = {.kappas = gln_json_array()};
     gln_status st = GLN_OK;
     insight->kappa = NAN;
     for (size_t i = 0; i < state->n; i++) set.n_unlabelled += input->label[i] == GLN_NO_CLASS;
     if ((st = gln_alloc(&set.before, STOP_SET, sizeof *set.before, "stop set")) != GLN_OK ||
         (st = gln_alloc(&set.now, STOP_SET, sizeof *set.now, "stop set")) != GLN_OK ||
-        (st = gln_store_insight_get(reader, state->project_id, "forecast", take_kappas, &kappas)) != GLN_OK)
+        (st = gln_store_insight_get(reader, state->project_id, "forecast", take_earlier, &before)) != GLN_OK)
         goto cleanup;
     if (state->probability != NULL && (st = gln_store_pool(reader, state->project_id, add_to_stop_set, &set)) != GLN_OK)
         goto cleanup;
     insight->n_stop = set.n;
     if ((st = gln_cohen_kappa(&insight->kappa, set.before, set.now, set.n, state->n_classes)) != GLN_OK) goto cleanup;
-    if (!isnan(insight->kappa)) {
-        gln_json *entry = gln_json_push(kappas, gln_json_object());
+    /* Without new labels it is the same model again, whose agreement with itself says nothing. */
+    bool same = insight->kappa >= 1.0 - 1e-9 && before.n_labels == (double)input->n_labelled;
+    if (!isnan(insight->kappa) && !same) {
+        gln_json *entry = gln_json_push(before.kappas, gln_json_object());
         gln_json_set_number(entry, "labels", (double)input->n_labelled);
         gln_json_set_number(entry, "images", (double)set.n);
         gln_json_set_number(entry, "kappa", insight->kappa);
     }
-    if ((insight->kappas = gln_json_print(kappas, false)) == NULL) st = GLN_E_MEMORY;
+    if ((insight->kappas = gln_json_print(before.kappas, false)) == NULL) st = GLN_E_MEMORY;
 
 cleanup:
-    gln_json_free(kappas);
+    gln_json_free(before.kappas);
     gln_free(set.before);
     gln_free(set.now);
     return st;

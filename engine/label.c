@@ -82,7 +82,7 @@ gln_status gln_labelling_resolve(gln_labelling *l, gln_store *store, const gln_l
 }
 
 gln_status gln_labelling_add(gln_labelling *l, gln_store *store, const gln_label_item *item, int64_t image_id,
-                             int32_t class, int64_t batch_id)
+                             int32_t class, int64_t batch_id, const char *review)
 {
     gln_label_row row = {
         .project_id = l->project_id,
@@ -93,31 +93,43 @@ gln_status gln_labelling_add(gln_labelling *l, gln_store *store, const gln_label
         .annotator = item->annotator == NULL ? "" : item->annotator,
         .source = l->source,
         .seconds = item->seconds,
+        .review = review,
     };
     int64_t id = 0;
     return gln_store_label_add(store, &row, &id);
 }
 
+struct current {
+    int64_t class_id;
+    bool proposed;
+};
+
 static gln_status copy_label(void *context, const gln_image_row *row)
 {
-    *(int64_t *)context = row->label_class_id;
+    *(struct current *)context =
+        (struct current){row->label_class_id, row->label_source != NULL && strcmp(row->label_source, "proposed") == 0};
     return GLN_OK;
 }
 
 static gln_status label_one(gln_labelling *l, gln_store *store, const gln_label_item *item, bool *out_unchanged)
 {
-    int64_t image_id = 0, current = 0;
+    int64_t image_id = 0;
+    struct current current = {0};
     int32_t class = GLN_NO_CLASS;
+    bool proposing = strcmp(l->source, "proposed") == 0;
     *out_unchanged = false;
     gln_status st = gln_labelling_resolve(l, store, item, &image_id, &class);
     if (st == GLN_OK) st = gln_store_image_get(store, image_id, copy_label, &current);
     if (st != GLN_OK) return st;
     if (class == GLN_NO_CLASS) {
-        *out_unchanged = current == 0;
-        return current == 0 ? GLN_OK : gln_store_label_retract(store, image_id, l->now_ms);
+        *out_unchanged = current.class_id == 0;
+        return current.class_id == 0 ? GLN_OK : gln_store_label_retract(store, image_id, l->now_ms);
     }
-    *out_unchanged = current == l->classes.id[class];
-    return *out_unchanged ? GLN_OK : gln_labelling_add(l, store, item, image_id, class, 0);
+    if (proposing && current.class_id != 0 && !current.proposed)
+        return gln_fail(GLN_E_CONFLICT, "image: %lld has a label already, which a proposed one does not replace", (long long)image_id);
+    /* A person who says what was proposed is news. */
+    *out_unchanged = current.class_id == l->classes.id[class] && current.proposed == proposing;
+    return *out_unchanged ? GLN_OK : gln_labelling_add(l, store, item, image_id, class, 0, NULL);
 }
 
 gln_status gln_engine_label(gln_engine *engine, int64_t project_id, const gln_label_item *items, size_t n_items,

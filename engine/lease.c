@@ -107,13 +107,13 @@ gln_status gln_leases_expire(gln_engine *engine)
 
 gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t lease_ms, int64_t *out_expires_ms)
 {
-    static const int64_t max_ms = (int64_t)30 * 24 * 3600 * 1000, default_ms = (int64_t)24 * 3600 * 1000;
-    if (lease_ms < 0 || lease_ms > max_ms) return gln_fail(GLN_E_ARGUMENT, "hours: a lease lasts at most 720 hours (30 days)");
+    if (lease_ms < 0 || lease_ms > GLN_LEASE_MAX_MS)
+        return gln_fail(GLN_E_ARGUMENT, "hours: a lease lasts at most 720 hours (30 days)");
     struct batch batch;
     gln_store *store = NULL;
     gln_status st = gln_leases_expire(engine);
     if (st != GLN_OK || (st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
-    *out_expires_ms = gln_clock_ms() + (lease_ms != 0 ? lease_ms : default_ms);
+    *out_expires_ms = gln_clock_ms() + (lease_ms != 0 ? lease_ms : GLN_LEASE_DEFAULT_MS);
     st = read_leased(store, batch_id, &batch);
     if (st == GLN_OK) st = gln_store_batch_renew(store, batch_id, *out_expires_ms);
     return gln_engine_write_end(engine, st);
@@ -122,14 +122,15 @@ gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t 
 /* ---- labels come back ------------------------------------------------------------------------------------------------------ */
 
 struct leased_item {
-    int64_t position, price_micros;
+    int64_t position, price_micros, checked_class_id; /* checked: of a second look */
     double seconds;
 };
 
 static gln_status copy_item(void *context, const gln_batch_item_row *row)
 {
     *(struct leased_item *)context =
-        (struct leased_item){.position = row->position, .price_micros = row->price_micros, .seconds = row->seconds};
+        (struct leased_item){.position = row->position, .price_micros = row->price_micros,
+                             .checked_class_id = row->checked_class_id, .seconds = row->seconds};
     return GLN_OK;
 }
 
@@ -160,7 +161,13 @@ static gln_status return_one(gln_labelling *l, gln_store *store, int64_t batch_i
     if (st == GLN_E_NOT_FOUND)
         return gln_fail(GLN_E_CONFLICT, "image %lld is not leased to batch %lld (any more)", (long long)image_id,
                         (long long)batch_id);
-    if (st == GLN_OK) st = gln_labelling_add(l, store, given, image_id, class, batch_id);
+    if (st != GLN_OK) return st;
+    const char *review = item.checked_class_id == 0                       ? NULL
+                         : item.checked_class_id == l->classes.id[class] ? "confirmed"
+                                                                          : "corrected";
+    if (review != NULL && strcmp(l->source, "proposed") == 0)
+        return gln_fail(GLN_E_ARGUMENT, "source: a second look is a person's");
+    st = gln_labelling_add(l, store, given, image_id, class, batch_id, review);
     if (st == GLN_OK) st = gln_store_batch_item_set(store, batch_id, item.position, "labelled");
     if (st == GLN_OK) st = charge(store, l, batch_id, image_id, class, given, &item);
     return st;

@@ -5,14 +5,15 @@
  *
  * What the last resample kept is taken over where it is as good as new (resample_kept.h); `force` begins from scratch.
  *
- * Everything is computed aside, from one consistent view of the database; the last stage writes it in one transaction and swaps the new
- * state in. Whoever chooses a batch meanwhile reads the state before.
+ * Everything is computed aside, from one consistent view of the database; the last stage makes it the published one in one short
+ * transaction (publish.c) and swaps the new state in. Whoever chooses a batch meanwhile reads the state before.
  */
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/memory.h"
 #include "engine/insight_stage.h"
 #include "engine/internal.h"
+#include "engine/publish.h"
 #include "engine/resample_kept.h"
 #include "engine/resample_summary.h"
 #include "index/neighbours.h"
@@ -24,8 +25,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { N_MEDOIDS = 8 };
 
 struct resample {
     gln_engine *engine;
@@ -81,7 +80,8 @@ static gln_status read_image(void *context, const gln_pool_row *row)
         memcpy(r->state->probability + i * r->classes.n, row->probability, r->classes.n * sizeof(float));
         r->scored[i] = 1;
     }
-    r->label[i] = row->label_class_id == 0 ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
+    /* Proposed labels are the classifier's own answers, audited: learning from them would only make it surer of itself. */
+    r->label[i] = row->label_class_id == 0 || row->proposed ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
     if (r->label[i] != GLN_NO_CLASS) r->n_labelled++;
     return GLN_OK;
 }
@@ -188,12 +188,27 @@ static gln_status train(struct resample *r, gln_svm **svm)
                                r->run->progress);
 }
 
+static gln_status count_labelled_classes(size_t *out_n, const struct resample *r)
+{
+    uint8_t *seen = NULL;
+    gln_status st = gln_alloc(&seen, r->classes.n, 1, "classes");
+    *out_n = 0;
+    for (size_t i = 0; st == GLN_OK && i < r->n; i++) {
+        if (r->label[i] == GLN_NO_CLASS || seen[r->label[i]]) continue;
+        seen[r->label[i]] = 1;
+        ++*out_n;
+    }
+    gln_free(seen);
+    return st;
+}
+
 /* The same labels as last time: the same classifier, and only new images are scored. */
 static gln_status classify(struct resample *r)
 {
     uint8_t key[32];
     size_t n_seen = 0, row_bytes = 0;
-    for (size_t c = 0; c < r->classes.n; c++) n_seen += r->classes.n_labels[c] > 0;
+    gln_status st = count_labelled_classes(&n_seen, r);
+    if (st != GLN_OK) return st;
     r->facts.n_labels = r->n_labelled;
     r->facts.n_classes_labelled = n_seen;
     if (n_seen < 2) {
@@ -207,7 +222,7 @@ static gln_status classify(struct resample *r)
     begin_stage(r, "classifier", 0);
     gln_kept_classifier_key(key, &r->classes, r->state->image_id, r->label, r->n, r->pool.d, r->request->seed);
     gln_hex(r->facts.classifier_key, key, sizeof key);
-    gln_status st = GLN_E_NOT_FOUND;
+    st = GLN_E_NOT_FOUND;
     if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, r->project.backbone, key);
     if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, r->project.backbone, key);
     if (st != GLN_OK) goto cleanup;
@@ -237,194 +252,15 @@ static gln_status look_around(struct resample *r, const gln_kmeans_result *clust
 
 /* ---- publishing ---------------------------------------------------------------------------------------------------------------- */
 
-/* The published clusters before this run, in the order of their ids. */
-struct old_clusters {
-    int64_t *ids;
-    size_t n, capacity;
-};
-
-static gln_status add_old_cluster(void *context, const gln_cluster_row *row)
-{
-    struct old_clusters *old = context;
-    gln_status st = gln_grow(&old->ids, &old->capacity, old->n + 1, sizeof *old->ids, "old clusters");
-    if (st == GLN_OK) old->ids[old->n++] = row->id;
-    return st;
-}
-
-/* new_id [k]: the stable id of each new cluster, old ones carried over, births added; old ones without a heir are retired. */
-static gln_status carry_ids(struct resample *r, gln_store *store, const gln_kmeans_result *clusters, int64_t *new_id)
-{
-    struct old_clusters old = {0};
-    uint32_t *old_index = NULL, *matched = NULL;
-    double *mean_distance = NULL;
-    bool *inherited = NULL;
-    gln_status st = gln_store_clusters(store, r->project.id, add_old_cluster, &old);
-    if (st == GLN_OK) st = gln_alloc(&old_index, r->n, sizeof *old_index, "old clusters");
-    if (st == GLN_OK) st = gln_alloc(&matched, clusters->k, sizeof *matched, "matched clusters");
-    if (st == GLN_OK) st = gln_alloc(&mean_distance, clusters->k, sizeof *mean_distance, "cluster distances");
-    if (st == GLN_OK) st = gln_alloc(&inherited, old.n, sizeof *inherited, "old clusters");
-    if (st != GLN_OK) goto cleanup;
-    for (size_t i = 0; i < r->n; i++) {
-        old_index[i] = UINT32_MAX;
-        for (size_t low = 0, high = old.n; low < high;) { /* ids ascend */
-            size_t middle = low + (high - low) / 2;
-            if (old.ids[middle] == r->old_cluster_id[i]) {
-                old_index[i] = (uint32_t)middle;
-                break;
-            }
-            if (old.ids[middle] < r->old_cluster_id[i]) low = middle + 1;
-            else high = middle;
-        }
-        mean_distance[clusters->cluster[i]] += sqrt((double)clusters->l2_sq[i]) / clusters->size[clusters->cluster[i]];
-    }
-    st = gln_clusters_match(matched, old_index, old.n, clusters->cluster, clusters->k, r->n);
-    for (size_t c = 0; c < clusters->k && st == GLN_OK; c++) {
-        if (matched[c] != UINT32_MAX) {
-            new_id[c] = old.ids[matched[c]];
-            inherited[matched[c]] = true;
-            st = gln_store_cluster_set_size(store, new_id[c], clusters->size[c], mean_distance[c]);
-        } else {
-            gln_cluster_row row = {.project_id = r->project.id, .name = "", .notes = "", .size = clusters->size[c],
-                                   .mean_distance = mean_distance[c], .born_run_id = r->run->id};
-            st = gln_store_cluster_add(store, &row, &new_id[c]);
-        }
-    }
-    for (size_t c = 0; c < old.n && st == GLN_OK; c++)
-        if (!inherited[c]) st = gln_store_cluster_retire(store, old.ids[c], r->run->id);
-cleanup:
-    gln_free(old.ids);
-    gln_free(old_index);
-    gln_free(matched);
-    gln_free(mean_distance);
-    gln_free(inherited);
-    return st;
-}
-
-static gln_status write_medoids(struct resample *r, gln_store *store, const gln_kmeans_result *clusters,
-                                const uint32_t *medoid, const int64_t *new_id)
-{
-    gln_status st = GLN_OK;
-    for (size_t c = 0; c < clusters->k && st == GLN_OK; c++) {
-        int64_t ids[N_MEDOIDS];
-        size_t n = 0;
-        for (size_t m = 0; m < N_MEDOIDS; m++)
-            if (medoid[c * N_MEDOIDS + m] != UINT32_MAX) ids[n++] = r->state->image_id[medoid[c * N_MEDOIDS + m]];
-        st = gln_store_medoids_put(store, new_id[c], ids, n);
-    }
-    return st;
-}
-
-/* The two most probable classes of view index i. */
-static void top_two(const gln_state *state, size_t i, gln_sampling_row *row)
-{
-    row->p_predicted = row->p_runner_up = NAN;
-    if (state->probability == NULL) return;
-    const float *p = state->probability + i * state->n_classes;
-    size_t first = SIZE_MAX, second = SIZE_MAX;
-    for (size_t c = 0; c < state->n_classes; c++) {
-        if (first == SIZE_MAX || p[c] > p[first]) {
-            second = first;
-            first = c;
-        } else if (second == SIZE_MAX || p[c] > p[second]) {
-            second = c;
-        }
-    }
-    row->probability = p;
-    row->n_probability = state->n_classes;
-    row->predicted_class_id = state->class_id[first];
-    row->p_predicted = p[first];
-    if (second == SIZE_MAX) return;
-    row->runner_up_class_id = state->class_id[second];
-    row->p_runner_up = p[second];
-}
-
-/* Whether the database says all this about image i already. */
-static bool is_written(const struct resample *r, size_t i, const int64_t *new_id)
-{
-    const gln_state *state = r->state;
-    bool same_classes = state->probability != NULL ? r->scored[i] != 0 : !r->was_classified;
-    return same_classes && r->old_cluster_id[i] == new_id[state->cluster[i]] &&
-           r->old_representative_id[i] == state->image_id[state->representative[i]];
-}
-
-/* Where most has changed, all of it in order is faster; else what has changed alone. */
-static gln_status write_sampling(struct resample *r, gln_store *store, const int64_t *new_id)
-{
-    const gln_state *state = r->state;
-    size_t n_changed = 0;
-    gln_status st = GLN_OK;
-    for (size_t i = 0; i < r->n; i++) n_changed += !is_written(r, i, new_id);
-    bool all = n_changed > r->n / 2;
-    if (all) st = gln_store_sampling_clear(store, r->project.id);
-    for (size_t i = 0; i < r->n && st == GLN_OK; i++) {
-        /* No progress from in here: its sink writes, too, and the order of locks is progress before writer. */
-        if (i % 1024 == 0 && (gln_progress_cancelled(r->run->progress) || atomic_load(&r->engine->interrupted)))
-            return gln_fail(GLN_E_CANCELLED, "stopped on request");
-        if (!all && is_written(r, i, new_id)) continue;
-        gln_sampling_row row = {
-            .image_id = state->image_id[i],
-            .project_id = r->project.id,
-            .cluster_id = new_id[state->cluster[i]],
-            .representative_id = state->image_id[state->representative[i]],
-        };
-        top_two(state, i, &row);
-        st = gln_store_sampling_put(store, &row);
-    }
-    return st;
-}
-
-/* The state's clusters in the order of their ids, as a later start will load them. */
-static gln_status order_clusters(gln_state *state, const int64_t *new_id, size_t k)
-{
-    uint32_t *position = NULL;
-    gln_status st = gln_alloc(&position, k, sizeof *position, "cluster order");
-    gln_free(state->cluster_id);
-    state->cluster_id = NULL;
-    if (st == GLN_OK) st = gln_alloc(&state->cluster_id, k, sizeof *state->cluster_id, "cluster ids");
-    if (st == GLN_OK) {
-        for (size_t c = 0; c < k; c++) {
-            for (size_t other = 0; other < k; other++) position[c] += new_id[other] < new_id[c];
-            state->cluster_id[position[c]] = new_id[c];
-        }
-        state->n_clusters = k;
-        for (size_t i = 0; i < state->n; i++) state->cluster[i] = position[state->cluster[i]];
-    }
-    gln_free(position);
-    return st;
-}
-
 static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
 {
-    int64_t *new_id = NULL;
-    uint32_t *medoid = NULL;
-    gln_store *store = NULL;
+    gln_publication publication = {.engine = r->engine, .run = r->run, .project_id = r->project.id, .state = &r->state,
+                                   .classes = &r->classes, .clusters = clusters, .old_cluster_id = r->old_cluster_id,
+                                   .old_representative_id = r->old_representative_id, .scored = r->scored,
+                                   .was_classified = r->was_classified, .snapshot_id = r->snapshot_id, .facts = &r->facts,
+                                   .insight = &r->insight, .insight_input = &r->insight_input};
     begin_stage(r, "publish", r->n);
-    gln_status st = gln_alloc(&new_id, clusters->k, sizeof *new_id, "cluster ids");
-    if (st == GLN_OK) st = gln_alloc(&medoid, clusters->k, N_MEDOIDS * sizeof *medoid, "medoids");
-    if (st == GLN_OK)
-        st = gln_clusters_medoids(medoid, N_MEDOIDS, &r->pool, clusters->cluster, clusters->l2_sq, clusters->k);
-    if (st == GLN_OK && (st = gln_engine_write_begin(r->engine, &store)) == GLN_OK) {
-        st = carry_ids(r, store, clusters, new_id);
-        if (st == GLN_OK) st = write_medoids(r, store, clusters, medoid, new_id);
-        if (st == GLN_OK) st = write_sampling(r, store, new_id);
-        if (st == GLN_OK) st = gln_insight_write(&r->insight, &r->insight_input, store, r->run->id, new_id);
-        if (st == GLN_OK) st = gln_store_run_snapshot(store, r->run->id, r->snapshot_id);
-        if (st == GLN_OK) st = gln_store_project_publish(store, r->project.id, r->run->id, r->project.backbone);
-        /* The summary holds what a later start needs to load this state: it counts with it or not at all. */
-        if (st == GLN_OK) {
-            char *text = gln_resample_facts_text(&r->facts);
-            st = gln_store_run_end(store, r->run->id, "done", "", text, gln_clock_ms());
-            gln_free(text);
-        }
-        st = gln_engine_write_end(r->engine, st);
-    }
-    if (st == GLN_OK) st = gln_kept_publish(r->engine, r->project.id, r->project.backbone);
-    if (st == GLN_OK) (void)gln_progress_add(r->run->progress, r->n); /* what is written is published, cancelled or not */
-    if (st == GLN_OK) st = order_clusters(r->state, new_id, clusters->k);
-    if (st == GLN_OK && (st = gln_state_publish(r->engine, r->state)) == GLN_OK) r->state = NULL;
-    gln_free(new_id);
-    gln_free(medoid);
-    return st;
+    return gln_publish(&publication);
 }
 
 /* ---- the run -------------------------------------------------------------------------------------------------------------------- */
@@ -462,21 +298,28 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
 {
     struct published published = {0};
     char parameters[128];
-    gln_store *store = NULL;
+    gln_store *store = NULL, *reader = NULL;
     int64_t n_images = 0;
     gln_image_filter all = {.project_id = request->project_id};
     *out_unchanged = false;
-    gln_status st = gln_engine_write_begin(engine, &store);
+    /* Hashing many labels and counting a large pool take a while: not while others wait to write. */
+    gln_status st = gln_engine_reader_take(engine, &reader);
     if (st != GLN_OK) return st;
-    st = gln_project_read(store, request->project_id, project);
-    if (st == GLN_OK) st = gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot);
-    if (st == GLN_OK) st = gln_store_images_count(store, &all, &n_images);
+    if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, request->project_id, project);
+    if (st == GLN_OK) st = gln_store_snapshot_find(reader, project->id, out_snapshot);
+    if (st == GLN_OK) st = gln_store_images_count(reader, &all, &n_images);
     gln_project_backbones backbones;
-    if (st == GLN_OK) st = gln_project_backbones_read(store, project->id, &backbones);
+    if (st == GLN_OK) st = gln_project_backbones_read(reader, project->id, &backbones);
     if (st == GLN_OK) n_images -= backbones.item[backbones.active].n_gaps;
     if (st == GLN_OK && project->published_run_id != 0)
-        st = gln_store_run_get(store, project->published_run_id, read_published, &published);
-    if ((st = gln_engine_write_end(engine, st)) != GLN_OK) return st;
+        st = gln_store_run_get(reader, project->published_run_id, read_published, &published);
+    gln_engine_reader_give(engine, reader);
+    if (st != GLN_OK) return st;
+    if (*out_snapshot == 0) {
+        if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
+        st = gln_engine_write_end(engine, gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot));
+        if (st != GLN_OK) return st;
+    }
     parameters_text(request, parameters);
     if (is_switched(project)) published.classifier[0] = 0; /* what it said is of other vectors */
     memcpy(out_classifier, published.classifier, sizeof published.classifier);
@@ -494,7 +337,8 @@ static gln_status catch_up(struct resample *r)
     gln_status st = gln_engine_reader_take(r->engine, &reader);
     if (st == GLN_OK) st = gln_project_backbones_read(reader, r->project.id, &backbones);
     gln_engine_reader_give(r->engine, reader);
-    if (st == GLN_OK) st = gln_backfill(r->run, &r->project, &backbones.item[backbones.active], backbones.n_rows, &r->facts.n_backfilled);
+    if (st == GLN_OK) st = gln_backfill(r->run, &r->project, &backbones.item[backbones.active], backbones.n_rows, &r->facts.n_backfilled,
+                                         &r->facts.backfilled_by);
     if (st == GLN_OK && is_switched(&r->project))
         snprintf(r->facts.backbone_words, sizeof r->facts.backbone_words,
                  "%s instead of %s: neighbours, near-duplicates, clusters and classifier are made from its vectors", r->project.backbone,

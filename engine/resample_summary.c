@@ -34,6 +34,8 @@ static gln_json *grid_point(const gln_svm_point *point)
     gln_json_set_string(json, "kernel", gln_svm_kernel_name(point->kernel));
     gln_json_set_number(json, "c", point->c);
     gln_json_set_number(json, "gamma", point->gamma);
+    gln_json_set_number(json, "landmarks", (double)point->n_landmarks);
+    gln_json_set_number(json, "rows", (double)point->n_rows);
     gln_json_set_number(json, "score", point->score);
     gln_json_set_number(json, "spread", point->spread);
     return json;
@@ -42,8 +44,11 @@ static gln_json *grid_point(const gln_svm_point *point)
 gln_status gln_resample_facts_card(gln_resample_facts *facts, const gln_svm_card *card, const gln_classes *classes)
 {
     const gln_svm_point *chosen = &card->chosen;
-    char kernel[64];
-    if (chosen->kernel == GLN_SVM_RBF) snprintf(kernel, sizeof kernel, "RBF, gamma %.3g, C %.3g", chosen->gamma, chosen->c);
+    char kernel[96];
+    if (chosen->n_landmarks != 0)
+        snprintf(kernel, sizeof kernel, "RBF by %zu landmarks, gamma %.3g, C %.3g", chosen->n_landmarks, chosen->gamma, chosen->c);
+    else if (chosen->kernel == GLN_SVM_RBF)
+        snprintf(kernel, sizeof kernel, "RBF, gamma %.3g, C %.3g", chosen->gamma, chosen->c);
     else snprintf(kernel, sizeof kernel, "linear, C %.3g", chosen->c);
     if (card->n_folds == 0)
         snprintf(facts->classifier_words, sizeof facts->classifier_words,
@@ -57,6 +62,7 @@ gln_status gln_resample_facts_card(gln_resample_facts *facts, const gln_svm_card
     gln_json_set_string(json, "words", facts->classifier_words);
     gln_json_set_number(json, "folds", (double)card->n_folds);
     gln_json_set_number(json, "support_vectors", (double)card->n_support);
+    gln_json_set_number(json, "trained", (double)card->n_trained);
     gln_json *names = gln_json_set(json, "classes", gln_json_array());
     gln_json *ids = gln_json_set(json, "class_ids", gln_json_array());
     gln_json *rates = gln_json_set(json, "hit_rate", gln_json_array());
@@ -104,6 +110,10 @@ char *gln_resample_facts_text(const gln_resample_facts *facts)
     gln_json_set_string(json, "classifier_key", facts->classifier_key);
     gln_json_set_string(json, "backbone_words", facts->backbone_words);
     gln_json_set_number(json, "backfilled", (double)facts->n_backfilled);
+    if (facts->n_backfilled != 0) {
+        gln_json_set_string(json, "precision", gln_precision_name(facts->backfilled_by.precision));
+        gln_json_set_string(json, "device", facts->backfilled_by.device);
+    }
     gln_json *stages = gln_json_set(json, "stages", gln_json_object());
     double seconds = 0.0;
     for (size_t i = 0; i < facts->n_stages; i++) {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 gln_status gln_state_create(gln_state **out, size_t n, size_t n_clusters, size_t n_classes, int has_classifier)
 {
@@ -95,19 +96,46 @@ void gln_state_give(gln_engine *engine, gln_state *state)
     gln_state_free(dead);
 }
 
+/* `loaded`: from the database. One that was published meanwhile is newer, and stays. */
+static void take_over(gln_engine *engine, gln_room *room, gln_state *state, bool loaded)
+{
+    pthread_mutex_lock(&engine->rooms_lock);
+    gln_state *dead = state;
+    if (!loaded || !room->state_loaded) {
+        dead = drop_user(room->state);
+        state->n_users = 1; /* the room's own */
+        room->state = state;
+        room->state_loaded = true;
+    }
+    pthread_mutex_unlock(&engine->rooms_lock);
+    gln_state_free(dead);
+}
+
 gln_status gln_state_publish(gln_engine *engine, gln_state *state)
 {
     gln_room *room = NULL;
     gln_status st = gln_engine_room(engine, state->project_id, &room);
+    if (st == GLN_OK) take_over(engine, room, state, false);
+    return st;
+}
+
+gln_status gln_state_hold(gln_engine *engine, int64_t project_id, bool held)
+{
+    gln_room *room = NULL;
+    gln_status st = gln_engine_room(engine, project_id, &room);
     if (st != GLN_OK) return st;
     pthread_mutex_lock(&engine->rooms_lock);
-    gln_state *dead = drop_user(room->state);
-    state->n_users = 1; /* the room's own */
-    room->state = state;
-    room->state_loaded = true;
+    room->held = held;
     pthread_mutex_unlock(&engine->rooms_lock);
-    gln_state_free(dead);
     return GLN_OK;
+}
+
+static bool is_held(gln_engine *engine, const gln_room *room)
+{
+    pthread_mutex_lock(&engine->rooms_lock);
+    bool held = room->held;
+    pthread_mutex_unlock(&engine->rooms_lock);
+    return held;
 }
 
 /* ---- loading what an earlier process published --------------------------------------------------------------------- */
@@ -239,8 +267,8 @@ static gln_status load(gln_engine *engine, gln_room *room, const gln_project *pr
     state->embeddings.n = state->n;
     state->embeddings.row = state->row;
     if ((st = load_graph(engine, state)) != GLN_OK) goto cleanup;
-    st = gln_state_publish(engine, state);
-    if (st == GLN_OK) state = NULL;
+    take_over(engine, room, state, true);
+    state = NULL;
 cleanup:
     gln_state_free(state);
     gln_free(loading.representative_id);
@@ -256,7 +284,7 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
     gln_store *reader = NULL;
     gln_project project;
     gln_status st = gln_engine_room(engine, project_id, &room);
-    for (int round = 0; st == GLN_OK && round < 2; round++) {
+    for (int round = 0; st == GLN_OK && round < 2;) {
         pthread_mutex_lock(&engine->rooms_lock);
         bool loaded = room->state_loaded;
         if ((*out = room->state) != NULL) (*out)->n_users++;
@@ -264,7 +292,15 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
         if (loaded) break;
         /* First use since the start. Two threads may both load; the second one's copy simply takes over. */
         if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) break;
-        if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, project_id, &project);
+        st = gln_store_begin_read(reader);
+        /* Asked after the view is taken: if it is not held by now, the view is of before. */
+        if (st == GLN_OK && is_held(engine, room)) {
+            gln_engine_reader_give(engine, reader);
+            nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+            continue;
+        }
+        round++;
+        if (st == GLN_OK) st = gln_project_read(reader, project_id, &project);
         if (st == GLN_OK && project.published_run_id != 0 && gln_room_vectors(engine, room, project.published_backbone) != NULL)
             st = load(engine, room, &project, reader);
         gln_engine_reader_give(engine, reader);

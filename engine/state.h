@@ -12,6 +12,7 @@
 #include "kernels/graph.h"
 #include "store/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,9 @@ void gln_state_give(struct gln_engine *engine, gln_state *state);
 
 /* Makes `state` the published one of its project (takes it over, whole); the old one is freed once nobody uses it. */
 gln_status gln_state_publish(struct gln_engine *engine, gln_state *state);
+
+/* While held, nobody loads the project's state from the database, whose rows are about to change; those that want one wait. */
+gln_status gln_state_hold(struct gln_engine *engine, int64_t project_id, bool held);
 
 /* An empty one, and the end of one that was never published. */
 gln_status gln_state_create(gln_state **out, size_t n, size_t n_clusters, size_t n_classes, int has_classifier);

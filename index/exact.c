@@ -1,5 +1,5 @@
 /*
- * Exact neighbours by matrix products over blocks of rows.
+ * Exact neighbours by matrix products over blocks of rows; on_gpu.c does it on a GPU.
  *
  * Similarity is symmetric, so of the n^2 products only one triangle is computed: the block of rows I against rows J
  * serves I's heaps by its rows and J's by its columns. An exact search by FAISS (IndexFlatIP) computes all of them, and

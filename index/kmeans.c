@@ -14,6 +14,9 @@
  * Rows are unit vectors, but centroids are left as means and not put back on the sphere: l2_sq is then a true
  * distance, and the simplified silhouette of the sampler can use it.
  *
+ * With a GPU, and enough work for it, rows go there once and both steps of an iteration run there (kernels/gpu.h); what is
+ * decided between them stays here, and so does everything when the GPU gives up: centroids and clusters are here after every step.
+ *
  * A cluster that is empty takes the row that lies farthest from its own centroid, while iterating and at the end. At
  * the end rows that are now closer to the new centroid move there (one more pass), and a second refill without a pass
  * ends it, so that duplicates (k identical rows, k clusters) are dealt out one each. Ties go to the lower cluster.
@@ -24,6 +27,7 @@
 #include "common/rng.h"
 #include "index/products.h"
 #include "index/topk.h"
+#include "kernels/gpu.h"
 #include "kernels/kernels.h"
 
 #include <limits.h>
@@ -48,7 +52,24 @@ typedef struct partition {
     uint32_t *cluster;     /* [n] */
     float *l2_sq;          /* [n] */
     uint32_t *size;        /* [k] */
+    gln_gpu_rows *gpu;     /* the rows on a GPU, which then does the steps; NULL: the CPU */
 } partition;
+
+/* From here on the CPU. */
+static void leave_gpu(partition *part)
+{
+    gln_gpu_rows_free(part->gpu);
+    part->gpu = NULL;
+}
+
+/* Puts the rows on a GPU when there is one and n_passes over them are worth it. */
+static void try_gpu(partition *part, gln_pool *threads, size_t n_passes)
+{
+    double n_operations = 2.0 * (double)part->n * (double)part->k * (double)part->pool->d * (double)n_passes;
+    if (gln_gpu_usable(n_operations) &&
+        gln_gpu_gave_up(gln_gpu_rows_create(&part->gpu, part->pool, part->ids, 0, part->n, threads), "k-means"))
+        leave_gpu(part);
+}
 
 static uint32_t pool_row_of(const partition *part, size_t i)
 {
@@ -112,8 +133,26 @@ static gln_status assign_slice(void *context, const float *g, const float *row_s
     return gln_progress_add(a->progress, n);
 }
 
+static void count_sizes(partition *part)
+{
+    memset(part->size, 0, part->k * sizeof *part->size);
+    for (size_t i = 0; i < part->n; i++)
+        part->size[part->cluster[i]]++;
+}
+
 static gln_status assign(size_t *n_moved, partition *part, gln_products *p, bool keep, gln_progress *progress)
 {
+    if (part->gpu != NULL) {
+        gln_status done = gln_gpu_assign(part->cluster, part->l2_sq, n_moved, part->gpu, part->centroid, part->k, keep, progress);
+        if (!gln_gpu_gave_up(done, "k-means")) {
+            if (done == GLN_OK)
+                count_sizes(part);
+            return done;
+        }
+        leave_gpu(part);
+        if (progress != NULL)
+            gln_progress_stage(progress, "assign to clusters", part->n);
+    }
     float *centroid_sq = NULL;
     size_t *moved = NULL, n_threads = gln_pool_size(p->threads);
     gln_status st;
@@ -128,9 +167,7 @@ static gln_status assign(size_t *n_moved, partition *part, gln_products *p, bool
         goto cleanup;
     for (size_t t = 0; t < n_threads; t++)
         *n_moved += moved[t * 8];
-    memset(part->size, 0, part->k * sizeof *part->size);
-    for (size_t i = 0; i < part->n; i++)
-        part->size[part->cluster[i]]++;
+    count_sizes(part);
 
 cleanup:
     gln_free(moved);
@@ -238,6 +275,12 @@ static gln_status average(partition *part, gln_pool *threads, uint32_t *member, 
     for (size_t c = part->k; c > 0; c--)
         begin[c] = begin[c - 1];
     begin[0] = 0;
+    if (part->gpu != NULL) {
+        gln_status st = gln_gpu_average(part->centroid, part->gpu, member, begin, part->k);
+        if (!gln_gpu_gave_up(st, "k-means"))
+            return st;
+        leave_gpu(part);
+    }
     return gln_pool_for(threads, part->k, 1, average_range, &a);
 }
 
@@ -270,6 +313,7 @@ static gln_status train(float *centroid, size_t k, const gln_embeddings *pool, c
     for (size_t c = 0; c < k; c++)
         gln_kernels()->gather_f32(centroid + c * d, pool, &ids[start[c]], 1);
     size_t n_iterations = options->n_iterations > 0 ? options->n_iterations : 1;
+    try_gpu(&part, p->threads, n_iterations);
     gln_progress_stage(progress, "k-means", n_iterations);
     for (size_t i = 0; i < n_iterations; i++) {
         if ((st = assign(&n_moved, &part, p, false, NULL)) != GLN_OK || (st = refill(&n_empty, &part)) != GLN_OK ||
@@ -281,6 +325,7 @@ static gln_status train(float *centroid, size_t k, const gln_embeddings *pool, c
     }
 
 cleanup:
+    leave_gpu(&part);
     gln_free(scratch);
     gln_free(begin);
     gln_free(member);
@@ -306,6 +351,7 @@ static gln_status cluster(gln_kmeans_result *result, const gln_embeddings *pool,
 {
     gln_pool *threads = NULL;
     gln_products p = {0};
+    partition all = {0};
     size_t n_moved = 0, n_empty = 0;
     gln_status st = GLN_OK;
     memset(result, 0, sizeof *result);
@@ -327,8 +373,9 @@ static gln_status cluster(gln_kmeans_result *result, const gln_embeddings *pool,
         memcpy(result->centroid, start, result->k * result->d * sizeof *start);
     else if ((st = train(result->centroid, result->k, pool, options, &p, progress)) != GLN_OK)
         goto cleanup;
-    partition all = {.pool = pool, .n = result->n, .k = result->k, .centroid = result->centroid,
-                     .cluster = result->cluster, .l2_sq = result->l2_sq, .size = result->size};
+    all = (partition){.pool = pool, .n = result->n, .k = result->k, .centroid = result->centroid,
+                      .cluster = result->cluster, .l2_sq = result->l2_sq, .size = result->size};
+    try_gpu(&all, threads, 1);
     gln_progress_stage(progress, "assign to clusters", result->n);
     if ((st = assign(&n_moved, &all, &p, false, progress)) != GLN_OK || (st = refill(&n_empty, &all)) != GLN_OK)
         goto cleanup;
@@ -341,6 +388,7 @@ static gln_status cluster(gln_kmeans_result *result, const gln_embeddings *pool,
         result->inertia += (double)result->l2_sq[i];
 
 cleanup:
+    leave_gpu(&all);
     gln_products_dispose(&p);
     gln_pool_free(threads);
     if (st != GLN_OK)

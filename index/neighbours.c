@@ -1,4 +1,4 @@
-/* Which way a neighbour graph is built, and its life; the algorithms are in exact.c and lists.c. */
+/* Which way a neighbour graph is built, and its life; the algorithms are in exact.c, lists.c and on_gpu.c. */
 #include "index/neighbours.h"
 
 #include "common/memory.h"
@@ -39,9 +39,10 @@ gln_status gln_graph_build(gln_graph **out, const gln_embeddings *pool, const gl
     if ((st = gln_graph_create(&graph, pool->n, options->k)) != GLN_OK ||
         (st = gln_pool_create(&threads, 0)) != GLN_OK)
         goto cleanup;
+    st = gln_graph_gpu(graph, &done, pool, threads, progress);
     /* Lists need something to choose from: more rows than neighbours by far, and a sample to choose by. */
-    if (pool->n >= options->exact_below && pool->n > 8 * options->k && options->k > 0 && options->recall_sample > 0 &&
-        pool->n >= 64)
+    if (st == GLN_OK && !done && pool->n >= options->exact_below && pool->n > 8 * options->k && options->k > 0 &&
+        options->recall_sample > 0 && pool->n >= 64)
         st = gln_graph_lists(graph, &done, pool, options, threads, progress);
     if (st == GLN_OK && !done)
         st = gln_graph_exact(graph, pool, threads, progress);
@@ -79,7 +80,10 @@ gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const
     extended->recall_sample = old->recall_sample;
     gln_topk_reopen(&top, 0, n_old);
     gln_topk_clear(&top, n_old, pool->n);
-    if (pool->n >= options->exact_below && centroid != NULL && options->recall_sample > 0)
+    st = gln_graph_gpu_extend(&top, &done, pool, n_old, threads, progress);
+    if (st == GLN_OK && done)
+        gln_topk_finish(&top, 0, pool->n);
+    else if (st == GLN_OK && pool->n >= options->exact_below && centroid != NULL && options->recall_sample > 0)
         st = gln_graph_lists_extend(extended, &top, &done, pool, n_old, centroid, n_centroids, options, threads, progress);
     if (st == GLN_OK && !done && (st = gln_graph_exact_extend(&top, pool, n_old, threads, progress)) == GLN_OK)
         gln_topk_finish(&top, 0, pool->n);

@@ -1,6 +1,6 @@
 /*
  * Nearest neighbours: the k-nearest-neighbour graph of a pool, and queries against it. Cosine similarity,
- * that is the inner product of L2-normalised rows. Exact below 50,000 rows, by inverted lists above,
+ * that is the inner product of L2-normalised rows. Exact on a GPU and below 50,000 rows, by inverted lists above,
  * with recall measured against exact search on a sample. Single queries of a service go to FAISS (searcher.c).
  *
  *     gln_graph *graph = NULL;

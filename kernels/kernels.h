@@ -1,6 +1,6 @@
 /*
  * The numeric operations that are hot, behind one table of function pointers: each has a plain scalar
- * reference and a CPU version, later a CUDA twin, with equal signatures that the compiler enforces. The
+ * reference and a CPU version, with equal signatures that the compiler enforces; what a GPU does is in gpu.h. The
  * fastest table for this machine is picked once, at the first call of gln_kernels().
  *
  *     const gln_kernel_table *k = gln_kernels();

@@ -4,7 +4,7 @@
 CREATE TABLE audit (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,
   project_id      INTEGER NOT NULL REFERENCES project(id) ON DELETE CASCADE,
-  kind            TEXT NOT NULL CHECK (kind IN ('cluster', 'duplicates')),
+  kind            TEXT NOT NULL CHECK (kind IN ('cluster', 'clusters', 'duplicates')),
   cluster_id      INTEGER,                -- of kind cluster
   class_id        INTEGER,                -- proposed; NULL: each image its own, see audit_image
   attempt         INTEGER NOT NULL,       -- of this group, from 1: later ones are held to a higher confidence

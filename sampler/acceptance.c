@@ -117,16 +117,21 @@ size_t gln_lot_allowed(size_t lot, size_t sample, double bound, double confidenc
     return n == 0 ? SIZE_MAX : n - 1;
 }
 
+double gln_lot_p_pass(size_t sample, size_t allowed, double expected_error)
+{
+    return binomial_p(sample, allowed, fmin(fmax(expected_error, 1e-9), 1.0 - 1e-9));
+}
+
 gln_lot_plan gln_lot_plan_make(size_t lot, double bound, double confidence, double expected_error)
 {
     gln_lot_plan best = {0};
-    double most = 0.0, p = fmin(fmax(expected_error, 1e-9), 1.0 - 1e-9);
+    double most = 0.0;
     size_t sample = 1;
     for (size_t allowed = 0; allowed <= MAX_ALLOWED; allowed++) {
         /* One by one: what may be wrong of the rest falls in steps as the sample grows, so the smallest is not to be bisected. */
         while (sample < lot && !holds(lot, sample, allowed, bound, confidence)) sample++;
         if (sample >= lot) break;
-        double pass = binomial_p(sample, allowed, p), saved = pass * (double)(lot - sample);
+        double pass = gln_lot_p_pass(sample, allowed, expected_error), saved = pass * (double)(lot - sample);
         if (saved > most) {
             most = saved;
             best = (gln_lot_plan){.sample = sample, .allowed = allowed, .p_pass = pass};

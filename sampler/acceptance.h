@@ -36,6 +36,9 @@ typedef struct gln_lot_plan {
    validity. */
 gln_lot_plan gln_lot_plan_make(size_t lot, double bound, double confidence, double expected_error);
 
+/* Chance that at most `allowed` of `sample` are wrong at this rate of errors. */
+double gln_lot_p_pass(size_t sample, size_t allowed, double expected_error);
+
 /* The most that may be wrong in a sample of this size for the bound to hold; SIZE_MAX when not even 0 may. */
 size_t gln_lot_allowed(size_t lot, size_t sample, double bound, double confidence);
 

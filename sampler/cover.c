@@ -14,9 +14,12 @@
  * the images of a tight group share a weight of about one, however many they are, so a long tail is as visible as
  * its head, and an outlier is worth one image and no more.
  *
- * Centre. Rows lose the mean of the targets and are normalised again. Features after a ReLU share a large part, and the image that is most
- * like it, a hub, is near everything: the first choice of a wide kernel, and as a label one that draws half of the pool to its class. Taking
- * the centre out takes hubs away (Suzuki et al., "Centering Similarity Measures to Reduce Hubs", EMNLP 2013).
+ * Centre. Features after a ReLU share a large part, and the image that is most like it, a hub, is near everything: the first choice of a
+ * wide kernel, and as a label one that draws half of the pool to its class. Taking the centre out of all rows takes hubs away (Suzuki et
+ * al., "Centering Similarity Measures to Reduce Hubs", EMNLP 2013). But where one kind is half of the pool the mean is that kind, and
+ * without it that kind looks like many. So the centre is the mean of the kinds, weighted by rarity as above; and only so much of it is taken
+ * out as it explains: the squared correlation between how near a row is to the centre and how dense (in logarithms) the pool is around it.
+ * That is near 1 where density is nearness to the centre, which is what a hub is, and near 0 where it comes from groups.
  *
  * Scale. sum_u 1 / sum_v k(u, v) is the number of distinct kinds that the pool shows at a bandwidth: 1 when everything looks
  * alike, n when nothing does. gamma is the one at which it is n_modes, about twice as many as there will be labels. So the
@@ -31,9 +34,12 @@
 #include "sampler/cover.h"
 
 #include "common/memory.h"
+#include "kernels/gpu.h"
+#include "kernels/gram.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define BLOCK_ROWS ((size_t)512)
@@ -43,6 +49,9 @@
 #define FEW ((size_t)4)
 /* Targets whose density is looked at to find the bandwidth. */
 #define SCALE_SAMPLE ((size_t)512)
+/* Targets whose mean is the centre, and the kinds they are to look like for that: as many as a first batch sees. */
+#define CENTRE_SAMPLE ((size_t)512)
+#define CENTRE_MODES 32.0
 /* Bandwidths tried: squared distances of normalised rows lie between 0 and 4. */
 #define GAMMA_MIN 0.25
 #define GAMMA_MAX 1024.0
@@ -108,6 +117,139 @@ static gln_status distances(float *l2_sq, const gln_cover *c, const gln_embeddin
     return st;
 }
 
+static gln_status gather_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct measuring *m = context;
+    float *rows = m->rows + begin * m->cover->d;
+    (void)worker;
+    gln_kernels()->gather_f32(rows, m->pool, m->images + begin, end - begin);
+    centre_rows(m->cover, rows, end - begin);
+    return GLN_OK;
+}
+
+/* Distances of the candidates by a GPU, which keeps them for kernels and gains; *done false when there is none or it gave up. */
+static gln_status distances_on_gpu(gln_cover *c, bool *done, const gln_embeddings *pool, const uint32_t *candidates, gln_pool *threads)
+{
+    struct measuring m = {.cover = c, .pool = pool, .images = candidates};
+    size_t n = c->n_candidates;
+    *done = false;
+    if (!gln_gpu_usable(2.0 * (double)n * (double)c->n_targets * (double)c->d)) return GLN_OK;
+    gln_status st = gln_alloc_raw(&m.rows, n, c->d * sizeof *m.rows, "rows to compare");
+    if (st == GLN_OK) st = gln_pool_for(threads, n, SLICE_ROWS, gather_range, &m);
+    if (st == GLN_OK) st = gln_gpu_cover_create(&c->gpu, c->l2_sq, m.rows, n, c->target, c->n_targets, c->d);
+    gln_free(m.rows);
+    *done = st == GLN_OK;
+    return gln_gpu_gave_up(st, "coverage") ? GLN_OK : st;
+}
+
+/* ---- scale ------------------------------------------------------------------------------------------------------------ */
+
+struct densities {
+    const float *l2_sq; /* [n, n] between images */
+    size_t n;
+    float *scratch;     /* [workers, n] */
+    double *density;    /* [n / step] kernel sums around every step-th image */
+    size_t step;
+    float gamma;
+};
+
+static gln_status density_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct densities *d = context;
+    float *row = d->scratch + worker * d->n;
+    for (size_t i = begin; i < end; i++) {
+        double sum = 0.0;
+        gln_kernels()->rbf(row, d->l2_sq + i * d->step * d->n, d->n, d->gamma);
+        for (size_t j = 0; j < d->n; j++) sum += (double)row[j];
+        d->density[i] = sum > 1.0 ? sum : 1.0; /* itself, whatever rounding did */
+    }
+    return GLN_OK;
+}
+
+/* d->gamma at which the images look like n_modes kinds, by halving in powers, on a sample of them; then d->density [n] of all. */
+static gln_status find_scale(struct densities *d, double n_modes, gln_pool *threads)
+{
+    double low = log(GAMMA_MIN), high = log(GAMMA_MAX);
+    double wanted = fmax(1.0, fmin(n_modes, MODES_MAX_SHARE * (double)d->n));
+    gln_status st;
+    if ((st = gln_alloc_raw(&d->scratch, gln_pool_size(threads), d->n * sizeof *d->scratch, "kernel rows")) != GLN_OK ||
+        (st = gln_alloc(&d->density, d->n, sizeof *d->density, "densities")) != GLN_OK)
+        return st;
+    d->step = (d->n + SCALE_SAMPLE - 1) / SCALE_SAMPLE;
+    size_t n = d->n / d->step;
+    for (int k = 0; k < HALVINGS; k++) {
+        double middle = 0.5 * (low + high), found = 0.0;
+        d->gamma = (float)exp(middle);
+        if ((st = gln_pool_for(threads, n, 16, density_range, d)) != GLN_OK) return st;
+        for (size_t i = 0; i < n; i++) found += 1.0 / d->density[i];
+        if (found * (double)d->n / (double)n < wanted) low = middle;
+        else high = middle;
+    }
+    d->step = 1;
+    d->gamma = (float)exp(0.5 * (low + high));
+    return gln_pool_for(threads, d->n, 16, density_range, d);
+}
+
+static void dispose_densities(struct densities *d)
+{
+    gln_free(d->scratch);
+    gln_free(d->density);
+}
+
+/* ---- the centre, and all distances -------------------------------------------------------------------------------------- */
+
+/* Squared correlation of values a, b [n]; 0 where one of them is constant. */
+static double explained(const float *a, const double *b, size_t n)
+{
+    double a_mean = 0.0, b_mean = 0.0, aa = 0.0, bb = 0.0, ab = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        a_mean += (double)a[i] / (double)n;
+        b_mean += b[i] / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double da = (double)a[i] - a_mean, db = b[i] - b_mean;
+        aa += da * da;
+        bb += db * db;
+        ab += da * db;
+    }
+    return aa * bb > 0.0 ? ab * ab / (aa * bb) : 0.0;
+}
+
+/* c->centre: the mean of a sample of the targets' rows (as they are), weighted by rarity, times what it explains of the density. */
+static gln_status find_centre(gln_cover *c, gln_pool *threads)
+{
+    size_t step = (c->n_targets + CENTRE_SAMPLE - 1) / CENTRE_SAMPLE, n = c->n_targets / step;
+    struct densities d = {.n = n};
+    float *rows = NULL, *row_sq = NULL, *l2_sq = NULL;
+    double sum = 0.0;
+    gln_status st;
+    if ((st = gln_alloc_raw(&rows, n, c->d * sizeof *rows, "rows to centre")) != GLN_OK ||
+        (st = gln_alloc_raw(&row_sq, n, sizeof *row_sq, "norms")) != GLN_OK ||
+        (st = gln_alloc_raw(&l2_sq, n, n * sizeof *l2_sq, "distances to centre by")) != GLN_OK)
+        goto cleanup;
+    for (size_t i = 0; i < n; i++) memcpy(rows + i * c->d, c->target + i * step * c->d, c->d * sizeof *rows);
+    gln_kernels()->norm_sq(row_sq, rows, n, c->d);
+    if ((st = gln_gram_f32(threads, l2_sq, rows, n, rows, n, c->d)) != GLN_OK) goto cleanup;
+    gln_kernels()->l2_sq_from_gram(l2_sq, n, n, row_sq, row_sq);
+    d.l2_sq = l2_sq;
+    if ((st = find_scale(&d, CENTRE_MODES, threads)) != GLN_OK) goto cleanup;
+    for (size_t i = 0; i < n; i++) sum += 1.0 / d.density[i];
+    for (size_t i = 0; i < n; i++) {
+        float weight = (float)(1.0 / d.density[i] / sum);
+        for (size_t j = 0; j < c->d; j++) c->centre[j] += weight * rows[i * c->d + j];
+        d.density[i] = log(d.density[i]);
+    }
+    for (size_t i = 0; i < n; i++) row_sq[i] = gln_kernels()->dot(rows + i * c->d, c->centre, c->d); /* from here on nearness */
+    float share = (float)explained(row_sq, d.density, n);
+    for (size_t j = 0; j < c->d; j++) c->centre[j] *= share;
+cleanup:
+    dispose_densities(&d);
+    gln_free(rows);
+    gln_free(row_sq);
+    gln_free(l2_sq);
+    return st;
+}
+
 gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32_t *targets, size_t n_targets,
                           const uint32_t *candidates, size_t n_candidates, gln_pool *threads)
 {
@@ -125,22 +267,25 @@ gln_status gln_cover_init(gln_cover *c, const gln_embeddings *pool, const uint32
         (st = gln_alloc_raw(&c->importance, n_targets, sizeof *c->importance, "target weights")) != GLN_OK ||
         (st = gln_alloc_raw(&c->weight, n_targets, sizeof *c->weight, "target weights")) != GLN_OK ||
         (st = gln_alloc_raw(&c->nearest, n_targets, sizeof *c->nearest, "coverage")) != GLN_OK ||
+        (st = gln_alloc_raw(&c->before, n_targets, sizeof *c->before, "coverage")) != GLN_OK ||
         (st = gln_alloc(&c->covered, n_targets, sizeof *c->covered, "coverage")) != GLN_OK ||
         (st = gln_alloc_raw(&c->between, n_targets, kernel_bytes, "distances of the targets")) != GLN_OK ||
         (st = gln_alloc_raw(&c->l2_sq, n_candidates, kernel_bytes, "distances of the candidates")) != GLN_OK ||
         (st = gln_alloc_raw(&c->kernel, n_candidates, kernel_bytes, "kernel of the candidates")) != GLN_OK)
         return st;
     gln_kernels()->gather_f32(c->target, pool, targets, n_targets);
-    for (size_t i = 0; i < n_targets; i++)
-        for (size_t j = 0; j < c->d; j++) c->centre[j] += c->target[i * c->d + j] / (float)n_targets;
+    if ((st = find_centre(c, threads)) != GLN_OK) return st;
     centre_rows(c, c->target, n_targets);
     gln_kernels()->norm_sq(c->target_sq, c->target, n_targets, c->d);
     gln_kernels()->pack_right(c->panel, c->target, n_targets, c->d);
     for (size_t i = 0; i < n_targets; i++) {
         c->importance[i] = 1.0f;
-        c->nearest[i] = nowhere;
+        c->nearest[i] = c->before[i] = nowhere;
     }
-    if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK) return st;
+    bool done = false;
+    if ((st = distances(c->between, c, pool, targets, n_targets, threads)) != GLN_OK ||
+        (st = distances_on_gpu(c, &done, pool, candidates, threads)) != GLN_OK || done)
+        return st;
     return distances(c->l2_sq, c, pool, candidates, n_candidates, threads);
 }
 
@@ -153,56 +298,16 @@ void gln_cover_dispose(gln_cover *c)
     gln_free(c->importance);
     gln_free(c->weight);
     gln_free(c->nearest);
+    gln_free(c->before);
     gln_free(c->covered);
     gln_free(c->between);
     gln_free(c->l2_sq);
     gln_free(c->kernel);
+    gln_gpu_cover_free(c->gpu);
     *c = (gln_cover){0};
 }
 
-/* ---- scale ------------------------------------------------------------------------------------------------------------ */
-
-struct densities {
-    const gln_cover *cover;
-    float *scratch;  /* [workers, n_targets] */
-    double *density; /* [n] kernel sums around every step-th target */
-    size_t step;
-    float gamma;
-};
-
-static gln_status density_range(void *context, size_t begin, size_t end, size_t worker)
-{
-    const struct densities *d = context;
-    size_t n_targets = d->cover->n_targets;
-    float *row = d->scratch + worker * n_targets;
-    for (size_t i = begin; i < end; i++) {
-        double sum = 0.0;
-        gln_kernels()->rbf(row, d->cover->between + i * d->step * n_targets, n_targets, d->gamma);
-        for (size_t j = 0; j < n_targets; j++) sum += (double)row[j];
-        d->density[i] = sum > 1.0 ? sum : 1.0; /* itself, whatever rounding did */
-    }
-    return GLN_OK;
-}
-
-/* gamma at which the targets look like n_modes kinds, by halving in powers, on a sample of them. */
-static gln_status find_gamma(gln_cover *c, struct densities *d, double n_modes, gln_pool *threads)
-{
-    double low = log(GAMMA_MIN), high = log(GAMMA_MAX);
-    double wanted = fmax(1.0, fmin(n_modes, MODES_MAX_SHARE * (double)c->n_targets));
-    d->step = (c->n_targets + SCALE_SAMPLE - 1) / SCALE_SAMPLE;
-    size_t n = c->n_targets / d->step;
-    for (int k = 0; k < HALVINGS; k++) {
-        double middle = 0.5 * (low + high), found = 0.0;
-        d->gamma = (float)exp(middle);
-        gln_status st = gln_pool_for(threads, n, 16, density_range, d);
-        if (st != GLN_OK) return st;
-        for (size_t i = 0; i < n; i++) found += 1.0 / d->density[i];
-        if (found * (double)c->n_targets / (double)n < wanted) low = middle;
-        else high = middle;
-    }
-    c->gamma = exp(0.5 * (low + high));
-    return GLN_OK;
-}
+/* ---- kernel and weights ------------------------------------------------------------------------------------------------- */
 
 struct kernelling {
     gln_cover *cover;
@@ -221,18 +326,23 @@ static gln_status kernel_range(void *context, size_t begin, size_t end, size_t w
     return GLN_OK;
 }
 
+/* Kernels and gains by the GPU that keeps the distances; false when the CPU has to. */
+static bool gains_on_gpu(gln_cover *c, float *gain)
+{
+    if (c->gpu == NULL) return false;
+    if (!gln_gpu_gave_up(gln_gpu_cover_gains(c->gpu, c->kernel, gain, (float)c->gamma, c->covered, c->weight), "coverage")) return true;
+    gln_gpu_cover_free(c->gpu);
+    c->gpu = NULL;
+    return false;
+}
+
 gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool *threads)
 {
-    struct densities d = {.cover = c};
+    struct densities d = {.l2_sq = c->between, .n = c->n_targets};
     double sum = 0.0;
-    gln_status st;
-    if ((st = gln_alloc_raw(&d.scratch, gln_pool_size(threads), c->n_targets * sizeof *d.scratch, "kernel rows")) != GLN_OK ||
-        (st = gln_alloc(&d.density, c->n_targets, sizeof *d.density, "densities")) != GLN_OK ||
-        (st = find_gamma(c, &d, n_modes, threads)) != GLN_OK)
-        goto cleanup;
-    d.step = 1;
-    d.gamma = (float)c->gamma;
-    if ((st = gln_pool_for(threads, c->n_targets, 16, density_range, &d)) != GLN_OK) goto cleanup;
+    gln_status st = find_scale(&d, n_modes, threads);
+    if (st != GLN_OK) goto cleanup;
+    c->gamma = (double)d.gamma;
     for (size_t i = 0; i < c->n_targets; i++) {
         d.density[i] = (double)c->importance[i] / pow(d.density[i], c->flatness); /* from here on the weight */
         sum += d.density[i];
@@ -240,20 +350,20 @@ gln_status gln_cover_rescale(gln_cover *c, float *gain, double n_modes, gln_pool
     for (size_t i = 0; i < c->n_targets; i++)
         c->weight[i] = sum > 0.0 ? (float)(d.density[i] / sum) : 1.0f / (float)c->n_targets;
     struct kernelling k = {.cover = c, .gain = gain};
+    memcpy(c->before, c->nearest, c->n_targets * sizeof *c->before);
     gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
-    st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
+    if (!gains_on_gpu(c, gain)) st = gln_pool_for(threads, c->n_candidates, 64, kernel_range, &k);
 cleanup:
-    gln_free(d.scratch);
-    gln_free(d.density);
+    dispose_densities(&d);
     return st;
 }
 
 /* ---- the set ------------------------------------------------------------------------------------------------------------ */
 
-static void come_nearer(gln_cover *c, const float *l2_sq)
+static void come_nearer(float *nearest, const float *l2_sq, size_t n)
 {
-    for (size_t i = 0; i < c->n_targets; i++)
-        if (l2_sq[i] < c->nearest[i]) c->nearest[i] = l2_sq[i];
+    for (size_t i = 0; i < n; i++)
+        if (l2_sq[i] < nearest[i]) nearest[i] = l2_sq[i];
 }
 
 gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_t *images, size_t n, gln_pool *threads)
@@ -264,7 +374,10 @@ gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_
     for (size_t first = 0; first < n && st == GLN_OK; first += block) {
         size_t rest = n - first < block ? n - first : block;
         st = distances(l2_sq, c, pool, images + first, rest, threads);
-        for (size_t i = 0; i < rest && st == GLN_OK; i++) come_nearer(c, l2_sq + i * c->n_targets);
+        for (size_t i = 0; i < rest && st == GLN_OK; i++) {
+            come_nearer(c->nearest, l2_sq + i * c->n_targets, c->n_targets);
+            come_nearer(c->before, l2_sq + i * c->n_targets, c->n_targets);
+        }
     }
     if (st == GLN_OK) gln_kernels()->rbf(c->covered, c->nearest, c->n_targets, (float)c->gamma);
     gln_free(l2_sq);
@@ -275,7 +388,7 @@ double gln_cover_take(gln_cover *c, size_t j)
 {
     const float *kernel = c->kernel + j * c->n_targets;
     double increase = gln_cover_gain(c, j);
-    come_nearer(c, c->l2_sq + j * c->n_targets);
+    come_nearer(c->nearest, c->l2_sq + j * c->n_targets, c->n_targets);
     for (size_t i = 0; i < c->n_targets; i++)
         if (kernel[i] > c->covered[i]) c->covered[i] = kernel[i];
     return increase;

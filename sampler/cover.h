@@ -21,7 +21,7 @@
 typedef struct gln_cover {
     size_t n_targets, n_candidates, d;
     double gamma;      /* of the kernel exp(-gamma * squared distance) */
-    float *centre;     /* [d] mean of the targets, which is taken out of all rows */
+    float *centre;     /* [d] what the targets share, which is taken out of all rows (see cover.c) */
     float *target;     /* [n_targets, d] rows of the images to be covered, centred and normalised again */
     float *target_sq;  /* [n_targets] their squared norms */
     void *panel;       /* the same rows, laid out for products */
@@ -29,10 +29,12 @@ typedef struct gln_cover {
     double flatness;   /* of the density: 1 takes it out of the weights, 0 leaves it in; the caller's */
     float *weight;     /* [n_targets] importance / density around the target ^ flatness, sum 1 */
     float *nearest;    /* [n_targets] squared distance to the nearest image of the set */
+    float *before;     /* [n_targets] the same without candidates taken since the last rescale */
     float *covered;    /* [n_targets] kernel of that, 0 for none */
     float *between;    /* [n_targets, n_targets] squared distances */
     float *l2_sq;      /* [n_candidates, n_targets] squared distances */
     float *kernel;     /* [n_candidates, n_targets] */
+    struct gln_gpu_cover *gpu; /* holds l2_sq, too, where a GPU computes kernels and gains; else NULL */
 } gln_cover;
 
 /* targets [n_targets] and candidates [n_candidates] are images of the pool; at least one target. The set is empty. Dispose also
@@ -50,6 +52,13 @@ gln_status gln_cover_add(gln_cover *c, const gln_embeddings *pool, const uint32_
 
 /* Puts candidate j into the set; returns its gain. */
 double gln_cover_take(gln_cover *c, size_t j);
+
+/*
+ * Exchanges candidates chosen [n], all taken since the last rescale, for usable ones [n_candidates] that together with the rest
+ * of the set cover more, until none does; then they stand in greedy order, with their gains [n]. usable: 0 for the chosen ones, and
+ * for what no exchange may choose; kept up to date. See refine.c.
+ */
+gln_status gln_cover_refine(gln_cover *c, uint32_t *chosen, double *gain, size_t n, uint8_t *usable, gln_pool *threads);
 
 /* sum over targets of weight * max(0, kernel - covered) */
 double gln_cover_gain(const gln_cover *c, size_t j);

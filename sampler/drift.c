@@ -8,9 +8,10 @@
  * design effect, which one huge group ruins.)
  *
  * Four looks, all of them fair when clusters, components and neighbours come from both sides together:
- *   neighbours  do arrivals lie beside arrivals more often than chance has it? The nearest-neighbour two-sample test of
- *               Schilling (1986) and Henze (1988), one-sided, with the permutation mean and variance in closed form.
- *               What sees a few images of something new best, since it needs no cluster of its own.
+ *   neighbours  do some arrivals lie in the company of arrivals far more than chance has it? Excess of arrivals among
+ *               the nearest 5, 10, 20 and 32 neighbours, calibrated by permutation (drift_tests.c). What sees a few
+ *               images of something new best, since it needs no cluster of its own. (Replaced: the mean number of such
+ *               neighbours, Schilling 1986 and Henze 1988, which a few images hardly move: bench/LOG.md.)
  *   clusters    chi-square on the occupancy of clusters; cells that expect fewer than 5 are put together.
  *   components  Kolmogorov-Smirnov on each of 32 principal components: shifts of everything, such as another camera.
  *   scores      Kolmogorov-Smirnov on the classifier's probability of each class: shifts of the mix. Images that it was
@@ -18,9 +19,10 @@
  *               probabilities, which come of models with fewer labels and differ for that reason alone.)
  *
  * Bonferroni over all of them, weighted: half of alpha goes to the neighbours, which see more than all others together
- * (bench/RESULTS.md), the other half is shared equally. p_corrected is p over the test's part of alpha, times alpha.
- * Valid for any dependence between the tests; they are dependent, so that the true rate of false alarms is below alpha.
- * Plain and always valid beats a little more power. Every look is a chance of a false alarm: alpha is that of one look.
+ * (bench/RESULTS.md), a quarter to the clusters, an eighth each to components and scores, shared equally among them.
+ * p_corrected is p over the test's part of alpha, times alpha. Valid for any dependence between the tests; they are
+ * dependent, so that the true rate of false alarms is below alpha. Plain and always valid beats a little more power.
+ * Every look is a chance of a false alarm: alpha is that of one look.
  *
  * No PSI. Its bias, about (cells - 1) (1 / n + 1 / m), is of the size of what one looks for with a few hundred
  * arrivals, and it has no p-value. The effect size of clusters is the share of arrivals that would have to lie
@@ -115,16 +117,18 @@ static int smallest_p_first(const void *a, const void *b)
     return (p->which > q->which) - (p->which < q->which);
 }
 
-/* What p is multiplied by: one over the test's part of alpha. */
+/* What p is multiplied by: one over the test's part of alpha. Kinds share alpha, the tests of a kind share its part alike; parts of kinds
+   that were not tested go to the others. */
 static void correct(gln_drift_report *report)
 {
-    size_t n_near = 0;
-    for (size_t t = 0; t < report->n_tests; t++) n_near += report->test[t].kind == GLN_DRIFT_NEIGHBOURS;
-    size_t n_others = report->n_tests - n_near;
-    bool both = n_near != 0 && n_others != 0;
+    static const double part[] = {[GLN_DRIFT_NEIGHBOURS] = 4.0, [GLN_DRIFT_CLUSTERS] = 2.0, [GLN_DRIFT_COMPONENT] = 1.0, [GLN_DRIFT_SCORE] = 1.0};
+    size_t n_of[sizeof part / sizeof *part] = {0};
+    double whole = 0.0;
+    for (size_t t = 0; t < report->n_tests; t++)
+        if (n_of[report->test[t].kind]++ == 0) whole += part[report->test[t].kind];
     for (size_t t = 0; t < report->n_tests; t++) {
-        double by = report->test[t].kind == GLN_DRIFT_NEIGHBOURS ? 1.0 : (double)n_others;
-        report->test[t].p_corrected = fmin(1.0, report->test[t].p * by * (both ? 2.0 : 1.0));
+        gln_drift_kind kind = report->test[t].kind;
+        report->test[t].p_corrected = fmin(1.0, report->test[t].p * (double)n_of[kind] * whole / part[kind]);
     }
 }
 
@@ -142,7 +146,7 @@ gln_status gln_drift_test(gln_drift_report *report, const gln_drift_input *input
     if (units.n_arrivals < options->min_images || units.n_reference < options->min_images || units.n < 4) goto cleanup;
     if ((st = gln_alloc(&report->test, options->n_components + GLN_DRIFT_MAX_SCORES + 2, sizeof *report->test,
                         "drift tests")) != GLN_OK ||
-        (st = gln_drift_neighbours(report, input, &units)) != GLN_OK ||
+        (st = gln_drift_neighbours(report, input, &units, options)) != GLN_OK ||
         (st = gln_drift_clusters(report, input, &units)) != GLN_OK ||
         (st = gln_drift_components(report, input, &units, options)) != GLN_OK ||
         (st = gln_drift_scores(report, input, &units, options)) != GLN_OK)

@@ -15,7 +15,8 @@ typedef struct gln_drift_units {
 } gln_drift_units;
 
 /* Each appends to report->test (room is there) unless it cannot be made: no graph, one cell, nothing that varies. */
-gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units);
+gln_status gln_drift_neighbours(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units,
+                                const gln_drift_options *options);
 gln_status gln_drift_clusters(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units);
 gln_status gln_drift_components(gln_drift_report *report, const gln_drift_input *input, const gln_drift_units *units,
                                 const gln_drift_options *options);

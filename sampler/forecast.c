@@ -15,6 +15,10 @@
  * group of near-duplicates, a fit for each draw; weights are never zero, so that no class ever vanishes. And luck:
  * another set of labels of the same size gives another classifier; its spread is measured between training sets and
  * added to what one batch may bring. It cancels in part, since the labels so far stay: sd = luck sqrt(2 N / (n + N)).
+ * Back-tests say that this is more than there is: the interval held 93% of what came instead of 80%, for the sets
+ * between which luck is measured share labels, as those of successive nights do, in a way that no formula here knows.
+ * So the interval, and it alone, is narrowed to what back-tests held. The chance that a step is worth its price was as
+ * often right as it said, and stays as it is.
  *
  * What it does not know: labels chosen by gleaner are not a random sample. They stand for many others each, and are
  * easier than what they stand for: measured on CIFAR-10, images chosen by herding were recognised out of fold ten
@@ -35,6 +39,9 @@
 
 static const double step = 1.5;          /* between sizes */
 static const double usual_b = 0.5, spread_b = 0.3;
+/* What the middle 80% is narrowed by: conformal, the 80% quantile of |came - expected| over the distance to the bound that the draws
+   give, in 84 back-tested steps on three sets of photos (bench/RESULTS.md). */
+static const double interval_scale = 0.65;
 static const gln_forecast_curve no_curve = {NAN, NAN, NAN};
 
 /* ---- one curve --------------------------------------------------------------------------------------------------- */
@@ -451,8 +458,8 @@ gln_forecast_gain gln_forecast_of(const gln_forecast *forecast, size_t which, si
     qsort(gain, n_draws, sizeof *gain, ascending);
     out.accuracy = 1.0 - error;
     out.gain = sum;
-    out.low = gain[(size_t)(0.1 * (double)(n_draws - 1))];
-    out.high = gain[(size_t)ceil(0.9 * (double)(n_draws - 1))];
+    out.low = sum + interval_scale * (gain[(size_t)(0.1 * (double)(n_draws - 1))] - sum);
+    out.high = sum + interval_scale * (gain[(size_t)ceil(0.9 * (double)(n_draws - 1))] - sum);
     out.p_worth = isnan(worth) ? NAN : fmin(1.0, p_worth); /* a sum of shares may round to just above 1 */
     gln_free(gain);
     return out;

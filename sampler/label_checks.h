@@ -1,7 +1,8 @@
 /*
- * Which labels look wrong. Out-of-fold probabilities and a vote of the nearest labelled images must both say so, and
- * confident learning (Northcutt, Jiang and Chuang 2021) says how many; near-duplicates with different labels are told
- * in any case. Pure function over arrays; called by engine/ after a classifier was trained.
+ * Which labels look wrong. Out-of-fold probabilities say so and the nearest labelled images do not all deny it;
+ * confident learning (Northcutt, Jiang and Chuang 2021) and anchors (Patrini et al. 2017) say how many;
+ * near-duplicates with different labels are told in any case. Pure function over arrays; called by engine/ after a
+ * classifier was trained.
  *
  *     gln_label_report report = {0};
  *     st = gln_label_check(&report, &input);
@@ -37,7 +38,7 @@ typedef struct gln_label_suspect {
     uint32_t votes_given, votes_suggested,
         n_votes; /* of the nearest labelled images outside its near-duplicate group */
     bool twin;                                      /* a near-duplicate of it has the suggested label */
-    double score;                                   /* larger: more certainly wrong; in [-2, 3] */
+    double score;                                   /* larger: more certainly wrong; in [-1.5, 2.5] */
 } gln_label_suspect;
 
 typedef struct gln_label_class {
@@ -51,7 +52,7 @@ typedef struct gln_label_report {
     size_t n_suspects;
     gln_label_class *of_class;  /* [n_classes] */
     size_t n_classes;
-    double noise_rate;          /* share of wrong labels by the confident joint; NaN when nothing was checked */
+    double noise_rate;          /* share of labels believed to be wrong; NaN when nothing was checked */
     char words[256];
 } gln_label_report;
 

@@ -2,9 +2,11 @@
 
 #include "common/memory.h"
 #include "common/rng.h"
+#include "kernels/gpu.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,10 +142,26 @@ cleanup:
     return st;
 }
 
+/* *done false: there is no GPU for it, or it gave up. */
+static gln_status project_on_gpu(float *out, bool *done, const gln_pca *pca, const gln_embeddings *pool, const uint32_t *row, size_t n)
+{
+    gln_gpu_rows *rows = NULL;
+    *done = false;
+    if (!gln_gpu_usable(2.0 * (double)n * (double)pca->k * (double)pca->d)) return GLN_OK;
+    gln_status st = gln_gpu_rows_create(&rows, pool, row, 0, n, NULL);
+    if (st == GLN_OK) st = gln_gpu_project(out, rows, pca->mean, pca->component, pca->k);
+    gln_gpu_rows_free(rows);
+    *done = st == GLN_OK;
+    return gln_gpu_gave_up(st, "principal components") ? GLN_OK : st;
+}
+
 gln_status gln_pca_project(float *out, const gln_pca *pca, const gln_embeddings *pool, const uint32_t *row, size_t n)
 {
     float *x = NULL;
     size_t d = pca->d, row_bytes = 0;
+    bool done = false;
+    gln_status on_gpu = project_on_gpu(out, &done, pca, pool, row, n);
+    if (on_gpu != GLN_OK || done) return on_gpu;
     if (!gln_mul_size(&row_bytes, d, sizeof *x)) return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", d);
     gln_status st = gln_alloc_raw(&x, BLOCK_ROWS, row_bytes, "rows to project");
     for (size_t first = 0; st == GLN_OK && first < n; first += BLOCK_ROWS) {

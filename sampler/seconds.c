@@ -40,7 +40,7 @@ static gln_status check_work(const gln_seconds_work *work)
     for (size_t i = 0; i < work->n; i++) {
         if (work->class[i] < 0 || (size_t)work->class[i] >= work->n_classes)
             return gln_fail(GLN_E_ARGUMENT, "label %zu is class %d of %zu", i, (int)work->class[i], work->n_classes);
-        if (work->cluster != NULL && work->cluster[i] >= work->n_clusters)
+        if (work->cluster != NULL && work->cluster[i] != GLN_SECONDS_NO_CLUSTER && work->cluster[i] >= work->n_clusters)
             return gln_fail(GLN_E_ARGUMENT, "label %zu is in cluster %u of %zu", i, work->cluster[i], work->n_clusters);
     }
     return GLN_OK;
@@ -85,7 +85,7 @@ gln_status gln_seconds_learn(double *of_class, double *of_cluster, const gln_sec
         for (size_t k = 0; k < work->n_clusters; k++) of_cluster[k] = 1.0;
         n = 0;
         for (size_t i = 0; i < work->n; i++)
-            if (is_told(work->seconds[i]))
+            if (is_told(work->seconds[i]) && work->cluster[i] != GLN_SECONDS_NO_CLUSTER)
                 item[n++] = (struct item){work->cluster[i], log(work->seconds[i]) - of_class[work->class[i]]};
         if (n != 0) qsort(item, n, sizeof *item, by_key);
         for (size_t begin = 0, end = 0; begin < n; begin = end) {

@@ -19,13 +19,14 @@
 #include <stdint.h>
 
 #define GLN_SECONDS_PRIOR 5.0
+#define GLN_SECONDS_NO_CLUSTER UINT32_MAX
 
 /* Returned labels; borrowed. */
 typedef struct gln_seconds_work {
     size_t n, n_classes, n_clusters;
     const double *seconds;    /* [n] not above 0 or NaN: not told, left out */
     const int32_t *class;     /* [n] in [0, n_classes) */
-    const uint32_t *cluster;  /* [n] in [0, n_clusters); NULL: no clusters */
+    const uint32_t *cluster;  /* [n] in [0, n_clusters), or GLN_SECONDS_NO_CLUSTER; NULL: no clusters */
     const double *configured; /* [n_classes] 0: not set */
 } gln_seconds_work;
 

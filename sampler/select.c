@@ -3,21 +3,19 @@
  *
  *   audit     a share drawn uniformly from everything available, first of all, so that its inclusion probability is known
  *             exactly and prevalence and accuracy stay estimable whatever the other arms prefer.
- *   quota     one for each class that the classifier knows. Wanted labels are water-filled (quota.c), divided by the hit
- *             rate of past predictions; inside a quota the gain in coverage is multiplied by the probability of the class,
- *             so a rare class reaches for images that are its likely runner-up, once the sure ones are used up.
- *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with.
+ *   quota     a queue for each class that has labels; the next image is for the class that is furthest behind its share, counting
+ *             every image of the batch so far, of any arm, as the share of a label of its class that comes true (hit rates). Inside a
+ *             class the gain in coverage is multiplied by the probability of the class, so a rare class reaches for images that are
+ *             its likely runner-up, once the sure ones are used up.
+ *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with. Where drift was found a part of it
+ *             looks there alone (`news`), beside what exploration has anyway.
  *
  * How much the quotas get follows evidence, not the number of labels: it is the classifier's reliability, the mean hit rate of its
  * past predictions over the classes as they are wanted, a class that no one has labelled yet counting zero. A classifier that is right
  * half of the time fills half of the batch. So a batch looks for unseen classes as long as there are any, and turns to quotas as fast as they
  * prove themselves. What is labelled, leased or already chosen is covered and adds nothing.
  *
- * What is worth covering moves the same way. Targets count by (1 - margin)^2 of their calibrated probabilities: a classifier that
- * knows nothing has the same margin everywhere, one that knows much leaves the boundaries between classes. And in a cold
- * start they count by rarity (cover.c), so that no kind of image drowns another. Rarity costs something in a pool that is even, where
- * density points to what is typical; so it fades as far as predictions spread over all classes, and as far as they can be trusted: then
- * balance is the classes' business, and targets count by how much their class is wanted against how often it is predicted.
+ * What is worth covering moves the same way (worth.c). The first images of a cold start are chosen better than one by one (refine.c).
  *
  * The arms take turns by the largest arrears, so that any prefix of the batch is a good smaller batch. With a limit in money or
  * time gains are taken per unit of expected cost, and an image that no longer fits is passed over.
@@ -28,10 +26,12 @@
 #include "common/rng.h"
 #include "kernels/kernels.h"
 #include "sampler/candidates.h"
+#include "sampler/costs.h"
 #include "sampler/cover.h"
 #include "sampler/queues.h"
 #include "sampler/quota.h"
 #include "sampler/shortlist.h"
+#include "sampler/worth.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -40,13 +40,15 @@
 
 /* Distinct kinds that the pool is to look like, a label of the set after the batch: see cover.c. */
 static const double modes_a_label = 2.0;
-/* From reliability to trust: quotas follow the one, weights the other; unseen classes have no weight in predictions. */
-static const double trust_power = 3.0;
 /* Images that the first scale of a cold start is for. */
 static const size_t first_scale = 16;
 /* Quotas never get all: exploration keeps at least this share. */
 static const double explore_least = 0.15;
 static const double sum_tolerance = 1e-6;
+
+/* What is dealt out: the arms, and of exploration the part for what is new. */
+#define NEWS ((size_t)GLN_ARM_AUDIT + 1)
+#define N_ARMS (NEWS + 1)
 
 struct selecting {
     const gln_select_pool *pool;
@@ -61,27 +63,31 @@ struct selecting {
     gln_cover cover;
     size_t n_set;           /* labelled and leased */
     size_t scaled_until;    /* size of the set until which the scale holds */
-    gln_queues queues;      /* one a class, then exploration's; entries are candidates of the shortlist */
+    gln_queues queues;      /* one a class, then exploration's, then what is new; entries are candidates of the shortlist */
+    uint32_t *slot;         /* [size] of the shortlist's candidates, for each image taken; NOT_LISTED for audits and leftovers */
     uint8_t *usable;        /* [shortlist.n_candidates] still to be had */
     uint32_t *audit;        /* [n_audit] images drawn */
     size_t n_audit, n_audited;
     double *share;          /* [n_classes] targets, sum 1 */
     double *have, *wanted;  /* [n_classes] labels before the batch, labels wanted of it */
+    double *expected;       /* [n_classes] labels with those that the batch so far is expected to bring */
     size_t *n_predicted;    /* [n_classes] available images predicted so */
-    double *due;            /* [n_classes + 2] images each arm is to choose: classes, explore, audit */
-    double *done;           /* [n_classes + 2] */
-    double cheapest_price, cheapest_seconds;
+    double due[N_ARMS];     /* images each arm is to choose */
+    double done[N_ARMS];
+    gln_costs costs;
     bool out_of_budget;
 };
 
-static size_t explore_arm(const struct selecting *s)
-{
-    return s->n_classes;
-}
+#define NOT_LISTED UINT32_MAX
 
-static size_t audit_arm(const struct selecting *s)
+static size_t news_queue(const struct selecting *s)
 {
     return s->n_classes + 1;
+}
+
+static bool is_news(const struct selecting *s, size_t i)
+{
+    return s->pool->news != NULL && s->pool->news[i] > 0.0f;
 }
 
 /* ---- the request ---------------------------------------------------------------------------------------------------------- */
@@ -96,6 +102,8 @@ static gln_status check_request(const gln_select_pool *pool, const gln_select_re
         return gln_fail(GLN_E_ARGUMENT, "explore_share: %g is not between 0 and 1", explore);
     if (!(request->audit_share >= 0.0 && request->audit_share <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
+    if (!(request->news_share >= 0.0 && request->news_share <= 1.0))
+        return gln_fail(GLN_E_ARGUMENT, "news_share: %g is not between 0 and 1", request->news_share);
     if (explore + request->audit_share > 1.0 + sum_tolerance)
         return gln_fail(GLN_E_ARGUMENT, "explore_share and audit_share: together %g, at most 1",
                         explore + request->audit_share);
@@ -124,22 +132,6 @@ static const float *probability_of(const struct selecting *s, size_t i)
     return s->pool->probability + i * s->n_classes;
 }
 
-/* The two most probable classes; both GLN_NO_CLASS without a classifier. */
-static void top_two(const struct selecting *s, size_t i, int32_t *first, int32_t *second)
-{
-    *first = *second = GLN_NO_CLASS;
-    if (!s->classified) return;
-    const float *p = probability_of(s, i);
-    for (size_t c = 0; c < s->n_classes; c++) {
-        if (*first == GLN_NO_CLASS || p[c] > p[*first]) {
-            *second = *first;
-            *first = (int32_t)c;
-        } else if (*second == GLN_NO_CLASS || p[c] > p[*second]) {
-            *second = (int32_t)c;
-        }
-    }
-}
-
 /* Whether a runner-up is worth a place in its class's queue: a quota is for images that are likely to fill it. */
 static bool is_likely(const struct selecting *s, size_t i, int32_t first, int32_t second)
 {
@@ -147,99 +139,12 @@ static bool is_likely(const struct selecting *s, size_t i, int32_t first, int32_
     return second != GLN_NO_CLASS && probability_of(s, i)[second] >= least_ratio * probability_of(s, i)[first];
 }
 
-/* Of a label of the classes as they are wanted. */
-static double wanted_cost(const struct selecting *s, const double *per_class)
-{
-    double sum = 0.0;
-    for (size_t c = 0; per_class != NULL && c < s->n_classes; c++) sum += per_class[c] * s->share[c];
-    return sum;
-}
-
-/* Expected over its class; without a classifier over the wanted shares. To the millionth: probabilities are float32. */
-static double expected_cost(const struct selecting *s, size_t i, const double *per_class)
-{
-    double sum = 0.0, p_sum = 0.0;
-    if (per_class == NULL || !s->classified) return wanted_cost(s, per_class);
-    for (size_t c = 0; c < s->n_classes; c++) {
-        sum += per_class[c] * (double)probability_of(s, i)[c];
-        p_sum += (double)probability_of(s, i)[c];
-    }
-    return p_sum > 0.0 ? round(1e6 * sum / p_sum) / 1e6 : wanted_cost(s, per_class);
-}
-
-/* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time. */
-static double cost_factor(const struct selecting *s, size_t i)
-{
-    double cost = 0.0;
-    if (isfinite(s->request->max_price) && s->request->max_price > 0.0)
-        cost = fmax(cost, expected_cost(s, i, s->pool->price) / s->request->max_price);
-    if (isfinite(s->request->max_seconds) && s->request->max_seconds > 0.0)
-        cost = fmax(cost, expected_cost(s, i, s->pool->seconds) / s->request->max_seconds);
-    return cost > 0.0 ? cost : 1.0;
-}
-
 static bool fits(struct selecting *s, size_t i)
 {
-    static const double slack = 1e-9; /* ten times 0.1 is 1 */
-    double price = s->out->price, seconds = s->out->seconds;
-    if (price + s->cheapest_price > s->request->max_price + slack || seconds + s->cheapest_seconds > s->request->max_seconds + slack)
-        s->out_of_budget = true;
-    return price + expected_cost(s, i, s->pool->price) <= s->request->max_price + slack &&
-           seconds + expected_cost(s, i, s->pool->seconds) <= s->request->max_seconds + slack;
+    return gln_fits(&s->out_of_budget, &s->costs, s->out->price, s->out->seconds, i);
 }
 
 /* ---- setting up -------------------------------------------------------------------------------------------------------------- */
-
-/* Of the classes as they are wanted, how many predictions come true; a class without a label can't be predicted. */
-static double reliability(const struct selecting *s)
-{
-    double sum = 0.0;
-    for (size_t c = 0; c < s->n_classes; c++)
-        if (s->have[c] > 0.0) sum += s->share[c] * (s->pool->hit_rate != NULL ? s->pool->hit_rate[c] : 1.0);
-    return sum;
-}
-
-/* How uneven the targets' predicted classes are: 0 when all classes are predicted equally often, near 1 for one of many. */
-static double unevenness(const struct selecting *s, double *scratch)
-{
-    double entropy = 0.0;
-    for (size_t c = 0; c < s->n_classes; c++) scratch[c] = 0.0;
-    for (size_t k = 0; k < s->shortlist.n_targets; k++) {
-        int32_t first, second;
-        top_two(s, s->shortlist.target[k], &first, &second);
-        scratch[first] += 1.0 / (double)s->shortlist.n_targets;
-    }
-    for (size_t c = 0; c < s->n_classes; c++)
-        if (scratch[c] > 0.0) entropy -= scratch[c] * log(scratch[c]);
-    return 1.0 - exp(entropy) / (double)s->n_classes; /* exp: the effective number of classes (Hill 1973) */
-}
-
-/*
- * What is worth covering: (1 - margin)^2 of the calibrated probabilities, times the weight of the classes as they are wanted in the measure
- * in which predictions are trusted; density is taken out in the measure in which they are not, and in which the pool looks uneven.
- */
-static gln_status weigh_targets(struct selecting *s)
-{
-    double *predicted = NULL, trust = pow(reliability(s), trust_power);
-    gln_status st = gln_alloc(&predicted, s->n_classes, sizeof *predicted, "predicted shares");
-    if (st != GLN_OK) return st;
-    for (size_t k = 0; k < s->shortlist.n_targets; k++)
-        for (size_t c = 0; c < s->n_classes; c++)
-            predicted[c] += (double)probability_of(s, s->shortlist.target[k])[c] / (double)s->shortlist.n_targets;
-    for (size_t k = 0; k < s->shortlist.n_targets; k++) {
-        int32_t first, second;
-        const float *p = probability_of(s, s->shortlist.target[k]);
-        double balance = 0.0;
-        top_two(s, s->shortlist.target[k], &first, &second);
-        if (second == GLN_NO_CLASS) continue;
-        for (size_t c = 0; c < s->n_classes; c++)
-            if (p[c] > 0.0f) balance += (double)p[c] * s->share[c] / predicted[c];
-        s->cover.importance[k] = (float)(pow(1.0 - (double)(p[first] - p[second]), 2.0) * pow(balance, trust));
-    }
-    s->cover.flatness = (1.0 - trust) * unevenness(s, predicted);
-    gln_free(predicted);
-    return GLN_OK;
-}
 
 /* What is covered already, and what is worth covering. */
 static gln_status set_up_cover(struct selecting *s, gln_pool *threads)
@@ -250,7 +155,9 @@ static gln_status set_up_cover(struct selecting *s, gln_pool *threads)
     if (st == GLN_OK)
         st = gln_cover_init(&s->cover, pool->embeddings, s->shortlist.target, s->shortlist.n_targets, s->shortlist.candidate,
                             s->shortlist.n_candidates, threads);
-    if (st == GLN_OK && s->classified) st = weigh_targets(s);
+    if (st == GLN_OK && s->classified)
+        st = gln_worth_of_targets(s->cover.importance, &s->cover.flatness, pool, s->shortlist.target, s->shortlist.n_targets, s->share,
+                                  gln_reliability(pool, s->share, s->have));
     if (st == GLN_OK) {
         for (size_t i = 0; i < pool->n; i++)
             if (s->candidates.in_set[i]) set[s->n_set++] = (uint32_t)i;
@@ -277,7 +184,7 @@ static gln_status rescale(struct selecting *s, gln_pool *threads)
 /* A queue for each class (its predictions and its likely runners-up), and one with everything for exploration. */
 static gln_status fill_queues(struct selecting *s)
 {
-    size_t n_queues = s->n_classes + 1, n = s->shortlist.n_candidates;
+    size_t n_queues = s->n_classes + 2, n = s->shortlist.n_candidates;
     size_t *capacity = NULL;
     gln_status st = gln_alloc(&capacity, n_queues, sizeof *capacity, "queue sizes");
     if (st == GLN_OK) st = gln_alloc(&s->usable, n, 1, "candidates");
@@ -285,8 +192,9 @@ static gln_status fill_queues(struct selecting *s)
         int32_t first, second;
         size_t i = s->shortlist.candidate[k];
         s->usable[k] = 1;
-        top_two(s, i, &first, &second);
+        gln_top_two(&first, &second, s->pool, i);
         capacity[s->n_classes]++;
+        capacity[news_queue(s)] += is_news(s, i);
         if (first != GLN_NO_CLASS) capacity[first]++;
         if (is_likely(s, i, first, second)) capacity[second]++;
     }
@@ -294,9 +202,12 @@ static gln_status fill_queues(struct selecting *s)
     for (size_t k = 0; st == GLN_OK && k < n; k++) {
         int32_t top[2];
         size_t i = s->shortlist.candidate[k];
-        float per_cost = (float)(1.0 / cost_factor(s, i));
-        top_two(s, i, &top[0], &top[1]);
+        float per_cost = (float)(1.0 / gln_cost_share(&s->costs, i));
+        gln_top_two(&top[0], &top[1], s->pool, i);
         gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = per_cost, .candidate = (uint32_t)k});
+        if (is_news(s, i))
+            gln_queues_push(&s->queues, news_queue(s),
+                            (gln_entry){.factor = s->pool->news[i] * per_cost, .candidate = (uint32_t)k});
         for (int t = 0; t < 2; t++) {
             if (top[t] == GLN_NO_CLASS || (t == 1 && !is_likely(s, i, top[0], top[1]))) continue;
             gln_queues_push(&s->queues, (size_t)top[t],
@@ -337,52 +248,31 @@ static gln_status draw_audit(struct selecting *s)
     return st;
 }
 
-/* Labels wanted of each class, and from that how many images each arm is to choose. */
-static gln_status share_out(struct selecting *s)
+/* How many images each arm is to choose. */
+static void share_out(struct selecting *s)
 {
-    size_t n = s->n_classes;
-    double *most = NULL, *images = NULL, *share = NULL;
-    double total = (double)s->planned, audit = (double)s->n_audit, picked = 0.0;
-    gln_status st = gln_alloc(&most, n, sizeof *most, "class limits");
-    if (st == GLN_OK) st = gln_alloc(&images, n, sizeof *images, "class quotas");
-    if (st == GLN_OK) st = gln_alloc(&share, n, sizeof *share, "class shares");
-    if (st == GLN_OK && s->classified) {
+    double total = (double)s->planned, audit = (double)s->n_audit, quota = 0.0, news = 0.0;
+    if (s->pool->news != NULL) {
+        news = fmin(s->request->news_share * total, (double)s->queues.n[news_queue(s)]);
+        news = fmin(news, isnan(s->request->explore_share) ? total - audit : s->request->explore_share * total);
+    }
+    if (s->classified) {
         double explore = s->request->explore_share * total;
-        if (isnan(explore)) explore = fmax(explore_least * total, (1.0 - reliability(s)) * (total - audit));
-        for (size_t c = 0; c < n; c++) {
-            most[c] = (double)s->queues.n[c];
-            share[c] = s->have[c] > 0.0 ? s->share[c] : 0.0;
-        }
-        gln_quota_fill(images, share, s->have, s->pool->hit_rate, most, n, fmax(0.0, total - audit - explore));
-        for (size_t c = 0; c < n; c++) {
-            s->due[c] = images[c];
-            picked += images[c];
-        }
+        if (isnan(explore))
+            explore = fmax(explore_least * total + news, (1.0 - gln_reliability(s->pool, s->share, s->have)) * (total - audit));
+        quota = fmax(0.0, total - audit - explore);
     }
-    if (st == GLN_OK) {
-        s->due[explore_arm(s)] = total - audit - picked; /* also what no class can take */
-        s->due[audit_arm(s)] = audit;
-    }
-    gln_free(most);
-    gln_free(images);
-    gln_free(share);
-    return st;
+    s->due[GLN_ARM_QUOTA] = quota;
+    s->due[NEWS] = fmin(news, total - audit - quota);
+    s->due[GLN_ARM_EXPLORE] = total - audit - quota - s->due[NEWS];
+    s->due[GLN_ARM_AUDIT] = audit;
 }
 
-static double least(const double *values, size_t n)
+/* What the share comes to after this batch, less what it came to before: batches of ten at 5% hold an audit every second time. */
+static size_t audits_due(const struct selecting *s)
 {
-    double smallest = INFINITY;
-    for (size_t c = 0; c < n; c++) smallest = fmin(smallest, values[c]);
-    return n == 0 ? 0.0 : smallest;
-}
-
-/* How many labels the limits are expected to pay for, at least one and at most s->size. */
-static size_t affordable(const struct selecting *s)
-{
-    double n = (double)s->size, price = wanted_cost(s, s->pool->price), seconds = wanted_cost(s, s->pool->seconds);
-    if (price > 0.0) n = fmin(n, s->request->max_price / price);
-    if (seconds > 0.0) n = fmin(n, s->request->max_seconds / seconds);
-    return n < 1.0 ? 1 : (size_t)llround(n);
+    double share = s->request->audit_share, known = (double)(s->candidates.n_labelled + s->candidates.n_leased);
+    return (size_t)(floor(share * (known + (double)s->planned) + sum_tolerance) - floor(share * known + sum_tolerance));
 }
 
 static gln_status set_up(struct selecting *s, gln_pool *threads)
@@ -393,38 +283,39 @@ static gln_status set_up(struct selecting *s, gln_pool *threads)
     if (s->candidates.n_available == 0) return explain_nothing(&s->candidates, pool->n);
     s->size = s->request->size < s->candidates.n_available ? s->request->size : s->candidates.n_available;
     s->out->n_available = s->candidates.n_available;
-    s->cheapest_price = pool->price != NULL ? least(pool->price, s->n_classes) : 0.0;
-    s->cheapest_seconds = pool->seconds != NULL ? least(pool->seconds, s->n_classes) : 0.0;
     if ((st = gln_alloc(&s->share, s->n_classes, sizeof *s->share, "target shares")) != GLN_OK ||
         (st = gln_alloc(&s->have, s->n_classes, sizeof *s->have, "labels")) != GLN_OK ||
         (st = gln_alloc(&s->wanted, s->n_classes, sizeof *s->wanted, "wanted labels")) != GLN_OK ||
         (st = gln_alloc(&s->n_predicted, s->n_classes, sizeof *s->n_predicted, "predictions")) != GLN_OK ||
-        (st = gln_alloc(&s->due, s->n_classes + 2, sizeof *s->due, "arms")) != GLN_OK ||
-        (st = gln_alloc(&s->done, s->n_classes + 2, sizeof *s->done, "arms")) != GLN_OK)
+        (st = gln_alloc(&s->expected, s->n_classes, sizeof *s->expected, "expected labels")) != GLN_OK)
         return st;
     for (size_t c = 0; c < s->n_classes; c++)
         s->share[c] = s->request->target_share != NULL ? s->request->target_share[c] : 1.0 / (double)s->n_classes;
-    s->planned = affordable(s);
+    s->costs = gln_costs_of(pool, s->request, s->share);
+    s->planned = gln_affordable(&s->costs, s->size);
     for (size_t i = 0; i < pool->n; i++) {
         int32_t first, second;
         if (pool->label[i] != GLN_NO_CLASS) s->have[pool->label[i]] += 1.0;
-        top_two(s, i, &first, &second);
+        gln_top_two(&first, &second, s->pool, i);
         if (first != GLN_NO_CLASS && s->candidates.available[i]) s->n_predicted[first]++;
     }
-    gln_quota_fill(s->wanted, s->share, s->have, NULL, NULL, s->n_classes, (double)s->planned);
-    s->n_audit = (size_t)llround(s->request->audit_share * (double)s->planned);
+    gln_quota_fill(s->wanted, s->share, s->have, s->n_classes, (double)s->planned);
+    s->n_audit = audits_due(s);
     if ((st = gln_shortlist_make(&s->shortlist, pool, &s->candidates, s->planned, s->request->seed)) != GLN_OK ||
         (st = set_up_cover(s, threads)) != GLN_OK || (st = fill_queues(s)) != GLN_OK ||
-        (st = draw_audit(s)) != GLN_OK || (st = share_out(s)) != GLN_OK)
+        (st = draw_audit(s)) != GLN_OK)
         return st;
+    share_out(s);
+    for (size_t c = 0; c < s->n_classes; c++) s->expected[c] = s->have[c];
+    if ((st = gln_alloc_raw(&s->slot, s->size, sizeof *s->slot, "batch")) != GLN_OK) return st;
     return gln_alloc(&s->out->candidate, s->size, sizeof *s->out->candidate, "batch");
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
 
-static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_class, double gain)
+static void put(struct selecting *s, size_t position, uint32_t i, gln_arm arm, int32_t quota_class, double gain)
 {
-    gln_candidate *c = &s->out->candidate[s->out->n++];
+    gln_candidate *c = &s->out->candidate[position];
     uint32_t represents = s->candidates.represents[s->pool->representative[i]];
     *c = (gln_candidate){
         .image = i,
@@ -435,16 +326,59 @@ static void take(struct selecting *s, uint32_t i, gln_arm arm, int32_t quota_cla
         .nearest_similarity = -1.0f,
         .represents = represents > 0 ? represents : 1,
         .gain = gain,
-        .price = expected_cost(s, i, s->pool->price),
-        .seconds = expected_cost(s, i, s->pool->seconds),
+        .price = gln_price(&s->costs, i),
+        .seconds = gln_seconds(&s->costs, i),
         .inclusion_probability = arm == GLN_ARM_AUDIT ? (double)s->n_audit / (double)s->candidates.n_available : (double)NAN,
     };
-    top_two(s, i, &c->predicted, &c->runner_up);
+    gln_top_two(&c->predicted, &c->runner_up, s->pool, i);
+    int32_t brings = quota_class != GLN_NO_CLASS ? quota_class : c->predicted;
+    if (brings != GLN_NO_CLASS) s->expected[brings] += gln_hit_rate(s->pool, (size_t)brings);
     if (c->predicted != GLN_NO_CLASS) c->p_predicted = probability_of(s, i)[c->predicted];
     if (c->runner_up != GLN_NO_CLASS) c->p_runner_up = probability_of(s, i)[c->runner_up];
     s->out->price += c->price;
     s->out->seconds += c->seconds;
     s->candidates.available[i] = 0;
+}
+
+static void take(struct selecting *s, uint32_t i, uint32_t slot, gln_arm arm, int32_t quota_class, double gain)
+{
+    s->slot[s->out->n] = slot;
+    put(s, s->out->n++, i, arm, quota_class, gain);
+}
+
+/*
+ * The first images of a cold start, whose choice no label guides, are exchanged for better ones (refine.c) before the scale changes. Those
+ * that give way go back to the queue. Exchanges do not look at cost, so only where all cost the same.
+ */
+static gln_status refine_first(struct selecting *s, gln_pool *threads)
+{
+    size_t n = 0, at = 0;
+    uint32_t *chosen = NULL;
+    double *gain = NULL;
+    gln_status st = gln_alloc_raw(&chosen, s->out->n, sizeof *chosen, "batch");
+    if (st == GLN_OK) st = gln_alloc_raw(&gain, s->out->n, sizeof *gain, "gains");
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++)
+        if (s->slot[k] != NOT_LISTED) chosen[n++] = s->slot[k];
+    if (st == GLN_OK) st = gln_cover_refine(&s->cover, chosen, gain, n, s->usable, threads);
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++) {
+        uint32_t before = s->slot[k];
+        if (before == NOT_LISTED) continue;
+        s->out->price -= s->out->candidate[k].price;
+        s->out->seconds -= s->out->candidate[k].seconds;
+        if (s->usable[before]) {
+            s->candidates.available[s->shortlist.candidate[before]] = 1;
+            gln_queues_push(&s->queues, s->n_classes, (gln_entry){.factor = 1.0f, .candidate = before});
+        }
+    }
+    for (size_t k = 0; st == GLN_OK && k < s->out->n; k++) {
+        if (s->slot[k] == NOT_LISTED) continue;
+        s->slot[k] = chosen[at];
+        put(s, k, s->shortlist.candidate[chosen[at]], GLN_ARM_EXPLORE, GLN_NO_CLASS, gain[at]);
+        at++;
+    }
+    gln_free(chosen);
+    gln_free(gain);
+    return st;
 }
 
 /* The best of a queue that the budget still allows; what does not fit is out for good, since budgets only shrink. */
@@ -455,7 +389,7 @@ static bool take_queued(struct selecting *s, size_t queue, gln_arm arm, int32_t 
         uint32_t image = s->shortlist.candidate[entry.candidate];
         s->usable[entry.candidate] = 0;
         if (fits(s, image)) {
-            take(s, image, arm, quota_class, gln_cover_take(&s->cover, entry.candidate));
+            take(s, image, entry.candidate, arm, quota_class, gln_cover_take(&s->cover, entry.candidate));
             return true;
         }
         s->candidates.available[image] = 0;
@@ -472,18 +406,36 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
         if (!fits(s, image)) continue;
         gln_status st = gln_cover_add(&s->cover, s->pool->embeddings, &image, 1, NULL);
         if (st != GLN_OK) return st;
-        take(s, image, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
+        take(s, image, NOT_LISTED, GLN_ARM_AUDIT, GLN_NO_CLASS, gln_cover_weighted(&s->cover) - before);
         *out_took = true;
         break;
     }
     return GLN_OK;
 }
 
+/* The class that is furthest behind its share, of those that have labels and candidates; n_classes when there is none. */
+static size_t poorest_class(const struct selecting *s)
+{
+    size_t poorest = s->n_classes;
+    for (size_t c = 0; c < s->n_classes; c++) {
+        if (!(s->have[c] > 0.0 && s->share[c] > 0.0) || s->queues.n[c] == 0) continue;
+        if (poorest == s->n_classes || s->expected[c] / s->share[c] < s->expected[poorest] / s->share[poorest]) poorest = c;
+    }
+    return poorest;
+}
+
+/* arm: a gln_arm, or NEWS. */
 static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 {
-    if (arm == audit_arm(s)) return take_audited(s, out_took);
-    bool explore = arm == explore_arm(s);
-    *out_took = take_queued(s, arm, explore ? GLN_ARM_EXPLORE : GLN_ARM_QUOTA, explore ? GLN_NO_CLASS : (int32_t)arm);
+    if (arm == GLN_ARM_AUDIT) return take_audited(s, out_took);
+    if (arm == GLN_ARM_EXPLORE || arm == NEWS) {
+        *out_took = take_queued(s, arm == NEWS ? news_queue(s) : s->n_classes, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+        if (*out_took) s->out->candidate[s->out->n - 1].news = arm == NEWS;
+        return GLN_OK;
+    }
+    *out_took = false;
+    for (size_t c; !*out_took && !s->out_of_budget && (c = poorest_class(s)) < s->n_classes;)
+        *out_took = take_queued(s, c, GLN_ARM_QUOTA, (int32_t)c);
     return GLN_OK;
 }
 
@@ -491,27 +443,30 @@ static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
 static void take_leftovers(struct selecting *s)
 {
     for (uint32_t i = 0; i < s->pool->n && s->out->n < s->size && !s->out_of_budget; i++)
-        if (s->candidates.available[i] && fits(s, i)) take(s, i, GLN_ARM_EXPLORE, GLN_NO_CLASS, 0.0);
+        if (s->candidates.available[i] && fits(s, i)) take(s, i, NOT_LISTED, GLN_ARM_EXPLORE, GLN_NO_CLASS, 0.0);
 }
 
 /* Deals out the arms by the largest arrears; an arm that has nothing left leaves its share to exploration. */
 static gln_status deal(struct selecting *s, gln_pool *threads)
 {
-    size_t n_arms = s->n_classes + 2, explore = explore_arm(s);
     gln_status st = GLN_OK;
-    bool took;
+    bool took, first = !s->classified && s->pool->news == NULL && s->n_set < first_scale / 2 && !gln_costs_differ(&s->costs);
     while (s->out->n < s->size && !s->out_of_budget) {
         size_t next = SIZE_MAX;
         double largest = 0.0;
+        if (first && s->out->n > 0 && s->n_set + s->out->n >= s->scaled_until) {
+            first = false;
+            if ((st = refine_first(s, threads)) != GLN_OK) return st;
+        }
         if (s->n_set + s->out->n >= s->scaled_until && s->out->n < s->planned && (st = rescale(s, threads)) != GLN_OK) return st;
-        for (size_t a = 0; a < n_arms; a++) {
+        for (size_t a = 0; a < N_ARMS; a++) {
             double arrears = s->due[a] * (double)(s->out->n + 1) / (double)s->planned - s->done[a];
             if (s->due[a] > s->done[a] && (next == SIZE_MAX || arrears > largest)) {
                 largest = arrears;
                 next = a;
             }
         }
-        if (next == SIZE_MAX) next = explore; /* fractions of images left over */
+        if (next == SIZE_MAX) next = GLN_ARM_EXPLORE; /* fractions of images left over */
         if ((st = take_from(s, next, &took)) != GLN_OK) return st;
         if (took) {
             s->done[next] += 1.0;
@@ -519,14 +474,15 @@ static gln_status deal(struct selecting *s, gln_pool *threads)
         }
         double left = s->due[next] - s->done[next];
         s->due[next] = s->done[next];
-        if (next != explore) {
-            if (left > 0.0) s->due[explore] += left;
+        if (next != GLN_ARM_EXPLORE) {
+            if (left > 0.0) s->due[GLN_ARM_EXPLORE] += left;
             continue;
         }
         /* Exploration is empty: then so is every quota, whose candidates are the same images. Audits may be left. */
         for (took = true; st == GLN_OK && took && s->out->n < s->size;) st = take_audited(s, &took);
         break;
     }
+    if (st == GLN_OK && first) st = refine_first(s, threads);
     if (st == GLN_OK) take_leftovers(s);
     return st;
 }
@@ -638,14 +594,14 @@ gln_status gln_select(gln_selection *selection, const gln_select_pool *pool, con
     gln_shortlist_dispose(&s.shortlist);
     gln_cover_dispose(&s.cover);
     gln_queues_dispose(&s.queues);
+    gln_free(s.slot);
     gln_free(s.usable);
     gln_free(s.audit);
     gln_free(s.share);
     gln_free(s.have);
     gln_free(s.wanted);
     gln_free(s.n_predicted);
-    gln_free(s.due);
-    gln_free(s.done);
+    gln_free(s.expected);
     if (st != GLN_OK) gln_selection_dispose(selection);
     return st;
 }

@@ -22,6 +22,7 @@
 #include "sampler/clusters.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,8 @@ typedef struct gln_select_pool {
     const double *hit_rate;            /* [n_classes] of past predictions, in (0, 1]; NULL: 1 */
     const double *price;               /* [n_classes] of one label; NULL: 0 */
     const double *seconds;             /* [n_classes] of one label; NULL: 0 */
+    const double *seconds_factor;      /* [n_clusters] above 0: times that for a label in this cluster (seconds.h); NULL: 1 */
+    const float *news;                 /* [n] from 0 to 1: how much it lies where the pool has changed; NULL: nowhere */
 } gln_select_pool;
 
 typedef struct gln_select_request {
@@ -51,17 +54,20 @@ typedef struct gln_select_request {
     const double *target_share;  /* [n_classes] wanted shares of the labelled set after the batch, sum 1; NULL: uniform */
     double explore_share;        /* of the batch, for what labels do not cover yet; NaN: by how reliable the classifier is */
     double audit_share;          /* of the batch, uniformly at random from what is available */
+    double news_share;           /* of the batch, for what is new: a part of exploration, which grows to hold it unless
+                                    explore_share says how large it is */
     uint64_t seed;
 } gln_select_request;
 
 #define GLN_SELECT_REQUEST_INIT                                                                                      \
-    {.size = 0, .max_price = INFINITY, .max_seconds = INFINITY, .explore_share = NAN, .audit_share = 0.05, .seed = 1}
+    {.size = 0, .max_price = INFINITY, .max_seconds = INFINITY, .explore_share = NAN, .audit_share = 0.05, .news_share = 0.0, .seed = 1}
 
 typedef enum gln_arm { GLN_ARM_QUOTA, GLN_ARM_EXPLORE, GLN_ARM_AUDIT } gln_arm;
 
 typedef struct gln_candidate {
     uint32_t image;           /* view index */
     gln_arm arm;
+    bool news;                /* of the arm explore: taken for what is new */
     int32_t quota_class;      /* the quota that it fills; GLN_NO_CLASS for the other arms and in a cold start */
     int32_t predicted, runner_up;      /* GLN_NO_CLASS without a classifier */
     float p_predicted, p_runner_up;

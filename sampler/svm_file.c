@@ -1,7 +1,7 @@
 /*
  * A trained classifier as a derived file, so that a night without new labels scores only what is new.
  *
- *     magic "GLNSVM1\0", key (32 bytes), ten counts (u64), the chosen point; then the arrays of struct gln_svm in the order of
+ *     magic "GLNSVM2\0", key (32 bytes), eleven counts (u64), the chosen point; then the arrays of struct gln_svm in the order of
  *     visit() as they lie in memory; at the end XXH3 of all before (u64); little-endian
  *
  * What scoring and the model card need is kept; the machine's own coefficients, which only training reads, are not. One function
@@ -17,10 +17,10 @@
 
 #define FILE_MAX ((size_t)2 << 30)
 
-static const unsigned char magic[8] = {'G', 'L', 'N', 'S', 'V', 'M', '1', 0};
+static const unsigned char magic[8] = {'G', 'L', 'N', 'S', 'V', 'M', '2', 0};
 
 struct counts {
-    uint64_t d, n_active, n_classes, n_support, n_labels, n_folds, n_grid, linear, held_out, reserved;
+    uint64_t d, n_active, n_classes, n_support, n_labels, n_folds, n_grid, linear, held_out, pairs, n_trained;
 };
 
 struct header {
@@ -68,7 +68,8 @@ static gln_status visit(struct cursor *c, gln_svm *svm, const struct counts *n)
     pass(c, &svm->machine.first, n->n_active + 1, 1, sizeof *svm->machine.first);
     pass(c, &svm->machine.rho, n_pairs, 1, sizeof *svm->machine.rho);
     pass(c, &svm->support_rows, n->n_support, n->d, sizeof *svm->support_rows);
-    pass(c, &svm->coefficient, n->n_support, n_others, sizeof *svm->coefficient);
+    if (n->pairs) pass(c, &svm->pair_weight, n_pairs, n->n_support != 0 ? n->n_support : n->d, sizeof *svm->pair_weight);
+    else pass(c, &svm->coefficient, n->n_support, n_others, sizeof *svm->coefficient);
     if (n->linear) pass(c, &svm->weight, n->n_active * n_others, n->d, sizeof *svm->weight);
     pass(c, &svm->sigmoid, n_pairs, 1, sizeof *svm->sigmoid);
     pass(c, &svm->hit_rate, n->n_classes, 1, sizeof *svm->hit_rate);
@@ -85,7 +86,8 @@ gln_status gln_svm_save(const gln_svm *svm, const char *path, const uint8_t key[
     struct header header = {.counts = {.d = svm->d, .n_active = svm->n_active, .n_classes = svm->n_classes,
                                        .n_support = svm->machine.n_support, .n_labels = svm->card.n_labels,
                                        .n_folds = svm->card.n_folds, .n_grid = svm->card.n_grid,
-                                       .linear = svm->weight != NULL, .held_out = svm->out_of_fold != NULL},
+                                       .linear = svm->weight != NULL, .held_out = svm->out_of_fold != NULL,
+                                       .pairs = svm->pair_weight != NULL, .n_trained = svm->card.n_trained},
                             .chosen = svm->card.chosen};
     gln_svm arrays = *svm; /* borrowed; visit() wants to be able to write */
     struct cursor c = {.at = sizeof header};
@@ -110,7 +112,7 @@ gln_status gln_svm_save(const gln_svm *svm, const char *path, const uint8_t key[
 static bool makes_sense(const gln_svm *svm)
 {
     const size_t *first = svm->machine.first;
-    bool sane = first[0] == 0 && first[svm->n_active] == svm->machine.n_support;
+    bool sane = first[0] == 0 && first[svm->n_active] == (svm->pair_weight != NULL ? 0 : svm->machine.n_support);
     for (size_t a = 0; a < svm->n_active; a++)
         sane = sane && svm->class_of[a] < svm->n_classes && first[a] <= first[a + 1];
     return sane;
@@ -155,7 +157,8 @@ gln_status gln_svm_load(gln_svm **out, const char *path, const uint8_t key[32])
     }
     svm->card = (gln_svm_card){.n_labels = n->n_labels, .n_classes = n->n_classes, .n_folds = n->n_folds, .grid = svm->grid,
                                .n_grid = n->n_grid, .chosen = header.chosen, .confusion = svm->confusion,
-                               .out_of_fold = svm->out_of_fold, .hit_rate = svm->hit_rate, .n_support = n->n_support};
+                               .out_of_fold = svm->out_of_fold, .hit_rate = svm->hit_rate, .n_support = n->n_support,
+                               .n_trained = n->n_trained};
 
 cleanup:
     gln_free(c.bytes);

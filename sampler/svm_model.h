@@ -3,6 +3,8 @@
  *
  *   svm_folds.c   who is held out when
  *   svm_train.c   the only caller of libsvm: one problem on rows of a shared kernel matrix
+ *   svm_features.c, svm_pairs.c  the same for more rows than a matrix holds: features, and pairs trained on them
+ *   svm_problem.c the labelled rows, either way
  *   svm_search.c  the grid, the winner, the card
  *   svm_platt.c   decision values to probabilities
  *   svm_score.c   the pool, by matrix products
@@ -47,6 +49,9 @@ typedef struct gln_svm_machine {
     double *coefficient; /* [n_active - 1, n_support]; row j - 1 of class i is for pair (i, j > i), row j for (j < i, i) */
     double *rho;         /* [pairs] */
     bool *has_class;     /* [n_active] whether it took part in the training */
+    bool unbounded;      /* no coefficient at the bound that C sets: any larger C gives the same machine. False on features */
+    size_t width;
+    float *pair_weight;  /* [pairs, width] of a machine on features, its bias among them; nothing above but has_class is then used */
 } gln_svm_machine;
 
 /* Pairs of n classes, and the number of the pair i < j. */
@@ -98,6 +103,8 @@ struct gln_svm {
     float *support_rows;      /* [n_support, d], in the order of the machine */
     float *coefficient;       /* for class i, at first[i] * (n_active - 1): [n_active - 1, size of class i] */
     float *weight;            /* [n_active, n_active - 1, d] of a linear machine: coefficients times support vectors; else NULL */
+    float *pair_weight;       /* [pairs, n_support, or d when linear] of a machine that was trained on features; else NULL. Its support
+                                 vectors are the landmarks, `coefficient` and `weight` NULL */
     gln_svm_sigmoid *sigmoid; /* [pairs] */
     gln_svm_card card;
     gln_svm_point *grid;

@@ -1,173 +1,51 @@
 /*
  * The search for kernel, C and gamma, and the model that comes of it.
  *
- * Inner products of the labelled rows are computed once, O(n^2 d); squared distances follow from them, every gamma is an
- * element-wise exp into one node matrix, and folds and values of C train on it in parallel. A coarse grid in steps of 4 (Hsu,
- * Chang and Lin's guide), then steps of 2 around the best point.
+ * Inner products of the labelled rows are computed once, O(n^2 d); squared distances follow from them, every gamma is
+ * an element-wise exp into one node matrix, and folds and values of C train on it in parallel. A coarse grid in steps
+ * of 4 (Hsu, Chang and Lin's guide), then steps of 2 around the best point.
  *
  * The score of a point is taken over all held-out predictions together, not as a mean over folds: with few labels a
- * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to the usual one
- * (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
+ * fold holds no image of some classes. Among equal scores, which few labels produce in plenty, the point nearest to
+ * the usual one (C = 8, gamma = 1: measured on ImageNet embeddings) wins, counted in powers of two.
  *
- * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise) and the model trained on at most
- * TRAIN_MAX, both picked at random with the classes as equal as they can be: parameters move slowly with n, and libsvm's nodes
- * take 16 bytes an entry, 600 MB at TRAIN_MAX. Rows beyond it are held out by nature; their predictions count with the out-of-fold ones.
+ * Sizes. The grid is searched on at most SEARCH_MAX rows (unless the options say otherwise), picked at random with the
+ * classes as equal as they can be: parameters move slowly with n. The model is then trained on the kernel matrix of
+ * all labels, or of EXACT_MAX of them; libsvm's nodes take 16 bytes an entry, 600 MB at EXACT_MAX.
+ *
+ * Above FEATURES_FROM labels, where that wins (bench/RESULTS.md), it is trained on features (svm_features.h), whose
+ * memory and time are linear in the labels, on at most FEATURE_ROWS_MAX of them. What does move with n is looked at
+ * again first: the best point of the linear kernel, and what is smoother than the best RBF point, on
+ * FEATURE_SEARCH_MAX rows. With more labels a smaller gamma is better, and a few thousand landmarks span it better: on
+ * CIFAR-10 1,536 labels prefer gamma 2 and 50,000 prefer 0.5, by a point (bench/RESULTS.md). Rows that nothing was
+ * trained on are held out by nature; their predictions count with the out-of-fold ones.
  */
 #include "sampler/svm_search.h"
 
 #include "common/memory.h"
 #include "common/rng.h"
-#include "kernels/gram.h"
 #include "kernels/kernels.h"
 #include "sampler/clusters.h"
 
 #include <math.h>
 
 #define SEARCH_MAX ((size_t)1536)
-#define TRAIN_MAX ((size_t)6144)
+#define EXACT_MAX ((size_t)6144)
+#define FEATURES_FROM ((size_t)10000)
+#define FEATURE_ROWS_MAX ((size_t)131072)
+#define FEATURE_SEARCH_MAX ((size_t)16384)
+#define LANDMARKS ((size_t)2048)
+/* Machines of all pairs of classes, one a fold and one more, may take so much; with fewer landmarks than LANDMARKS_MIN left, as with
+   about a thousand classes, the kernel matrix of EXACT_MAX rows is better. */
+#define PAIRS_MAX_BYTES ((size_t)2 << 30)
+#define LANDMARKS_MIN ((size_t)256)
+#define WAVE ((size_t)2)
 #define USUAL_C 8.0
 #define USUAL_GAMMA 1.0
 #define GRID_POINTS_MAX ((size_t)4096)
 
 static const double coarse_c[] = {0.125, 0.5, 2.0, 8.0, 32.0, 128.0, 512.0, 2048.0};
 static const double coarse_gamma[] = {1.0 / 32.0, 1.0 / 8.0, 0.5, 2.0, 8.0, 32.0};
-
-void gln_svm_problem_dispose(gln_svm_problem *p)
-{
-    gln_free(p->row);
-    gln_free(p->y);
-    gln_free(p->group);
-    gln_free(p->fold);
-    gln_free(p->x);
-    gln_free(p->kernel);
-    gln_svm_matrix_free(p->matrix);
-    *p = (gln_svm_problem){0};
-}
-
-/*
- * row [*n_picked] by class, ascending within one: all rows when they fit, else `max` at random with the classes as equal as they can be.
- * libsvm trains pairs of classes: their entries then lie side by side in every row of the kernel matrix.
- */
-static gln_status pick_rows(uint32_t *row, size_t *n_picked, const int32_t *y, size_t n, size_t n_active, size_t max,
-                            uint64_t seed)
-{
-    uint32_t *order = NULL;
-    size_t *count = NULL, *quota = NULL, left = max;
-    bool *picked = NULL;
-    gln_rng rng;
-    gln_status st;
-    if ((st = gln_alloc_raw(&order, n, sizeof *order, "order of labels")) != GLN_OK ||
-        (st = gln_alloc(&count, n_active, sizeof *count, "class counts")) != GLN_OK ||
-        (st = gln_alloc(&quota, n_active, sizeof *quota, "class quotas")) != GLN_OK ||
-        (st = gln_alloc(&picked, n, sizeof *picked, "picked labels")) != GLN_OK)
-        goto cleanup;
-    for (size_t i = 0; i < n; i++) {
-        order[i] = (uint32_t)i;
-        count[y[i]]++;
-    }
-    /* Water-filling: one each in turn, as long as anyone has one left. */
-    for (bool any = true; any && left > 0;) {
-        any = false;
-        for (size_t c = 0; c < n_active && left > 0; c++) {
-            if (quota[c] >= count[c]) continue;
-            quota[c]++;
-            left--;
-            any = true;
-        }
-    }
-    gln_rng_seed(&rng, seed);
-    if (n > max) gln_rng_shuffle_u32(&rng, order, n);
-    for (size_t i = 0; i < n; i++) {
-        if (quota[y[order[i]]] == 0) continue;
-        quota[y[order[i]]]--;
-        picked[order[i]] = true;
-    }
-    /* count becomes where each class begins. */
-    *n_picked = 0;
-    for (size_t c = 0; c < n_active; c++) count[c] = 0;
-    for (size_t i = 0; i < n; i++)
-        if (picked[i]) count[y[i]]++;
-    for (size_t c = 0; c < n_active; c++) {
-        size_t of_class = count[c];
-        count[c] = *n_picked;
-        *n_picked += of_class;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (picked[i]) row[count[y[i]]++] = (uint32_t)i;
-
-cleanup:
-    gln_free(picked);
-    gln_free(quota);
-    gln_free(count);
-    gln_free(order);
-    return st;
-}
-
-/* Squared distances from the rows of the problem, or inner products. */
-static gln_status fill_kernel(gln_svm_problem *p, bool distances, gln_pool *threads)
-{
-    const gln_kernel_table *kernels = gln_kernels();
-    gln_status st = gln_gram_f32(threads, p->kernel, p->x, p->n, p->x, p->n, p->d);
-    if (st != GLN_OK) return st;
-    if (distances) {
-        /* The norms are the diagonal: an image is then at distance 0 from itself, whatever rounding did. */
-        for (size_t i = 0; i < p->n; i++) p->norm_sq[i] = p->kernel[i * p->n + i];
-        kernels->l2_sq_from_gram(p->kernel, p->n, p->n, p->norm_sq, p->norm_sq);
-    }
-    p->has_distances = distances;
-    return GLN_OK;
-}
-
-gln_status gln_svm_problem_init(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
-                                size_t d, size_t n_active, size_t max, size_t n_folds, uint64_t seed)
-{
-    size_t row_bytes = 0, kernel_bytes = 0;
-    gln_status st;
-    *p = (gln_svm_problem){.d = d, .n_active = n_active, .n_folds = n_folds};
-    if ((st = gln_alloc_raw(&p->row, n, sizeof *p->row, "picked labels")) != GLN_OK ||
-        (st = pick_rows(p->row, &p->n, y, n, n_active, max, seed)) != GLN_OK)
-        return st;
-    if (!gln_mul_size(&row_bytes, d, sizeof(float)) || !gln_mul_size(&kernel_bytes, p->n + 1, sizeof(float)))
-        return gln_fail(GLN_E_LIMIT, "%zu labels of %zu numbers: too many", p->n, d);
-    if ((st = gln_alloc_raw(&p->y, p->n, sizeof *p->y, "labels")) != GLN_OK ||
-        (st = gln_alloc_raw(&p->group, p->n, sizeof *p->group, "duplicate groups")) != GLN_OK ||
-        (st = gln_alloc_raw(&p->fold, p->n, sizeof *p->fold, "folds")) != GLN_OK ||
-        (st = gln_alloc_raw(&p->x, p->n, row_bytes, "labelled rows")) != GLN_OK ||
-        (st = gln_alloc_raw(&p->kernel, p->n, kernel_bytes, "labelled distances")) != GLN_OK ||
-        (st = gln_svm_matrix_create(&p->matrix, p->n)) != GLN_OK)
-        return st;
-    p->norm_sq = p->kernel + p->n * p->n;
-    for (size_t i = 0; i < p->n; i++) {
-        p->y[i] = y[p->row[i]];
-        p->group[i] = group != NULL ? group[p->row[i]] : p->row[i];
-        for (size_t j = 0; j < d; j++) p->x[i * d + j] = x[(size_t)p->row[i] * d + j];
-    }
-    return gln_svm_folds(p->fold, &p->n_folds, p->y, p->group, p->n, n_active, seed);
-}
-
-gln_status gln_svm_problem_kernel(gln_svm_problem *p, gln_svm_kernel kernel, double gamma, gln_pool *threads)
-{
-    bool distances = kernel == GLN_SVM_RBF;
-    if (!p->filled || p->has_distances != distances) {
-        gln_status st = fill_kernel(p, distances, threads);
-        if (st != GLN_OK) return st;
-    }
-    p->filled = true;
-    return gln_svm_matrix_fill(p->matrix, p->kernel, distances ? gamma : 0.0, threads);
-}
-
-gln_status gln_svm_problem_train_without(gln_svm_machine *machine, const gln_svm_problem *p, size_t fold, double c)
-{
-    uint32_t *row = NULL;
-    size_t n = 0;
-    gln_status st = gln_alloc_raw(&row, p->n, sizeof *row, "training rows");
-    if (st != GLN_OK) return st;
-    for (size_t i = 0; i < p->n; i++)
-        if (fold == SIZE_MAX || p->fold[i] != fold) row[n++] = (uint32_t)i;
-    st = gln_svm_machine_train(machine, p->matrix, row, n, p->y, p->n_active, c);
-    gln_free(row);
-    return st;
-}
 
 double gln_svm_metric_of(gln_svm_metric metric, const int32_t *y, const int32_t *predicted, const uint32_t *fold,
                          size_t only_fold, size_t n, size_t n_active, double *scratch)
@@ -191,15 +69,35 @@ double gln_svm_metric_of(gln_svm_metric metric, const int32_t *y, const int32_t 
 
 /* ---- the grid ----------------------------------------------------------------------------------------------------------- */
 
-/* Points that share one kernel matrix, and their held-out predictions. */
+/* Points that share one kernel, and their held-out predictions. */
 struct trial {
     const gln_svm_problem *problem;
     gln_svm_point *point; /* [n_points] */
     size_t n_points;
     int32_t *predicted;   /* [n_points, problem->n] */
+    bool *unbounded;      /* [n_points, n_folds] of the machines that were trained */
+    size_t first_point;   /* of the wave in work */
+    gln_pool *threads;
+    gln_svm_training *training; /* [n_folds] of the point in work, on features */
+    size_t of_point;
     gln_progress *progress;
 };
 
+static void predict(const struct trial *t, size_t point, const gln_svm_machine *machine, size_t i, double *decision)
+{
+    gln_svm_problem_decide(decision, t->problem, machine, i);
+    t->predicted[point * t->problem->n + i] = (int32_t)gln_svm_vote(decision, t->problem->n_active);
+}
+
+/* A point of an earlier wave whose machine of this fold is that of any larger C, and so of this point; SIZE_MAX: none. */
+static size_t same_machine(const struct trial *t, size_t point, size_t fold)
+{
+    for (size_t q = 0; q < t->first_point; q++)
+        if (t->unbounded[q * t->problem->n_folds + fold] && t->point[q].c <= t->point[point].c) return q;
+    return SIZE_MAX;
+}
+
+/* A point and fold of the wave each: machines come and go, one a thread at a time. */
 static gln_status trial_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const struct trial *t = context;
@@ -208,18 +106,65 @@ static gln_status trial_range(void *context, size_t begin, size_t end, size_t wo
     gln_status st = gln_alloc_raw(&decision, gln_svm_pairs(p->n_active), sizeof *decision, "decision values");
     (void)worker;
     for (size_t task = begin; task < end && st == GLN_OK; task++) {
-        size_t point = task / p->n_folds, fold = task % p->n_folds;
-        gln_svm_machine machine = {0};
-        if ((st = gln_svm_problem_train_without(&machine, p, fold, t->point[point].c)) != GLN_OK) break;
-        for (size_t i = 0; i < p->n; i++) {
-            if (p->fold[i] != fold) continue;
-            gln_svm_machine_decide(decision, &machine, p->matrix, i);
-            t->predicted[point * p->n + i] = (int32_t)gln_svm_vote(decision, p->n_active);
+        size_t point = t->first_point + task / p->n_folds, fold = task % p->n_folds, same = same_machine(t, point, fold);
+        gln_svm_training training = {.c = t->point[point].c, .without = fold};
+        if (same != SIZE_MAX) {
+            for (size_t i = 0; i < p->n; i++)
+                if (p->fold[i] == fold) t->predicted[point * p->n + i] = t->predicted[same * p->n + i];
+            st = gln_progress_add(t->progress, 1);
+            continue;
         }
-        gln_svm_machine_dispose(&machine);
-        st = gln_progress_add(t->progress, 1);
+        st = gln_svm_problem_train(p, &training, 1, NULL, t->progress);
+        for (size_t i = 0; st == GLN_OK && i < p->n; i++)
+            if (p->fold[i] == fold) predict(t, point, &training.machine, i, decision);
+        t->unbounded[point * p->n_folds + fold] = st == GLN_OK && training.machine.unbounded;
+        gln_svm_training_dispose(&training);
     }
     gln_free(decision);
+    return st;
+}
+
+/*
+ * Points in waves of WAVE, folds in parallel. Where all coefficients of a machine stay below C, a larger C changes
+ * nothing: with few labels that is so from C = 8 or 32 on. Waves decide what is not trained again by what earlier ones
+ * found, whatever order the threads had: the result does not depend on them.
+ */
+static gln_status try_on_matrix(struct trial *t)
+{
+    size_t n_folds = t->problem->n_folds;
+    gln_status st = gln_alloc(&t->unbounded, t->n_points, n_folds * sizeof *t->unbounded, "machines of the grid");
+    for (t->first_point = 0; t->first_point < t->n_points && st == GLN_OK; t->first_point += WAVE) {
+        size_t n = t->n_points - t->first_point < WAVE ? t->n_points - t->first_point : WAVE;
+        st = gln_pool_for(t->threads, n * n_folds, 1, trial_range, t);
+    }
+    gln_free(t->unbounded);
+    return st;
+}
+
+static gln_status predict_range(void *context, size_t begin, size_t end, size_t worker)
+{
+    const struct trial *t = context;
+    double *decision = NULL;
+    gln_status st = gln_alloc_raw(&decision, gln_svm_pairs(t->problem->n_active), sizeof *decision, "decision values");
+    (void)worker;
+    for (size_t i = begin; i < end && st == GLN_OK; i++)
+        predict(t, t->of_point, &t->training[t->problem->fold[i]].machine, i, decision);
+    gln_free(decision);
+    return st;
+}
+
+/* All folds of a point at once, their pairs in parallel: a fold is much work and, with many classes, much memory. */
+static gln_status try_on_features(struct trial *t)
+{
+    size_t n_folds = t->problem->n_folds;
+    gln_status st = gln_alloc(&t->training, n_folds, sizeof *t->training, "fold machines");
+    for (t->of_point = 0; t->of_point < t->n_points && st == GLN_OK; t->of_point++) {
+        for (size_t f = 0; f < n_folds; f++) t->training[f] = (gln_svm_training){.c = t->point[t->of_point].c, .without = f};
+        st = gln_svm_problem_train(t->problem, t->training, n_folds, t->threads, t->progress);
+        if (st == GLN_OK) st = gln_pool_for(t->threads, t->problem->n, 256, predict_range, t);
+        for (size_t f = 0; f < n_folds; f++) gln_svm_training_dispose(&t->training[f]);
+    }
+    gln_free(t->training);
     return st;
 }
 
@@ -227,14 +172,15 @@ static gln_status trial_range(void *context, size_t begin, size_t end, size_t wo
 static gln_status try_points(gln_svm_problem *p, gln_svm_point *point, size_t n_points, gln_svm_metric metric,
                              gln_pool *threads, gln_progress *progress)
 {
-    struct trial t = {.problem = p, .point = point, .n_points = n_points, .progress = progress};
+    struct trial t = {.problem = p, .point = point, .n_points = n_points, .threads = threads, .progress = progress};
     double *scratch = NULL;
     gln_status st;
     if ((st = gln_alloc(&t.predicted, n_points, p->n * sizeof *t.predicted, "held-out predictions")) != GLN_OK ||
         (st = gln_alloc_raw(&scratch, 3 * p->n_active, sizeof *scratch, "class counts")) != GLN_OK ||
-        (st = gln_svm_problem_kernel(p, point[0].kernel, point[0].gamma, threads)) != GLN_OK ||
-        (st = gln_pool_for(threads, n_points * p->n_folds, 1, trial_range, &t)) != GLN_OK)
+        (st = gln_svm_problem_kernel(p, point[0].kernel, point[0].gamma, threads)) != GLN_OK)
         goto cleanup;
+    st = p->n_landmarks != 0 ? try_on_features(&t) : try_on_matrix(&t);
+    if (st != GLN_OK) goto cleanup;
     for (size_t q = 0; q < n_points; q++) {
         const int32_t *predicted = t.predicted + q * p->n;
         double sum = 0.0, sum_sq = 0.0, folds = (double)p->n_folds;
@@ -260,13 +206,16 @@ static double distance_to_usual(const gln_svm_point *p)
     return fabs(log2(p->c / USUAL_C)) + gamma;
 }
 
-static const gln_svm_point *best_of(const gln_svm_point *point, size_t n)
+/* The best point of the kernels asked for; NULL when none of them was tried. */
+static const gln_svm_point *best_of(const gln_svm_point *point, size_t n, bool linear, bool rbf)
 {
-    const gln_svm_point *best = &point[0];
-    for (size_t i = 1; i < n; i++)
-        if (point[i].score > best->score ||
+    const gln_svm_point *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!(point[i].kernel == GLN_SVM_LINEAR ? linear : rbf)) continue;
+        if (best == NULL || point[i].score > best->score ||
             (point[i].score == best->score && distance_to_usual(&point[i]) < distance_to_usual(best)))
             best = &point[i];
+    }
     return best;
 }
 
@@ -283,7 +232,11 @@ static gln_status extend(gln_svm_point *grid, size_t *n_grid, gln_svm_problem *p
 {
     size_t first = *n_grid;
     for (size_t i = 0; i < n_c; i++) {
-        gln_svm_point point = {.kernel = kernel, .c = c[i], .gamma = kernel == GLN_SVM_RBF ? gamma : 0.0};
+        gln_svm_point point = {.kernel = kernel,
+                               .c = c[i],
+                               .gamma = kernel == GLN_SVM_RBF ? gamma : 0.0,
+                               .n_landmarks = kernel == GLN_SVM_RBF ? p->n_landmarks : 0,
+                               .n_rows = p->n};
         if (!was_tried(grid, *n_grid, &point)) grid[(*n_grid)++] = point;
     }
     if (*n_grid == first) return GLN_OK;
@@ -307,7 +260,7 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
     for (size_t g = 0; options->rbf && g < n_gamma; g++)
         if ((st = extend(*grid, n_grid, p, GLN_SVM_RBF, gamma[g], c, n_c, options->metric, threads, progress)) != GLN_OK)
             return st;
-    *chosen = *best_of(*grid, *n_grid);
+    *chosen = *best_of(*grid, *n_grid, true, true);
     if (!options->refine) return GLN_OK;
     const gln_svm_point around = *chosen;
     const double finer_c[] = {around.c / 2.0, around.c, around.c * 2.0};
@@ -316,7 +269,42 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
         st = extend(*grid, n_grid, p, around.kernel, ldexp(around.gamma, step), finer_c, 3, options->metric, threads, progress);
         if (st != GLN_OK) return st;
     }
-    *chosen = *best_of(*grid, *n_grid);
+    *chosen = *best_of(*grid, *n_grid, true, true);
+    return GLN_OK;
+}
+
+/*
+ * Looks again, on features: the best linear point and a softer one; the best RBF point, smoother by a half and a
+ * quarter, and harder ones. Adds its points to the grid.
+ */
+static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_svm_point *chosen, gln_svm_problem *p,
+                                     const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
+{
+    enum { MOST = 6 };
+    const gln_svm_point *of_linear = best_of(*grid, *n_grid, true, false), *of_rbf = best_of(*grid, *n_grid, false, true);
+    gln_svm_point *all = NULL, *again = NULL;
+    size_t n_again = 0;
+    gln_status st;
+    if ((st = gln_alloc(&all, *n_grid + MOST, sizeof *all, "grid points")) != GLN_OK) return st;
+    again = all + *n_grid;
+    gln_progress_stage(progress, "classifier", MOST * p->n_folds);
+    if (of_linear != NULL) {
+        double c[] = {of_linear->c / 4.0, of_linear->c};
+        st = extend(again, &n_again, p, GLN_SVM_LINEAR, 0.0, c, 2, options->metric, threads, progress);
+    }
+    for (int step = -2; of_rbf != NULL && step < 0 && st == GLN_OK; step++) {
+        double c[] = {of_rbf->c, of_rbf->c * 4.0};
+        st = extend(again, &n_again, p, GLN_SVM_RBF, ldexp(of_rbf->gamma, step), c, 2, options->metric, threads, progress);
+    }
+    if (st != GLN_OK) {
+        gln_free(all);
+        return st;
+    }
+    for (size_t i = 0; i < *n_grid; i++) all[i] = (*grid)[i];
+    *chosen = *best_of(again, n_again, true, true);
+    gln_free(*grid);
+    *grid = all;
+    *n_grid += n_again;
     return GLN_OK;
 }
 
@@ -350,6 +338,19 @@ static gln_status check_input(const float *x, const int32_t *y, size_t n, size_t
     return GLN_OK;
 }
 
+/* Landmarks of a model of so many labels: 0 when a kernel matrix is the way. */
+static size_t landmarks_for(size_t n, size_t d, size_t n_active, const gln_svm_options *options)
+{
+    size_t exact = options->exact_rows != 0 ? options->exact_rows : FEATURES_FROM;
+    size_t wanted = options->n_landmarks != 0 ? options->n_landmarks : LANDMARKS, bytes_a_number = 0, fit = 0;
+    if (n <= exact) return 0;
+    if (!gln_mul_size(&bytes_a_number, gln_svm_pairs(n_active), (options->n_folds + 1) * sizeof(float))) return 0;
+    fit = PAIRS_MAX_BYTES / bytes_a_number;
+    if (fit < wanted && fit < LANDMARKS_MIN) return 0;
+    if (fit < d && options->linear) return 0;
+    return fit < wanted ? fit : wanted;
+}
+
 gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const uint32_t *group, size_t n, size_t d,
                           size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
 {
@@ -361,8 +362,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
                             .gamma = options->rbf ? USUAL_GAMMA : 0.0,
                             .score = NAN,
                             .spread = NAN};
-    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX, train_max = n < TRAIN_MAX ? n : TRAIN_MAX;
-    if (search_max > train_max) search_max = train_max;
+    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX, exact_max = n < EXACT_MAX ? n : EXACT_MAX;
+    if (search_max > exact_max) search_max = exact_max;
     gln_status st;
     *out = NULL;
     if ((st = check_input(x, y, n, d, n_classes, options)) != GLN_OK) return st;
@@ -373,14 +374,28 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
     if (problem.n_folds != 0 && (st = gln_svm_grid(&svm->grid, &svm->card.n_grid, &chosen, &problem, options, threads,
                                                    progress)) != GLN_OK)
         goto cleanup;
-    if (train_max > search_max) {
+    size_t n_landmarks = landmarks_for(n, d, svm->n_active, options), again = options->search_rows != 0 ? options->search_rows : FEATURE_SEARCH_MAX;
+    if (n_landmarks != 0 && svm->card.n_grid != 0 && options->refine) {
         gln_svm_problem_dispose(&problem);
-        st = gln_svm_problem_init(&problem, x, active, group, n, d, svm->n_active, train_max, options->n_folds, options->seed);
+        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, again, n_landmarks,
+                                           options->n_folds, options->seed);
+        if (st == GLN_OK)
+            st = search_on_features(&svm->grid, &svm->card.n_grid, &chosen, &problem, options, threads, progress);
         if (st != GLN_OK) goto cleanup;
     }
+    if (n_landmarks != 0) {
+        gln_svm_problem_dispose(&problem);
+        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, FEATURE_ROWS_MAX, n_landmarks,
+                                           options->n_folds, options->seed);
+        if (chosen.kernel == GLN_SVM_RBF) chosen.n_landmarks = problem.n_landmarks;
+    } else if (exact_max > search_max) {
+        gln_svm_problem_dispose(&problem);
+        st = gln_svm_problem_init(&problem, x, active, group, n, d, svm->n_active, exact_max, options->n_folds, options->seed);
+    }
+    if (st != GLN_OK) goto cleanup;
     svm->card.grid = svm->grid;
     svm->card.chosen = chosen;
-    if ((st = gln_svm_finish(svm, &problem, x, active, n, threads)) != GLN_OK) goto cleanup;
+    if ((st = gln_svm_finish(svm, &problem, x, active, n, threads, progress)) != GLN_OK) goto cleanup;
     *out = svm;
     svm = NULL;
 

@@ -104,7 +104,18 @@ void gln_svm_machine_dispose(gln_svm_machine *machine)
     gln_free(machine->coefficient);
     gln_free(machine->rho);
     gln_free(machine->has_class);
+    gln_free(machine->pair_weight);
     *machine = (gln_svm_machine){0};
+}
+
+/* Whether all coefficients stay inside their bounds; weight [nr_class] in the order of the model's classes, all of which have rows. */
+static bool is_unbounded(const struct svm_model *model, const double *weight, double c)
+{
+    for (int a = 0, s = 0; a < model->nr_class; a++)
+        for (int end = s + model->nSV[a]; s < end; s++)
+            for (int other = 0; other + 1 < model->nr_class; other++)
+                if (fabs(model->sv_coef[other][s]) >= c * weight[a] * (1.0 - 1e-9)) return false;
+    return true;
 }
 
 /* libsvm's result, in our order of classes: its own is the order in which classes first appear, which is ascending here. */
@@ -196,6 +207,7 @@ gln_status gln_svm_machine_train(gln_svm_machine *machine, const gln_svm_matrix 
         st = gln_fail(GLN_E_INTERNAL, "support vector machine: no model from %zu labels", n);
         goto cleanup;
     }
+    machine->unbounded = is_unbounded(model, weight, c);
     st = take_over(machine, model, sorted);
 
 cleanup:

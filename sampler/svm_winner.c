@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Precision is smoothed as if so many predictions of each class had been seen to be right as often as predictions are overall. */
 #define SMOOTHING_PREDICTIONS 4.0
@@ -64,6 +65,7 @@ void gln_svm_free(gln_svm *svm)
     gln_free(svm->support_rows);
     gln_free(svm->coefficient);
     gln_free(svm->weight);
+    gln_free(svm->pair_weight);
     gln_free(svm->sigmoid);
     gln_free(svm->grid);
     gln_free(svm->confusion);
@@ -87,29 +89,24 @@ const char *gln_svm_kernel_name(gln_svm_kernel kernel)
 struct held_out {
     const gln_svm *svm;
     const gln_svm_problem *problem;
-    gln_svm_machine *machine; /* [n_folds] */
+    gln_svm_training *fold;   /* [n_folds] */
     float *own;               /* [n, n_active - 1]: towards the row's class, against the others in order; NaN: not trained */
     size_t n_scratch;
     double *scratch;          /* [threads, n_scratch]: decisions, probabilities, coupling */
 };
 
-static gln_status train_fold_range(void *context, size_t begin, size_t end, size_t worker)
+static gln_status own_range(void *context, size_t begin, size_t end, size_t worker)
 {
     const struct held_out *h = context;
     const gln_svm_problem *p = h->problem;
     size_t n_active = p->n_active;
     double *decision = h->scratch + worker * h->n_scratch;
-    for (size_t fold = begin; fold < end; fold++) {
-        gln_status st = gln_svm_problem_train_without(&h->machine[fold], p, fold, h->svm->card.chosen.c);
-        if (st != GLN_OK) return st;
-        for (size_t i = 0; i < p->n; i++) {
-            if (p->fold[i] != fold) continue;
-            gln_svm_machine_decide(decision, &h->machine[fold], p->matrix, i);
-            size_t own = (size_t)p->y[i];
-            float *to = h->own + i * (n_active - 1);
-            for (size_t c = 0; c < own; c++) to[c] = (float)-decision[gln_svm_pair(c, own, n_active)];
-            for (size_t c = own + 1; c < n_active; c++) to[c - 1] = (float)decision[gln_svm_pair(own, c, n_active)];
-        }
+    for (size_t i = begin; i < end; i++) {
+        gln_svm_problem_decide(decision, p, &h->fold[p->fold[i]].machine, i);
+        size_t own = (size_t)p->y[i];
+        float *to = h->own + i * (n_active - 1);
+        for (size_t c = 0; c < own; c++) to[c] = (float)-decision[gln_svm_pair(c, own, n_active)];
+        for (size_t c = own + 1; c < n_active; c++) to[c - 1] = (float)decision[gln_svm_pair(own, c, n_active)];
     }
     return GLN_OK;
 }
@@ -156,7 +153,7 @@ static gln_status couple_range(void *context, size_t begin, size_t end, size_t w
     double *decision = h->scratch + worker * h->n_scratch, *probability = decision + gln_svm_pairs(p->n_active);
     for (size_t i = begin; i < end; i++) {
         float *to = svm->out_of_fold + (size_t)p->row[i] * svm->n_classes;
-        gln_svm_machine_decide(decision, &h->machine[p->fold[i]], p->matrix, i);
+        gln_svm_problem_decide(decision, p, &h->fold[p->fold[i]].machine, i);
         gln_svm_couple(probability, decision, svm->sigmoid, p->n_active, probability + p->n_active);
         for (size_t c = 0; c < p->n_active; c++) to[svm->class_of[c]] = (float)probability[c];
     }
@@ -164,25 +161,28 @@ static gln_status couple_range(void *context, size_t begin, size_t end, size_t w
 }
 
 /* Sigmoids, and out-of-fold probabilities of the rows of the problem. */
-static gln_status hold_out(gln_svm *svm, gln_svm_problem *p, gln_pool *threads)
+static gln_status hold_out(gln_svm *svm, gln_svm_problem *p, gln_pool *threads, gln_progress *progress)
 {
     struct held_out h = {.svm = svm, .problem = p};
     size_t n = p->n_active;
     gln_status st;
     h.n_scratch = gln_svm_pairs(n) + n + 2 * n * n + n;
-    if ((st = gln_alloc(&h.machine, p->n_folds, sizeof *h.machine, "fold machines")) != GLN_OK ||
+    if ((st = gln_alloc(&h.fold, p->n_folds, sizeof *h.fold, "fold machines")) != GLN_OK ||
         (st = gln_alloc(&h.own, p->n, (n - 1) * sizeof *h.own, "held-out values")) != GLN_OK ||
-        (st = gln_alloc_raw(&h.scratch, gln_pool_size(threads), h.n_scratch * sizeof *h.scratch, "coupling")) != GLN_OK ||
-        (st = gln_pool_for(threads, p->n_folds, 1, train_fold_range, &h)) != GLN_OK ||
-        (st = gln_pool_for(threads, n, 1, sigmoid_range, &h)) != GLN_OK ||
-        (st = gln_pool_for(threads, p->n, 16, couple_range, &h)) != GLN_OK)
+        (st = gln_alloc_raw(&h.scratch, gln_pool_size(threads), h.n_scratch * sizeof *h.scratch, "coupling")) != GLN_OK)
         goto cleanup;
+    for (size_t f = 0; f < p->n_folds; f++) h.fold[f] = (gln_svm_training){.c = svm->card.chosen.c, .without = f};
+    if ((st = gln_svm_problem_train(p, h.fold, p->n_folds, threads, progress)) != GLN_OK ||
+        (st = gln_pool_for(threads, p->n, 16, own_range, &h)) != GLN_OK ||
+        (st = gln_pool_for(threads, n, 1, sigmoid_range, &h)) != GLN_OK)
+        goto cleanup;
+    st = gln_pool_for(threads, p->n, 16, couple_range, &h);
 
 cleanup:
-    for (size_t f = 0; h.machine != NULL && f < p->n_folds; f++) gln_svm_machine_dispose(&h.machine[f]);
+    for (size_t f = 0; h.fold != NULL && f < p->n_folds; f++) gln_svm_training_dispose(&h.fold[f]);
     gln_free(h.scratch);
     gln_free(h.own);
-    gln_free(h.machine);
+    gln_free(h.fold);
     return st;
 }
 
@@ -219,6 +219,32 @@ static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
             }
         }
     }
+    return GLN_OK;
+}
+
+/* The same of a machine on features: landmarks, and a weight of each a pair. */
+static gln_status keep_pairs(gln_svm *svm, const gln_svm_problem *p)
+{
+    gln_svm_machine *m = &svm->machine;
+    const gln_svm_features *f = &p->features;
+    size_t n_pairs = gln_svm_pairs(svm->n_active), width_bytes = 0, row_bytes = 0;
+    gln_status st;
+    m->n_support = svm->card.n_support = f->n_landmarks;
+    if (!gln_mul_size(&width_bytes, f->n_used, sizeof(float)) || !gln_mul_size(&row_bytes, svm->d, sizeof(float)))
+        return gln_fail(GLN_E_LIMIT, "%zu features of %zu numbers: too many", f->n_used, svm->d);
+    if ((st = gln_alloc(&m->first, svm->n_active + 1, sizeof *m->first, "support vectors")) != GLN_OK ||
+        (st = gln_alloc(&m->rho, n_pairs, sizeof *m->rho, "thresholds")) != GLN_OK ||
+        (st = gln_alloc_raw(&svm->support_rows, f->n_landmarks, row_bytes, "landmarks")) != GLN_OK ||
+        (st = gln_alloc_raw(&svm->pair_weight, n_pairs, width_bytes, "weights of pairs")) != GLN_OK)
+        return st;
+    if (f->n_landmarks != 0) memcpy(svm->support_rows, f->landmark, f->n_landmarks * row_bytes);
+    for (size_t q = 0; q < n_pairs; q++) {
+        const float *weight = m->pair_weight + q * m->width;
+        if ((st = gln_svm_features_unfold(svm->pair_weight + q * f->n_used, f, weight)) != GLN_OK) return st;
+        m->rho[q] = -(double)weight[f->n_used];
+    }
+    gln_free(m->pair_weight);
+    m->pair_weight = NULL;
     return GLN_OK;
 }
 
@@ -260,19 +286,26 @@ static void fill_card(gln_svm *svm, const int32_t *y, size_t n)
     svm->card.out_of_fold = svm->out_of_fold;
 }
 
-gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n, gln_pool *threads)
+gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n, gln_pool *threads,
+                          gln_progress *progress)
 {
     static const gln_svm_sigmoid usual = GLN_SVM_SIGMOID_DEFAULT;
+    gln_svm_training whole = {.c = svm->card.chosen.c, .without = SIZE_MAX};
     size_t n_pairs = gln_svm_pairs(svm->n_active), row_bytes = 0;
     gln_status st;
     if (!gln_mul_size(&row_bytes, svm->n_classes, sizeof(float)))
         return gln_fail(GLN_E_LIMIT, "%zu classes: too many", svm->n_classes);
     if ((st = gln_alloc(&svm->sigmoid, n_pairs, sizeof *svm->sigmoid, "sigmoids")) != GLN_OK ||
-        (st = gln_svm_problem_kernel(p, svm->card.chosen.kernel, svm->card.chosen.gamma, threads)) != GLN_OK ||
-        (st = gln_svm_problem_train_without(&svm->machine, p, SIZE_MAX, svm->card.chosen.c)) != GLN_OK ||
-        (st = keep_support(svm, p)) != GLN_OK)
+        (st = gln_svm_problem_kernel(p, svm->card.chosen.kernel, svm->card.chosen.gamma, threads)) != GLN_OK)
         return st;
+    gln_progress_stage(progress, "classifier", p->n_folds + 1);
+    st = gln_svm_problem_train(p, &whole, 1, threads, progress);
+    svm->machine = whole.machine;
+    whole.machine = (gln_svm_machine){0};
+    gln_svm_training_dispose(&whole);
+    if (st != GLN_OK || (st = p->n_landmarks != 0 ? keep_pairs(svm, p) : keep_support(svm, p)) != GLN_OK) return st;
     svm->card.n_folds = p->n_folds;
+    svm->card.n_trained = p->n;
     svm->card.hit_rate = svm->hit_rate;
     if (p->n_folds == 0) {
         for (size_t q = 0; q < n_pairs; q++) svm->sigmoid[q] = usual;
@@ -282,7 +315,7 @@ gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, cons
     }
     if ((st = gln_alloc(&svm->out_of_fold, n, row_bytes, "out-of-fold probabilities")) != GLN_OK ||
         (st = gln_alloc(&svm->confusion, svm->n_classes, svm->n_classes * sizeof(uint32_t), "confusion")) != GLN_OK ||
-        (st = hold_out(svm, p, threads)) != GLN_OK || (st = score_the_rest(svm, p, x, n, threads)) != GLN_OK)
+        (st = hold_out(svm, p, threads, progress)) != GLN_OK || (st = score_the_rest(svm, p, x, n, threads)) != GLN_OK)
         return st;
     fill_card(svm, y, n);
     return GLN_OK;

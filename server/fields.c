@@ -65,7 +65,7 @@ static gln_status check_value(gln_request *request, const gln_json *value, const
         [GLN_FIELD_OBJECT] = {gln_json_is_object, "an object"},
         [GLN_FIELD_ARRAY] = {gln_json_is_array, "an array"},
     };
-    if (field->nullable && gln_json_is_null(value)) return GLN_OK;
+    if (field->kind == GLN_FIELD_ANY || (field->nullable && gln_json_is_null(value))) return GLN_OK;
     if (!kinds[field->kind].is(value))
         return gln_fields_refuse(request, pointer, field->name, "%s: not %s%s", field->name, kinds[field->kind].words,
                                  field->nullable ? " or null" : "");
@@ -75,7 +75,8 @@ static gln_status check_value(gln_request *request, const gln_json *value, const
     case GLN_FIELD_STRING: return check_length(request, strlen(gln_json_string(value)), "bytes", pointer, field);
     case GLN_FIELD_OBJECT: return check_length(request, gln_json_count(value), "members", pointer, field);
     case GLN_FIELD_ARRAY: return check_length(request, gln_json_count(value), "items", pointer, field);
-    case GLN_FIELD_BOOL: break;
+    case GLN_FIELD_BOOL:
+    case GLN_FIELD_ANY: break;
     }
     return GLN_OK;
 }

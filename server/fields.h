@@ -22,7 +22,8 @@ typedef enum gln_field_kind {
     GLN_FIELD_INTEGER, /* the same; without a fraction */
     GLN_FIELD_BOOL,
     GLN_FIELD_OBJECT, /* min and max are members */
-    GLN_FIELD_ARRAY   /* min and max are items */
+    GLN_FIELD_ARRAY,  /* min and max are items */
+    GLN_FIELD_ANY     /* the handler looks at it itself */
 } gln_field_kind;
 
 typedef struct gln_field {

@@ -59,4 +59,12 @@ gln_status gln_handle_label_checks(gln_request *request, gln_reply *reply);
 gln_status gln_handle_drift(gln_request *request, gln_reply *reply);
 gln_status gln_handle_drift_accept(gln_request *request, gln_reply *reply);
 
+/* handlers_proposals.c */
+gln_status gln_handle_proposals(gln_request *request, gln_reply *reply);
+gln_status gln_handle_audits(gln_request *request, gln_reply *reply);
+gln_status gln_handle_audit_take(gln_request *request, gln_reply *reply);
+gln_status gln_handle_audit(gln_request *request, gln_reply *reply);
+gln_status gln_handle_audit_accept(gln_request *request, gln_reply *reply);
+gln_status gln_handle_audit_undo(gln_request *request, gln_reply *reply);
+
 #endif

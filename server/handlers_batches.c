@@ -61,6 +61,7 @@ static const gln_field request_fields[] = {
     {.name = "cluster", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = GLN_FIELD_MAX_INTEGER},
     {.name = "explore_share", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1},
     {.name = "audit_share", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0, .max = 1},
+    {.name = "relabel", .kind = GLN_FIELD_ANY},
     {.name = "seed", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 0, .max = GLN_FIELD_MAX_INTEGER},
     {.name = "lease_hours", .kind = GLN_FIELD_NUMBER, .nullable = true, .min = 0.001, .max = 720},
     {.name = "holder", .kind = GLN_FIELD_STRING, .nullable = true, .min = 0, .max = 200},
@@ -89,14 +90,17 @@ static gln_status read_targets(gln_request *request, const gln_json *object, con
     return st;
 }
 
-/* 1 to 200 printable ASCII characters. */
-static gln_status check_key(const char *key)
+/* "off", "auto", or a share of the batch. */
+static gln_status read_relabel(gln_request *request, const gln_json *value, double *out)
 {
-    size_t length = key == NULL ? 1 : strlen(key);
-    for (const char *c = key; c != NULL && *c != 0; c++)
-        if (*c < 32 || *c > 126) length = 0;
-    if (length == 0 || length > 200)
-        return gln_fail(GLN_E_FORMAT, "the header Idempotency-Key has 1 to 200 printable ASCII characters");
+    const char *word = gln_json_string(value);
+    *out = 0.0;
+    if (value == NULL || gln_json_is_null(value) || (word != NULL && strcmp(word, "off") == 0)) return GLN_OK;
+    if (word != NULL && strcmp(word, "auto") == 0) *out = GLN_RELABEL_AUTO;
+    else *out = gln_json_is_number(value) ? gln_json_number(value, NAN) : (double)NAN;
+    if (*out == GLN_RELABEL_AUTO && word != NULL) return GLN_OK;
+    if (!(*out >= 0.0 && *out <= 1.0))
+        return gln_fields_refuse(request, "", "relabel", "relabel: neither \"auto\" nor \"off\" nor a number from 0 to 1");
     return GLN_OK;
 }
 
@@ -115,18 +119,19 @@ static gln_status check_cluster(gln_request *request, gln_store *store, const gl
 gln_status gln_handle_batch_take(gln_request *request, gln_reply *reply)
 {
     const gln_json *body = request->json;
-    const char *key = gln_request_header(request, "Idempotency-Key");
+    const char *key = NULL;
     gln_class_map classes = {0};
     gln_target *targets = NULL;
     gln_batch_request wanted = {0};
     gln_store *store = NULL;
     char *text = NULL;
     int64_t before_id = 0, batch_id = 0;
-    gln_status st = check_key(key);
+    gln_status st = gln_request_key(request, &key);
     if (st == GLN_OK) st = gln_fields_check(request, body, "", request_fields, GLN_N_FIELDS(request_fields));
     if (st == GLN_OK) st = gln_request_project(request, &store, &wanted.project_id);
     if (st == GLN_OK) st = gln_class_map_read(&classes, store, wanted.project_id);
     if (st == GLN_OK) st = read_targets(request, gln_json_get(body, "targets"), &classes, &targets, &wanted.n_targets);
+    if (st == GLN_OK) st = read_relabel(request, gln_json_get(body, "relabel"), &wanted.relabel);
     wanted.cluster_id = gln_fields_int(body, "cluster", 0);
     if (st == GLN_OK && wanted.cluster_id != 0)
         st = check_cluster(request, store, &classes, wanted.project_id, wanted.cluster_id);

@@ -94,7 +94,7 @@ typedef struct gln_request {
 
     const struct gln_route *route;
     const char *project; /* the {p} of the path */
-    int64_t id;          /* the {i}, {c}, {b} or {r} */
+    int64_t id;          /* the {i}, {c}, {b}, {a} or {r} */
     gln_identity who;
 
     bool begun, discard; /* discard: the answer is decided, what comes of the body is dropped */
@@ -121,6 +121,8 @@ const char *gln_request_header(const gln_request *request, const char *name);
 const char *gln_request_cookie(const gln_request *request, const char *name);
 /* Keeps more of the body. GLN_E_LIMIT above MAX_BODY_BYTES, GLN_E_MEMORY. */
 gln_status gln_request_body_add(gln_request *request, const void *bytes, size_t n_bytes);
+/* The header Idempotency-Key: 1 to 200 printable ASCII characters (GLN_E_FORMAT), or NULL when it is absent. */
+gln_status gln_request_key(gln_request *request, const char **out);
 /* Parses the body into request->json; an empty one is {} when the route allows that. GLN_E_FORMAT. */
 gln_status gln_request_body_parse(gln_request *request);
 
@@ -134,6 +136,8 @@ gln_status gln_request_project(gln_request *request, gln_store **out, int64_t *o
 const char *gln_request_param(const gln_request *request, const char *name);
 gln_status gln_request_param_int(gln_request *request, const char *name, int64_t min, int64_t max, int64_t otherwise,
                                  int64_t *out);
+/* A decimal number without exponent, from min to max; *out keeps what it held when the parameter is absent. */
+gln_status gln_request_param_number(gln_request *request, const char *name, double min, double max, double *out);
 gln_status gln_request_param_bool(gln_request *request, const char *name, gln_tristate *out);
 gln_status gln_request_param_refuse(gln_request *request, const char *name, const char *words);
 

@@ -67,6 +67,8 @@ static gln_status add_item(void *context, const gln_batch_item_row *row)
     gln_shape_set_money(item, "price", row->price_micros);
     gln_json_set_number(item, "seconds", row->seconds);
     gln_json_set_number(item, "inclusion_probability", row->inclusion_probability);
+    gln_json_set_string(item, "checked", gln_class_map_name(batch->classes, row->checked_class_id));
+    gln_json_set_number(item, "p_wrong", row->p_wrong);
     gln_json_set_string(item, "label", gln_class_map_name(batch->classes, row->label_class_id));
     return GLN_OK;
 }

@@ -14,6 +14,7 @@ gln_json *gln_shape_image(const gln_image_row *row, const gln_class_map *classes
     gln_json_set_number(image, "bytes", (double)row->n_bytes);
     gln_shape_set_time(image, "added", row->created_ms);
     gln_json_set_string(image, "label", gln_class_map_name(classes, row->label_class_id));
+    gln_json_set_string(image, "label_source", row->label_source);
     gln_shape_set_id(image, "cluster", row->cluster_id);
     gln_shape_set_id(image, "duplicate_of", row->representative_id == row->id ? 0 : row->representative_id);
     gln_shape_set_prediction(image, classes, row->predicted_class_id, row->p_predicted, row->runner_up_class_id,
@@ -32,6 +33,8 @@ gln_json *gln_shape_label(const gln_label_row *row)
     gln_json_set_number(label, "seconds", row->seconds);
     gln_json_set_string(label, "source", row->source);
     gln_shape_set_id(label, "batch", row->batch_id);
+    gln_shape_set_id(label, "audit", row->audit_id);
+    gln_json_set_string(label, "review", row->review);
     gln_shape_set_time(label, "at", row->created_ms);
     gln_shape_set_time(label, "ended", row->ended_ms);
     return label;

@@ -14,6 +14,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,6 +223,33 @@ gln_status gln_request_param_int(gln_request *request, const char *name, int64_t
     int64_t value = strtoll(text, NULL, 10);
     if (value < min || value > max) return gln_request_param_refuse(request, name, words);
     *out = value;
+    return GLN_OK;
+}
+
+gln_status gln_request_param_number(gln_request *request, const char *name, double min, double max, double *out)
+{
+    const char *text = gln_request_param(request, name);
+    char *end = NULL, words[96];
+    double value = NAN;
+    if (text == NULL) return GLN_OK;
+    size_t length = strlen(text);
+    if (length != 0 && length <= 32 && strspn(text, "0123456789.") == length) value = strtod(text, &end);
+    if (end == NULL || *end != 0 || !(value >= min && value <= max)) {
+        snprintf(words, sizeof words, "is not a number from %.15g to %.15g", min, max);
+        return gln_request_param_refuse(request, name, words);
+    }
+    *out = value;
+    return GLN_OK;
+}
+
+gln_status gln_request_key(gln_request *request, const char **out)
+{
+    const char *key = *out = gln_request_header(request, "Idempotency-Key");
+    size_t length = key == NULL ? 1 : strlen(key);
+    for (const char *c = key; c != NULL && *c != 0; c++)
+        if (*c < 32 || *c > 126) length = 0;
+    if (length == 0 || length > 200)
+        return gln_fail(GLN_E_FORMAT, "the header Idempotency-Key has 1 to 200 printable ASCII characters");
     return GLN_OK;
 }
 

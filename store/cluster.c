@@ -44,6 +44,26 @@ gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id
     return change(&s, id);
 }
 
+gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id)
+{
+    gln_statement s;
+    gln_statement_open(&s, store,
+                       "UPDATE cluster SET retired_run_id = NULL WHERE project_id = ?1 AND retired_run_id = ?2 AND born_run_id = ?2",
+                       "publishing clusters");
+    gln_bind_int(&s, project_id);
+    gln_bind_int(&s, run_id);
+    return gln_statement_run(&s);
+}
+
+gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id)
+{
+    gln_statement s;
+    gln_statement_open(&s, store, "DELETE FROM cluster WHERE (?1 = 0 OR project_id = ?1) AND retired_run_id = born_run_id",
+                       "removing clusters that were not published");
+    gln_bind_int(&s, project_id);
+    return gln_statement_run(&s);
+}
+
 gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes)
 {
     gln_statement s;

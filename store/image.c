@@ -76,6 +76,7 @@ void gln_image_row_read(gln_statement *s, gln_image_row *row)
         .p_predicted = gln_column_real(s, 17, 0),
         .p_runner_up = gln_column_real(s, 18, 0),
         .leased_batch_id = gln_column_int(s, 19),
+        .label_source = gln_column_text_or_null(s, 20),
     };
     gln_column_bytes(s, 2, row->sha256, sizeof row->sha256);
 }

@@ -10,7 +10,7 @@
     " (SELECT n.path FROM image_name n WHERE n.image_id = i.id AND n.project_id = i.project_id ORDER BY n.path LIMIT 1)," \
     " (SELECT count(*) FROM image_name n WHERE n.image_id = i.id),"                                                   \
     " l.class_id, s.cluster_id, s.representative_id, s.predicted_class_id, s.runner_up_class_id,"                     \
-    " s.p_predicted, s.p_runner_up, b.batch_id"
+    " s.p_predicted, s.p_runner_up, b.batch_id, l.source"
 
 /* After "LEFT JOIN", which keeps the image when it has no label, was not sampled, or is free; or after "CROSS JOIN". */
 #define GLN_IMAGE_LABEL "label l ON l.image_id = i.id AND l.ended_ms IS NULL"

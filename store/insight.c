@@ -105,6 +105,25 @@ gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t 
     return gln_statement_close(&s, st);
 }
 
+gln_status gln_store_looks_done(gln_store *store, int64_t project_id, double *out_p_wrong, int64_t *out_corrected)
+{
+    gln_statement s;
+    *out_p_wrong = 0.0;
+    *out_corrected = 0;
+    gln_statement_open(&s, store,
+                       "SELECT sum(i.p_wrong), count(*) FILTER (WHERE l.review = 'corrected') FROM batch b"
+                       " CROSS JOIN batch_item i ON i.batch_id = b.id"
+                       " CROSS JOIN label l ON l.image_id = i.image_id AND l.batch_id = i.batch_id"
+                       " WHERE b.project_id = ? AND i.arm = 'check' AND i.state = 'labelled'",
+                       "reading second looks");
+    gln_bind_int(&s, project_id);
+    if (gln_statement_next(&s)) {
+        *out_p_wrong = gln_column_real(&s, 0, 0.0);
+        *out_corrected = gln_column_int(&s, 1);
+    }
+    return gln_statement_close(&s, GLN_OK);
+}
+
 gln_status gln_store_audited(gln_store *store, int64_t project_id, gln_audited_fn fn, void *context)
 {
     gln_statement s;

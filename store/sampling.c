@@ -1,14 +1,6 @@
 /* What the published resample run found out about each image: cluster, duplicates, prediction. */
 #include "store/statement.h"
 
-gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id)
-{
-    gln_statement s;
-    gln_statement_open(&s, store, "DELETE FROM sampling WHERE project_id = ?", "clearing the sampling state");
-    gln_bind_int(&s, project_id);
-    return gln_statement_run(&s);
-}
-
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
 {
     gln_statement s;
@@ -26,6 +18,19 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
     gln_bind_real(&s, row->p_runner_up);
     gln_bind_blob(&s, row->probability, row->n_probability * sizeof *row->probability);
     return gln_statement_insert(&s, NULL);
+}
+
+gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone)
+{
+    gln_statement s;
+    gln_statement_open(&s, store,
+                       "DELETE FROM sampling WHERE image_id IN (SELECT g.image_id FROM project_backbone b CROSS JOIN vector_gap g"
+                       " ON g.backbone_id = b.id WHERE b.project_id = ? AND b.name = ?)",
+                       "forgetting images without a vector");
+    gln_bind_int(&s, project_id);
+    gln_bind_text(&s, backbone);
+    int64_t n = 0;
+    return gln_statement_change(&s, &n);
 }
 
 /*

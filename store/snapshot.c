@@ -106,6 +106,15 @@ cleanup:
     return st;
 }
 
+gln_status gln_store_snapshot_find(gln_store *store, int64_t project_id, int64_t *out_id)
+{
+    uint8_t sha256[GLN_SHA256_BYTES];
+    int64_t n_labels = 0;
+    *out_id = 0;
+    gln_status st = hash_current(store, project_id, sha256, &n_labels);
+    return st != GLN_OK ? st : reuse(store, project_id, sha256, "", out_id);
+}
+
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
                                gln_snapshot_fn fn, void *context)
 {

@@ -124,6 +124,7 @@ typedef struct gln_image_row {
     const char *path;       /* its first name in the order of paths, "" when it has none */
     int64_t n_names;
     int64_t label_class_id; /* current label, 0: none */
+    const char *label_source; /* of the current label; NULL: none */
     int64_t cluster_id, representative_id, predicted_class_id, runner_up_class_id; /* 0 before the first resample */
     double p_predicted, p_runner_up;
     int64_t leased_batch_id; /* 0: free */
@@ -224,6 +225,10 @@ typedef gln_status (*gln_cluster_fn)(void *context, const gln_cluster_row *row);
 gln_status gln_store_cluster_add(gln_store *store, const gln_cluster_row *row, int64_t *out_id);
 gln_status gln_store_cluster_set_size(gln_store *store, int64_t id, int64_t size, double mean_distance);
 gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id);
+/* Clusters that a run bore and retired at once are hidden until _show brings those of `run_id` to light; _forget removes hidden ones
+   of a project (0: of all), left by a run that did not come to publish them. */
+gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id);
+gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id);
 gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes); /* NULL: keep */
 gln_status gln_store_cluster_get(gln_store *store, int64_t id, gln_cluster_fn fn, void *context);
 /* The published ones, by id. */
@@ -241,10 +246,10 @@ typedef struct gln_sampling_row {
     const float *probability; /* [n_probability], NULL: none */
     size_t n_probability;
 } gln_sampling_row;
-/* Removes the project's rows; then _put one for each image, in the same transaction. A second one of an image takes the place
-   of the first, so where little changed, _put alone does. */
-gln_status gln_store_sampling_clear(gln_store *store, int64_t project_id);
+/* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
+/* Removes rows of images that this backbone has no vector of: what they say is of another one. */
+gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone);
 /* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
 
@@ -275,6 +280,9 @@ gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row
 /* By rank, those whose label is still the one that was checked, and was not looked at a second time. */
 gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
                                   void *context);
+
+/* Second looks that came back: the sum of what was foretold of them, and how many changed the label. */
+gln_status gln_store_looks_done(gln_store *store, int64_t project_id, double *out_p_wrong, int64_t *out_corrected);
 
 /* Current labels of images that came through the audit arm. */
 typedef gln_status (*gln_audited_fn)(void *context, int64_t image_id, int64_t class_id, double inclusion_probability);
@@ -381,7 +389,7 @@ gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_led
 
 typedef struct gln_audit_row {
     int64_t id, project_id;
-    const char *kind;                       /* "cluster", "duplicates" */
+    const char *kind;                       /* "cluster", "clusters", "duplicates" */
     int64_t cluster_id, class_id;           /* 0: none, of one; each image its own */
     int64_t attempt;
     double bound, confidence, confidence_used;
@@ -440,6 +448,8 @@ typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row
    keeps the first name it was given. */
 gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
                                    int64_t *out_id);
+/* The snapshot that _take would give again, 0 when it would make one. Reads only: a long look at many labels that no writer waits for. */
+gln_status gln_store_snapshot_find(gln_store *store, int64_t project_id, int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
                                gln_snapshot_fn fn, void *context); /* newest first */
 /* What was frozen, in the order of the manifest; images deleted and classes renamed since are as they were. */

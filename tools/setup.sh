@@ -73,6 +73,10 @@ fi
 
 "$here/build_faiss_c.sh"
 
+# ---- headers of cuBLAS, where a CUDA compiler is and they are not -------------------------------------------------------------
+
+"$here/fetch_cublas.sh"
+
 # ---- the default backbone ------------------------------------------------------------------------------------------------
 
 python3 "$here/import_backbone.py" --output "$GLN_DEPS/backbones"

@@ -4,7 +4,7 @@
  *     node web/screenshot.mjs LOGIN_URL OUT.png [dark]
  *
  * LOGIN_URL is the link that `gleaner serve` prints; it is used up. Shows what is there and changes nothing: a project
- * with clusters, some labels and an open batch makes the best picture.
+ * with clusters, labels enough for a forecast (40) and an open batch makes the best picture.
  */
 import { writeFileSync } from "node:fs";
 import { launchChromium } from "./browser.mjs";
@@ -21,6 +21,7 @@ try {
   const page = await browser.newPage({ viewport: { width: 1360, height: 1160 }, colorScheme: theme === "dark" ? "dark" : "light" });
   await page.goto(login);
   await page.waitForSelector("#clusters:not([aria-busy]) .card, #clusters .state");
+  await page.waitForSelector("#overview .curve svg, #overview .steps");
   await page.waitForSelector("#batch .bench, #batch form, #batch .state");
   await page.waitForFunction(() =>
     [...document.querySelectorAll(".picture img")]

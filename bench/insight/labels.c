@@ -5,7 +5,8 @@
  *
  * N rows are drawn at random and labelled; SHARE of the labels is flipped: to any other class alike, or to the class
  * with the most similar mean embedding. The classifier is trained on them as in a resample. Prints precision, recall
- * and average precision of the suspects as one line of JSON. DUMP: writes what a peer needs to judge the same labels by
+ * and average precision of the suspects as one line of JSON; foretold_wrong: the sum of their probabilities of being wrong;
+ * worth_a_look: suspects that a batch would look at again before new images at the same price (second_looks.h). DUMP: writes what a peer needs to judge the same labels by
  * the same probabilities: int32 n, d and classes, then given and true labels (int32 [n]), out-of-fold probabilities
  * (f32 [n, classes]), embeddings (f32 [n, d]) and our suspects as scores (f64 [n], NaN: not suspect).
  */
@@ -15,6 +16,7 @@
 #include "common/memory.h"
 #include "kernels/kernels.h"
 #include "sampler/label_checks.h"
+#include "sampler/second_looks.h"
 #include "sampler/svm.h"
 
 #include <math.h>
@@ -69,11 +71,16 @@ static void dump(const char *path, const gln_label_input *input, const int32_t *
 static void print_result(const gln_label_report *report, const int32_t *label, const int32_t *truth, size_t n,
                          double seconds)
 {
-    size_t n_wrong = 0, n_hit = 0, n_named = 0;
-    double average = 0.0;
+    size_t n_wrong = 0, n_hit = 0, n_named = 0, worth_it = 0, hit_worth_it = 0;
+    double average = 0.0, foretold = 0.0, worth = gln_corrected_label_worth(report->n_classes, report->noise_rate);
     for (size_t i = 0; i < n; i++) n_wrong += label[i] != truth[i];
     for (size_t s = 0; s < report->n_suspects; s++) {
         const gln_label_suspect *suspect = &report->suspect[s];
+        double p = gln_label_p_wrong((double)suspect->p_given, (double)suspect->p_suggested, suspect->votes_given, suspect->votes_suggested,
+                                     report->noise_rate);
+        foretold += p;
+        worth_it += p * worth > 1.0;
+        hit_worth_it += p * worth > 1.0 && label[suspect->row] != truth[suspect->row];
         if (label[suspect->row] == truth[suspect->row]) continue;
         n_hit++;
         n_named += suspect->suggested == truth[suspect->row];
@@ -81,10 +88,10 @@ static void print_result(const gln_label_report *report, const int32_t *label, c
     }
     printf(
         "{\"labels\":%zu,\"wrong\":%zu,\"suspects\":%zu,\"precision\":%.4f,\"recall\":%.4f,\"average_precision\":%.4f,"
-        "\"named_right\":%.4f,\"noise_rate\":%.4f,\"ms\":%.1f}\n",
+        "\"named_right\":%.4f,\"noise_rate\":%.4f,\"foretold_wrong\":%.1f,\"worth_a_look\":%zu,\"worth_precision\":%.4f,\"ms\":%.1f}\n",
         n, n_wrong, report->n_suspects, report->n_suspects == 0 ? 1.0 : (double)n_hit / (double)report->n_suspects,
         (double)n_hit / (double)n_wrong, average / (double)n_wrong, n_hit == 0 ? 1.0 : (double)n_named / (double)n_hit,
-        report->noise_rate, 1000.0 * seconds);
+        report->noise_rate, foretold, worth_it, worth_it == 0 ? 0.0 : (double)hit_worth_it / (double)worth_it, 1000.0 * seconds);
 }
 
 int gln_bench_labels(const gln_bench_pool *pool, int argc, char **argv)

@@ -1,7 +1,7 @@
 /*
  * How good drift, label checks and forecasts are, on real vectors of known classes.
  *
- *     bench_insight VECTORS.vec CLASSES labels|drift|forecast ...
+ *     bench_insight VECTORS.vec CLASSES labels|drift|forecast|proposals ...
  *
  * Each measurement explains its arguments and what it prints at the head of its file.
  */
@@ -54,10 +54,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const gln_bench_pool *pool, int argc, char **argv);
-    } measurements[] = {{"labels", gln_bench_labels}, {"drift", gln_bench_drift}, {"forecast", gln_bench_forecast}};
+    } measurements[] = {{"labels", gln_bench_labels}, {"drift", gln_bench_drift}, {"forecast", gln_bench_forecast},
+                        {"proposals", gln_bench_proposals}};
     gln_bench_pool pool;
     if (argc < 4) {
-        fprintf(stderr, "usage: bench_insight VECTORS.vec CLASSES labels|drift|forecast ...\n");
+        fprintf(stderr, "usage: bench_insight VECTORS.vec CLASSES labels|drift|forecast|proposals ...\n");
         return 2;
     }
     int code = 1;

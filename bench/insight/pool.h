@@ -27,5 +27,6 @@ void gln_bench_draw(uint32_t *row, size_t n, uint32_t *from, size_t n_from, gln_
 int gln_bench_labels(const gln_bench_pool *pool, int argc, char **argv);
 int gln_bench_drift(const gln_bench_pool *pool, int argc, char **argv);
 int gln_bench_forecast(const gln_bench_pool *pool, int argc, char **argv);
+int gln_bench_proposals(const gln_bench_pool *pool, int argc, char **argv);
 
 #endif

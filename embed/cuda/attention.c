@@ -1,6 +1,7 @@
 /*
- * Finding attention: MatMul(Softmax(MatMul(q, k') * scale + mask), v), where nothing else reads what lies between. The products become
- * one step that never writes the matrix of scores. Scales on q and k themselves, as PyTorch exports them, join that of the scores.
+ * Finding attention: MatMul(Softmax(MatMul(q, k') * scale + mask), v), where nothing else reads what lies between. The
+ * products become one step that never writes the matrix of scores. Scales on q and k themselves, as PyTorch exports
+ * them, join that of the scores.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
@@ -29,7 +30,8 @@ static size_t under_factor(gln_gpu_compiler *c, size_t value, float *scale, bool
 {
     const gln_node *node = made_by(c, value, GLN_OP_LINEAR);
     gln_post post;
-    if (node == NULL || node->n_posts != 0 || gln_node_post(&post, c->graph, node) != GLN_OK || !is_factor(&post)) return value;
+    if (node == NULL || node->n_posts != 0 || gln_node_post(&post, c->graph, node) != GLN_OK || !is_factor(&post))
+        return value;
     *scale *= post.alpha;
     absorbed[node - c->graph->nodes] = true;
     return node->inputs[0];
@@ -41,7 +43,9 @@ static bool goes_along_last(const gln_gpu_compiler *c, const gln_node *node)
     int64_t axis_at = 0;
     size_t axis = 0, rank = gln_gpu_shape_at(c, node->inputs[0])->rank;
     bool flat = c->graph->opset < 13;
-    if (gln_node_int(&axis_at, node, "axis", flat ? 1 : -1) != GLN_OK || gln_node_axis(&axis, node, axis_at, rank) != GLN_OK) return false;
+    if (gln_node_int(&axis_at, node, "axis", flat ? 1 : -1) != GLN_OK ||
+        gln_node_axis(&axis, node, axis_at, rank) != GLN_OK)
+        return false;
     return axis + 1 == rank;
 }
 
@@ -63,12 +67,12 @@ static bool match(gln_gpu_compiler *c, const gln_node *last, struct gln_gpu_atte
     }
     const gln_node *product = made_by(c, scores, GLN_OP_MATMUL);
     if (product == NULL || product->n_inputs != 2) return false;
-    for (size_t i = 0; i < product->n_posts; i++) {
+    for (size_t i = 0; i < product->n_posts;
+         i++) { /* a sum comes first where there is one, and what follows would scale it, too */
         const gln_post *post = &product->posts[i];
-        if (is_factor(post)) { /* of a sum that came before it, too */
-            if (out->mask != GLN_NO_VALUE) return false;
+        if (is_factor(post)) {
             out->scale *= post->alpha;
-        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && i + 1 == product->n_posts) {
+        } else if (post->op == GLN_OP_ADD && out->mask == GLN_NO_VALUE && product->n_posts == 1) {
             out->mask = post->value;
         } else {
             return false;
@@ -77,13 +81,16 @@ static bool match(gln_gpu_compiler *c, const gln_node *last, struct gln_gpu_atte
     absorbed[product - c->graph->nodes] = true;
     out->q = under_factor(c, product->inputs[0], &out->scale, absorbed);
     out->k = under_factor(c, product->inputs[1], &out->scale, absorbed);
-    const gln_shape *q = gln_gpu_shape_at(c, out->q), *k = gln_gpu_shape_at(c, out->k), *v = gln_gpu_shape_at(c, out->v);
+    const gln_shape *q = gln_gpu_shape_at(c, out->q), *k = gln_gpu_shape_at(c, out->k),
+                    *v = gln_gpu_shape_at(c, out->v);
     if (q->rank != y->rank || k->rank != y->rank || v->rank != y->rank) return false;
     for (size_t i = 0; i + 2 < y->rank; i++) {
         if (q->dims[i] != k->dims[i] || q->dims[i] != v->dims[i]) return false;
     }
     if (out->mask != GLN_NO_VALUE && gln_gpu_shape_at(c, out->mask)->rank > y->rank) return false;
-    gln_attention p = {.type = (int32_t)gln_gpu_item(c->backend), .d = (uint32_t)q->dims[q->rank - 1], .d_value = (uint32_t)v->dims[v->rank - 1]};
+    gln_attention p = {.type = (int32_t)gln_gpu_item(c->backend),
+                       .d = (uint32_t)q->dims[q->rank - 1],
+                       .d_value = (uint32_t)v->dims[v->rank - 1]};
     return gln_attention_fits(&p);
 }
 
@@ -121,7 +128,8 @@ static gln_status readable(gln_gpu_compiler *c, gln_view *out, size_t value, siz
     gln_status st = gln_gpu_first_view(c, value, out);
     if (st != GLN_OK) return st;
     bool fits = out->type == gln_gpu_item(c->backend) && out->stride[item_axis] == 1 && out->at.offset % 16 == 0;
-    for (size_t i = 0; i < out->shape.rank; i++) fits = fits && (i == item_axis || out->shape.dims[i] == 1 || out->stride[i] % 8 == 0);
+    for (size_t i = 0; i < out->shape.rank; i++)
+        fits = fits && (i == item_axis || out->shape.dims[i] == 1 || out->stride[i] % 8 == 0);
     return fits ? GLN_OK : gln_gpu_view_in(c, out, value, gln_gpu_item(c->backend), order, 0);
 }
 
@@ -129,7 +137,8 @@ gln_status gln_gpu_compile_attention(gln_gpu_compiler *c, size_t number)
 {
     const struct gln_gpu_attention *m = &c->matches[number];
     const gln_node *node = gln_gpu_node_now(c);
-    size_t rank = gln_gpu_shape_at(c, node->output)->rank, items = rank - 1, tokens = rank - 2, order[GLN_MAX_RANK], turned[GLN_MAX_RANK];
+    size_t rank = gln_gpu_shape_at(c, node->output)->rank, items = rank - 1, tokens = rank - 2, order[GLN_MAX_RANK],
+           turned[GLN_MAX_RANK];
     gln_view q, k, v, mask = {.at = {.buffer = GLN_NONE}}, y;
     gln_gpu_order_plain(order, rank);
     gln_gpu_order_plain(turned, rank);
@@ -139,15 +148,21 @@ gln_status gln_gpu_compile_attention(gln_gpu_compiler *c, size_t number)
     if (st == GLN_OK) st = readable(c, &k, m->k, tokens, turned);
     if (st == GLN_OK) st = readable(c, &v, m->v, items, order);
     if (st == GLN_OK && m->mask != GLN_NO_VALUE) st = gln_gpu_first_view(c, m->mask, &mask);
-    if (rank == 4) { /* [batch, head, token, item] with the heads of a token side by side, as the projection after it reads them */
+    /* The heads of a token side by side, as the projection after it reads them. */
+    if (rank == 4) {
         order[1] = 2;
         order[2] = 1;
     }
     if (st == GLN_OK) st = gln_gpu_place(c, &y, node->output, order);
     if (st != GLN_OK) return st;
-    gln_attention p = {.type = (int32_t)y.type, .mask_type = (int32_t)mask.type, .batch = (uint32_t)y.shape.dims[0],
-                       .heads = rank == 4 ? (uint32_t)y.shape.dims[1] : 1, .n_queries = (uint32_t)q.shape.dims[tokens],
-                       .n_keys = (uint32_t)k.shape.dims[items], .d = (uint32_t)q.shape.dims[items], .d_value = (uint32_t)v.shape.dims[items],
+    gln_attention p = {.type = (int32_t)y.type,
+                       .mask_type = (int32_t)mask.type,
+                       .batch = (uint32_t)y.shape.dims[0],
+                       .heads = rank == 4 ? (uint32_t)y.shape.dims[1] : 1,
+                       .n_queries = (uint32_t)q.shape.dims[tokens],
+                       .n_keys = (uint32_t)k.shape.dims[items],
+                       .d = (uint32_t)q.shape.dims[items],
+                       .d_value = (uint32_t)v.shape.dims[items],
                        .scale = m->scale};
     strides_of(p.q, &q, tokens);
     strides_of(p.k, &k, items);
@@ -162,7 +177,8 @@ gln_status gln_gpu_compile_attention(gln_gpu_compiler *c, size_t number)
     if (st != GLN_OK) return st;
     step->p.attention = p;
     step->multiply_adds = (double)p.batch * p.heads * p.n_queries * (double)p.n_keys * ((double)p.d + p.d_value);
-    step->bytes = 2.0 * (double)(gln_shape_items(&q.shape) + gln_shape_items(&k.shape) + gln_shape_items(&v.shape) + gln_shape_items(&y.shape));
-    c->plan->multiply_adds += step->multiply_adds;
+    step->bytes = 2.0 * (double)(gln_shape_items(&q.shape) + gln_shape_items(&k.shape) + gln_shape_items(&v.shape) +
+                                 gln_shape_items(&y.shape));
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }

@@ -1,11 +1,11 @@
 /*
- * Attention by blocks of keys, with the softmax kept up to date as they pass (Dao et al., "FlashAttention", 2022; the arrangement of
- * warps is that of FlashAttention-2, 2023): a warp owns 16 queries and all the keys, so that warps never wait for each other's maxima. No
- * matrix of scores is ever in memory, and sequences may be as long as they like.
+ * Attention by blocks of keys, with the softmax kept up to date as they pass (Dao et al., "FlashAttention", 2022; the
+ * arrangement of warps is that of FlashAttention-2, 2023): a warp owns 16 queries and all the keys, so that warps never
+ * wait for each other's maxima. No matrix of scores is ever in memory, and sequences may be as long as they like.
  *
- * A block is 4 warps, 64 queries; keys and values come in blocks of 64 by cp.async, the next one while this one is worked on. D is the
- * head's size rounded up to 32, 64, 96 or 128; what lies beyond is filled with zeros as it is copied. Scores and sums are f32,
- * probabilities 16 bits, as the values are.
+ * A block is 4 warps, 64 queries; keys and values come in blocks of 64 by cp.async, the next one while this one is
+ * worked on. D is the head's size rounded up to 32, 64, 96 or 128; what lies beyond is filled with zeros as it is
+ * copied. Scores and sums are f32, probabilities 16 bits, as the values are.
  */
 #include "embed/cuda/numbers.cuh"
 #include "kernels/cuda/mma.cuh"
@@ -17,12 +17,14 @@ struct attention_places {
     const void *q, *k, *v, *mask;
 };
 
-static __device__ __forceinline__ void attention_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], const __half *)
+static __device__ __forceinline__ void attention_multiply(float c[4], const uint32_t a[4], const uint32_t b[2],
+                                                          const __half *)
 {
     gln_mma_f16(c, a, b);
 }
 
-static __device__ __forceinline__ void attention_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], const __nv_bfloat16 *)
+static __device__ __forceinline__ void attention_multiply(float c[4], const uint32_t a[4], const uint32_t b[2],
+                                                          const __nv_bfloat16 *)
 {
     gln_mma_bf16(c, a, b);
 }
@@ -44,7 +46,8 @@ template <int D> static __device__ __forceinline__ int place(int row, int chunk)
     return row * D + (chunk ^ (D % 64 == 0 ? row & 7 : (row >> 1) & 3)) * 8;
 }
 
-template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 32, 1) attend(const gln_attention p, const attention_places at)
+template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 32, 1)
+    attend(const gln_attention p, const attention_places at)
 {
     GLN_DYNAMIC_SHARED(T, shared);
     constexpr int chunks = D / 8, stage = 2 * keys * D;
@@ -111,7 +114,8 @@ template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 
                 int key = block * keys + j * 8 + t * 2 + e % 2, query = first_query + g + e / 2 * 8;
                 float s = scores[j][e] * p.scale;
                 if (at.mask != nullptr && key < n_keys && query < n_queries) {
-                    s += gln_float_at(at.mask, p.mask_type, batch * p.mask[0] + head * p.mask[1] + query * p.mask[2] + key * p.mask[3]);
+                    s += gln_float_at(at.mask, p.mask_type,
+                                      batch * p.mask[0] + head * p.mask[1] + query * p.mask[2] + key * p.mask[3]);
                 }
                 s = key < n_keys ? s * to_log2 : -INFINITY;
                 scores[j][e] = s;
@@ -139,8 +143,10 @@ template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 
         }
 #pragma unroll
         for (int i = 0; i < keys / 16; i++) {
-            uint32_t shares[4] = {pair_of<T>(scores[2 * i][0], scores[2 * i][1]), pair_of<T>(scores[2 * i][2], scores[2 * i][3]),
-                                  pair_of<T>(scores[2 * i + 1][0], scores[2 * i + 1][1]), pair_of<T>(scores[2 * i + 1][2], scores[2 * i + 1][3])};
+            uint32_t shares[4] = {pair_of<T>(scores[2 * i][0], scores[2 * i][1]),
+                                  pair_of<T>(scores[2 * i][2], scores[2 * i][3]),
+                                  pair_of<T>(scores[2 * i + 1][0], scores[2 * i + 1][1]),
+                                  pair_of<T>(scores[2 * i + 1][2], scores[2 * i + 1][3])};
 #pragma unroll
             for (int j = 0; j < D / 16; j++) {
                 uint32_t right[4];
@@ -163,7 +169,8 @@ template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 
         for (int i = 0; i < D / 8; i++) {
             int column = i * 8 + t * 2;
             if (column >= (int)p.d_value) continue;
-            *reinterpret_cast<uint32_t *>(y + row * p.y[2] + column) = pair_of<T>(sums[i][2 * r] * inverse, sums[i][2 * r + 1] * inverse);
+            *reinterpret_cast<uint32_t *>(y + row * p.y[2] + column) =
+                pair_of<T>(sums[i][2 * r] * inverse, sums[i][2 * r + 1] * inverse);
         }
     }
 }
@@ -171,10 +178,12 @@ template <typename T, int D> static __global__ void __launch_bounds__(n_warps * 
 extern "C" bool gln_attention_fits(const gln_attention *p)
 {
     bool narrow = p->type == GLN_ITEM_F16 || p->type == GLN_ITEM_BF16;
-    return narrow && p->d % 8 == 0 && p->d_value % 8 == 0 && p->d > 0 && p->d_value > 0 && p->d <= 128 && p->d_value <= 128;
+    return narrow && p->d % 8 == 0 && p->d_value % 8 == 0 && p->d > 0 && p->d_value > 0 && p->d <= 128 &&
+           p->d_value <= 128;
 }
 
-template <typename T, int D> static gln_status launch(const gln_attention *p, const attention_places &at, gln_cuda_stream stream)
+template <typename T, int D>
+static gln_status launch(const gln_attention *p, const attention_places &at, gln_cuda_stream stream)
 {
     constexpr size_t bytes = 2 * 2 * keys * D * sizeof(T);
     auto *kernel = attend<T, D>;
@@ -184,15 +193,20 @@ template <typename T, int D> static gln_status launch(const gln_attention *p, co
     return gln_cuda_check((int)GLN_LAUNCH(kernel, grid, n_warps * 32, bytes, stream, *p, at), "attention");
 }
 
-template <typename T> static gln_status choose(const gln_attention *p, const attention_places &at, gln_cuda_stream stream)
+template <typename T>
+static gln_status choose(const gln_attention *p, const attention_places &at, gln_cuda_stream stream)
 {
     uint32_t d = p->d > p->d_value ? p->d : p->d_value;
-    return d <= 32 ? launch<T, 32>(p, at, stream) : d <= 64 ? launch<T, 64>(p, at, stream) : d <= 96 ? launch<T, 96>(p, at, stream) : launch<T, 128>(p, at, stream);
+    return d <= 32   ? launch<T, 32>(p, at, stream)
+           : d <= 64 ? launch<T, 64>(p, at, stream)
+           : d <= 96 ? launch<T, 96>(p, at, stream)
+                     : launch<T, 128>(p, at, stream);
 }
 
 extern "C" gln_status gln_attention_run(const gln_attention *p, void *const *at, gln_cuda_stream stream)
 {
     attention_places places = {at[0], at[1], at[2], at[3], at[4]};
-    if (p->heads > 65535 || p->batch > 65535) return gln_fail(GLN_E_UNSUPPORTED, "attention over %u heads of %u sequences", p->heads, p->batch);
+    if (p->heads > 65535 || p->batch > 65535)
+        return gln_fail(GLN_E_UNSUPPORTED, "attention over %u heads of %u sequences", p->heads, p->batch);
     return p->type == GLN_ITEM_F16 ? choose<__half>(p, places, stream) : choose<__nv_bfloat16>(p, places, stream);
 }

@@ -1,6 +1,6 @@
 /*
- * From nodes to steps: which function compiles which operator, and what goes item by item. Operators that neither this nor a kernel
- * knows are refused with GLN_E_UNSUPPORTED and the node's name, and the CPU takes the network.
+ * From nodes to steps: which function compiles which operator, and what goes item by item. Operators that neither this
+ * nor a kernel knows are refused with GLN_E_UNSUPPORTED and the node's name, and the CPU takes the network.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
@@ -14,7 +14,8 @@ gln_status gln_gpu_unsupported(const gln_gpu_compiler *c, const char *why)
 }
 
 /* The order of the result of something that goes item by item: that of the first operand which has its shape. */
-static gln_status order_of_operands(gln_gpu_compiler *c, size_t order[GLN_MAX_RANK], const gln_shape *shape, const size_t *values, size_t n)
+static gln_status order_of_operands(gln_gpu_compiler *c, size_t order[GLN_MAX_RANK], const gln_shape *shape,
+                                    const size_t *values, size_t n)
 {
     gln_gpu_order_plain(order, shape->rank);
     for (size_t i = 0; i < n; i++) {
@@ -83,7 +84,8 @@ static gln_status fold_operands(gln_gpu_compiler *c, gln_op op, const size_t *va
         if (last) map.after = after;
         st = gln_gpu_first_view(c, values[i], &next);
         /* What lies between is in f32, so that a sum of many is rounded once. */
-        if (st == GLN_OK && !last) st = gln_gpu_new_view(c, &to, integer ? GLN_ITEM_I64 : GLN_ITEM_F32, &result->shape, order, 0);
+        if (st == GLN_OK && !last)
+            st = gln_gpu_new_view(c, &to, integer ? GLN_ITEM_I64 : GLN_ITEM_F32, &result->shape, order, 0);
         if (st == GLN_OK && last) st = gln_gpu_place(c, &to, value, order);
         if (st == GLN_OK) st = gln_gpu_add_map(c, &map, &to, (const gln_view *const[]){&so_far, &next});
         so_far = to;
@@ -104,7 +106,8 @@ static gln_status compile_clip(gln_gpu_compiler *c)
         ops[n] = i == 1 ? GLN_OP_MAX : GLN_OP_MIN;
         bounds[n++] = node->inputs[i];
     }
-    if (gln_node_attribute(node, "min") != NULL || gln_node_attribute(node, "max") != NULL) return gln_gpu_unsupported(c, "bounds of both kinds");
+    if (gln_node_attribute(node, "min") != NULL || gln_node_attribute(node, "max") != NULL)
+        return gln_gpu_unsupported(c, "bounds of both kinds");
     gln_status st = order_of_operands(c, order, &result->shape, node->inputs, 1);
     if (st == GLN_OK) st = gln_gpu_first_view(c, node->inputs[0], &so_far);
     bool integer = result->dtype == GLN_I64;
@@ -116,7 +119,8 @@ static gln_status compile_clip(gln_gpu_compiler *c)
     for (size_t i = 0; st == GLN_OK && i < n; i++) {
         gln_map map = {.op = (int32_t)ops[i], .n_in = 2, .integer = integer};
         st = gln_gpu_first_view(c, bounds[i], &next);
-        if (st == GLN_OK && i + 1 < n) st = gln_gpu_new_view(c, &to, gln_gpu_working_item(c, result->dtype), &result->shape, order, 0);
+        if (st == GLN_OK && i + 1 < n)
+            st = gln_gpu_new_view(c, &to, gln_gpu_working_item(c, result->dtype), &result->shape, order, 0);
         if (st == GLN_OK && i + 1 == n) st = gln_gpu_place(c, &to, node->output, order);
         if (st == GLN_OK) st = gln_gpu_add_map(c, &map, &to, (const gln_view *const[]){&so_far, &next});
         so_far = to;
@@ -146,7 +150,8 @@ static gln_status compile_binary(gln_gpu_compiler *c)
     gln_status st = gln_node_int(&fmod_like, node, "fmod", 0);
     if (st != GLN_OK) return st;
     bool both = on_integers(c, node->inputs[0]) && on_integers(c, node->inputs[1]);
-    gln_map map = {.op = (int32_t)node->op, .n_in = 2, .integer = both && node->op != GLN_OP_POW, .fmod_like = fmod_like != 0};
+    gln_map map = {
+        .op = (int32_t)node->op, .n_in = 2, .integer = both && node->op != GLN_OP_POW, .fmod_like = fmod_like != 0};
     return map_node(c, &map, node->inputs);
 }
 
@@ -158,7 +163,8 @@ static gln_status compile_cast(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     bool same = on_integers(c, node->output) == on_integers(c, node->inputs[0]);
     if (same && to != 9) return gln_gpu_compile_layout(c);
-    gln_map map = {.op = GLN_OP_IDENTITY, .n_in = 1, .integer = same && on_integers(c, node->inputs[0]), .truth = to == 9};
+    gln_map map = {
+        .op = GLN_OP_IDENTITY, .n_in = 1, .integer = same && on_integers(c, node->inputs[0]), .truth = to == 9};
     return map_node(c, &map, node->inputs);
 }
 
@@ -221,7 +227,7 @@ static gln_status compile_node(gln_gpu_compiler *c)
     }
 }
 
-static gln_status count_uses(gln_gpu_compiler *c)
+gln_status gln_gpu_count_uses(gln_gpu_compiler *c)
 {
     const gln_net *graph = c->graph;
     gln_status st = gln_alloc(&c->first_form, graph->n_values, sizeof *c->first_form, "plan");
@@ -253,8 +259,7 @@ static gln_status count_uses(gln_gpu_compiler *c)
 
 gln_status gln_gpu_compile(gln_gpu_compiler *c)
 {
-    gln_status st = count_uses(c);
-    if (st == GLN_OK && gln_gpu_item(c->backend) != GLN_ITEM_F32) st = gln_gpu_match_attention(c);
+    gln_status st = gln_gpu_item(c->backend) == GLN_ITEM_F32 ? GLN_OK : gln_gpu_match_attention(c);
     for (c->node = 0; st == GLN_OK && c->node < c->graph->n_nodes; c->node++) {
         if (c->done[c->node]) continue;
         size_t match = c->attention[c->node];

@@ -1,21 +1,22 @@
 /*
- * A convolution as one matrix product on tensor cores, without the matrix of patches in memory ("implicit GEMM": Chetlur et al.,
- * "cuDNN: Efficient Primitives for Deep Learning", 2014).
+ * A convolution as one matrix product on tensor cores, without the matrix of patches in memory ("implicit GEMM":
+ * Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014).
  *
  *     rows     places of the result, n * height * width
  *     columns  channels of the result, of one group
  *     k        place of the kernel, then channel: what lies side by side in x and in the packed weights
  *
- * A block makes ROWS x COLUMNS results. It walks along k in steps of K numbers; STAGES steps are in flight (cp.async), so that memory is
- * read while the tensor cores work on what came before. A thread copies the same 8 numbers of k in a few rows at every step: where they
- * come from is a division at the start and additions from then on. Places outside of the image are filled with zeros by the
- * copy itself. In shared memory the eight-number chunks of a row are permuted by exclusive or with the row's number, so that the eight
- * rows that one ldmatrix reads lie in different banks.
+ * A block makes ROWS x COLUMNS results. It walks along k in steps of K numbers; STAGES steps are in flight (cp.async),
+ * so that memory is read while the tensor cores work on what came before. A thread copies the same 8 numbers of k in a
+ * few rows at every step: where they come from is a division at the start and additions from then on. Places outside of
+ * the image are filled with zeros by the copy itself. In shared memory the eight-number chunks of a row are permuted by
+ * exclusive or with the row's number, so that the eight rows that one ldmatrix reads lie in different banks.
  *
- * The result goes through shared memory once more, 16 rows of a warp at a time, so that bias, residual and activation work on, and memory
- * gets, eight neighbouring channels at a time.
+ * The result goes through shared memory once more, 16 rows of a warp at a time, so that bias, residual and activation
+ * work on, and memory gets, eight neighbouring channels at a time.
  *
- * VECTOR 4 is for 4 channels a group and multiples that are no multiples of 8 (photos in places of four): copies of 8 bytes.
+ * VECTOR 4 is for 4 channels a group and multiples that are no multiples of 8 (photos in places of four): copies of 8
+ * bytes.
  */
 #ifndef GLN_EMBED_CUDA_CONV_TILE_CUH
 #define GLN_EMBED_CUDA_CONV_TILE_CUH
@@ -30,12 +31,14 @@ struct conv_places {
     const void *residual;
 };
 
-static __device__ __forceinline__ void conv_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], const __half *)
+static __device__ __forceinline__ void conv_multiply(float c[4], const uint32_t a[4], const uint32_t b[2],
+                                                     const __half *)
 {
     gln_mma_f16(c, a, b);
 }
 
-static __device__ __forceinline__ void conv_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], const __nv_bfloat16 *)
+static __device__ __forceinline__ void conv_multiply(float c[4], const uint32_t a[4], const uint32_t b[2],
+                                                     const __nv_bfloat16 *)
 {
     gln_mma_bf16(c, a, b);
 }
@@ -57,9 +60,10 @@ static __device__ __forceinline__ void conv_advance(conv_tap *tap, int by, int n
     }
 }
 
-template <typename T, int ROWS, int COLUMNS, int K, int WARP_ROWS, int WARP_COLUMNS, int STAGES, int VECTOR> struct conv_tile {
+template <typename T, int ROWS, int COLUMNS, int K, int WARP_ROWS, int WARP_COLUMNS, int STAGES, int VECTOR>
+struct conv_tile {
     static constexpr int threads = ROWS / WARP_ROWS * (COLUMNS / WARP_COLUMNS) * 32;
-    static constexpr int chunks = K / 8;             /* of a row */
+    static constexpr int chunks = K / 8;              /* of a row */
     static constexpr int row_step = threads / chunks; /* rows that all threads copy together */
     static constexpr int a_rows = ROWS / row_step, b_rows = COLUMNS / row_step;
     static constexpr int stage_items = (ROWS + COLUMNS) * K;
@@ -78,7 +82,8 @@ template <typename T, int ROWS, int COLUMNS, int K, int WARP_ROWS, int WARP_COLU
 };
 
 template <typename T, int ROWS, int COLUMNS, int K, int WARP_ROWS, int WARP_COLUMNS, int STAGES, int VECTOR>
-static __global__ void __launch_bounds__(conv_tile<T, ROWS, COLUMNS, K, WARP_ROWS, WARP_COLUMNS, STAGES, VECTOR>::threads, 1)
+static __global__ void __launch_bounds__(
+    conv_tile<T, ROWS, COLUMNS, K, WARP_ROWS, WARP_COLUMNS, STAGES, VECTOR>::threads, 1)
     conv_product(const gln_conv p, const conv_places at)
 {
     typedef conv_tile<T, ROWS, COLUMNS, K, WARP_ROWS, WARP_COLUMNS, STAGES, VECTOR> tile;
@@ -123,7 +128,8 @@ static __global__ void __launch_bounds__(conv_tile<T, ROWS, COLUMNS, K, WARP_ROW
             bool is_tap = tap[v].row < (int)p.kernel[1];
 #pragma unroll
             for (int i = 0; i < tile::a_rows; i++) {
-                bool inside = is_tap && (unsigned)(row_at[i] + down) < (unsigned)height && (unsigned)(column_at[i] + across) < (unsigned)width;
+                bool inside = is_tap && (unsigned)(row_at[i] + down) < (unsigned)height &&
+                              (unsigned)(column_at[i] + across) < (unsigned)width;
                 const T *from = inside ? x + x_at[i] + offset : x;
                 T *to = a + tile::place(copied_row + i * tile::row_step, chunk) + v * VECTOR;
                 if (VECTOR == 8) {
@@ -143,7 +149,8 @@ static __global__ void __launch_bounds__(conv_tile<T, ROWS, COLUMNS, K, WARP_ROW
         }
     };
 
-    const int warps_across = COLUMNS / WARP_COLUMNS, warp_row = warp / warps_across * WARP_ROWS, warp_column = warp % warps_across * WARP_COLUMNS;
+    const int warps_across = COLUMNS / WARP_COLUMNS, warp_row = warp / warps_across * WARP_ROWS,
+              warp_column = warp % warps_across * WARP_COLUMNS;
     constexpr int m_fragments = WARP_ROWS / 16, n_fragments = WARP_COLUMNS / 8;
     float sums[m_fragments][n_fragments][4];
 #pragma unroll
@@ -159,7 +166,7 @@ static __global__ void __launch_bounds__(conv_tile<T, ROWS, COLUMNS, K, WARP_ROW
     }
     for (int step = 0; step < n_steps; step++) {
         gln_copy_async_wait<STAGES - 2>();
-        __syncthreads(); /* the step's numbers are there, and nobody reads the stage any more that the next copies go to */
+        __syncthreads(); /* this step's numbers are there; nobody reads the stage any more that the next ones go to */
         if (step + STAGES - 1 < n_steps) copy(step + STAGES - 1);
         gln_copy_async_commit();
         const T *a = stages + step % STAGES * tile::stage_items, *b = a + ROWS * K;
@@ -172,12 +179,14 @@ static __global__ void __launch_bounds__(conv_tile<T, ROWS, COLUMNS, K, WARP_ROW
             }
 #pragma unroll
             for (int j = 0; j < n_fragments / 2; j++) {
-                gln_load_matrix_x4(right[j], b + tile::place(warp_column + j * 16 + lane % 8 + lane / 16 * 8, k * 2 + lane / 8 % 2));
+                gln_load_matrix_x4(
+                    right[j], b + tile::place(warp_column + j * 16 + lane % 8 + lane / 16 * 8, k * 2 + lane / 8 % 2));
             }
 #pragma unroll
             for (int i = 0; i < m_fragments; i++) {
 #pragma unroll
-                for (int j = 0; j < n_fragments; j++) conv_multiply(sums[i][j], left[i], &right[j / 2][j % 2 * 2], static_cast<const T *>(nullptr));
+                for (int j = 0; j < n_fragments; j++)
+                    conv_multiply(sums[i][j], left[i], &right[j / 2][j % 2 * 2], static_cast<const T *>(nullptr));
             }
         }
     }
@@ -254,7 +263,9 @@ static gln_status conv_launch(const gln_conv *p, const conv_places *at, gln_cuda
     uint32_t tiles = (n_columns + COLUMNS - 1) / COLUMNS * ((n_rows + ROWS - 1) / ROWS);
     gln_status st = gln_cuda_check((int)gln_allow_shared(kernel, tile::shared_bytes), "a convolution's shared memory");
     if (st != GLN_OK) return st;
-    return gln_cuda_check((int)GLN_LAUNCH(kernel, dim3(tiles, p->groups), tile::threads, tile::shared_bytes, stream, *p, *at), "a convolution");
+    return gln_cuda_check(
+        (int)GLN_LAUNCH(kernel, dim3(tiles, p->groups), tile::threads, tile::shared_bytes, stream, *p, *at),
+        "a convolution");
 }
 
 /* rows, columns, k, rows and columns of a warp, stages, vector. The order is that of the names in conv.cu. */
@@ -269,7 +280,9 @@ static gln_status conv_launch(const gln_conv *p, const conv_places *at, gln_cuda
     DO(7, 64, 64, 64, 32, 32, 4, 8)                                                                                    \
     DO(8, 128, 32, 32, 32, 32, 4, 8)                                                                                   \
     DO(9, 128, 64, 32, 32, 64, 4, 4)                                                                                   \
-    DO(10, 128, 32, 32, 32, 32, 4, 4)
+    DO(10, 128, 32, 32, 32, 32, 4, 4)                                                                                  \
+    DO(11, 256, 128, 64, 64, 64, 3, 8)                                                                                 \
+    DO(12, 128, 256, 64, 64, 64, 3, 8)
 
 gln_status gln_conv_tile_f16(const gln_conv *p, size_t tile, const conv_places *at, gln_cuda_stream stream);
 gln_status gln_conv_tile_bf16(const gln_conv *p, size_t tile, const conv_places *at, gln_cuda_stream stream);

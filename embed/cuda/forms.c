@@ -1,6 +1,6 @@
 /*
- * Values under strides. Most layout operators end here: what a transposition, a slice or a reshaped product of heads does is a line of
- * numbers, and the attention kernel or the product after it reads through them.
+ * Values under strides. Most layout operators end here: what a transposition, a slice or a reshaped product of heads
+ * does is a line of numbers, and the attention kernel or the product after it reads through them.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
@@ -57,7 +57,8 @@ void gln_gpu_order_of(size_t order[GLN_MAX_RANK], const gln_view *view)
     for (size_t i = 1; i < rank; i++) {
         for (size_t j = i; j > 0; j--) {
             size_t a = order[j - 1], b = order[j];
-            if (view->shape.dims[a] == 1 || view->shape.dims[b] == 1 || view->stride[a] == 0 || view->stride[b] == 0) break;
+            if (view->shape.dims[a] == 1 || view->shape.dims[b] == 1 || view->stride[a] == 0 || view->stride[b] == 0)
+                break;
             if (view->stride[a] >= view->stride[b]) break;
             order[j - 1] = b;
             order[j] = a;
@@ -88,8 +89,8 @@ bool gln_gpu_view_is_in(const gln_view *view, const size_t *order, size_t pitch)
 }
 
 /*
- * As NumPy and PyTorch decide it: runs of axes of one side are matched with runs of the other that have as many items; within such a
- * run the old axes must follow each other without a gap.
+ * As NumPy and PyTorch decide it: runs of axes of one side are matched with runs of the other that have as many items;
+ * within such a run the old axes must follow each other without a gap.
  */
 bool gln_gpu_view_reshape(gln_view *out, const gln_view *view, const gln_shape *shape)
 {
@@ -143,24 +144,27 @@ bool gln_gpu_view_reshape(gln_view *out, const gln_view *view, const gln_shape *
 gln_status gln_gpu_new_buffer(gln_gpu_compiler *c, gln_spot *out, size_t bytes)
 {
     gln_gpu_plan *plan = c->plan;
-    gln_status st = gln_grow(&plan->buffers, &plan->buffers_capacity, plan->n_buffers + 1, sizeof *plan->buffers, "plan");
+    gln_status st =
+        gln_grow(&plan->buffers, &plan->buffers_capacity, plan->n_buffers + 1, sizeof *plan->buffers, "plan");
     if (st != GLN_OK) return st;
     plan->buffers[plan->n_buffers] = (gln_plan_buffer){.bytes = bytes, .first = plan->n_steps, .last = plan->n_steps};
     *out = (gln_spot){.buffer = plan->n_buffers++};
     return GLN_OK;
 }
 
-gln_status gln_gpu_new_view(gln_gpu_compiler *c, gln_view *out, gln_item type, const gln_shape *shape, const size_t *order,
-                             size_t pitch)
+gln_status gln_gpu_new_view(gln_gpu_compiler *c, gln_view *out, gln_item type, const gln_shape *shape,
+                            const size_t *order, size_t pitch)
 {
     *out = (gln_view){.type = type, .shape = *shape, .pitch = pitch};
     gln_gpu_strides_in(out->stride, shape, order, pitch);
     size_t n = 1, last = shape->rank == 0 ? 0 : order[shape->rank - 1];
     bool fits = true;
-    for (size_t i = 0; i < shape->rank; i++) fits = fits && gln_mul_size(&n, n, i == last && pitch != 0 ? pitch : shape->dims[i]);
+    for (size_t i = 0; i < shape->rank; i++)
+        fits = fits && gln_mul_size(&n, n, i == last && pitch != 0 ? pitch : shape->dims[i]);
     if (!fits || n > GLN_MAX_ITEMS) {
         const gln_node *node = gln_gpu_node_now(c);
-        return gln_fail(GLN_E_LIMIT, "node %s (%s) has a tensor with more than %zu items", node->name, node->type, GLN_MAX_ITEMS);
+        return gln_fail(GLN_E_LIMIT, "node %s (%s) has a tensor with more than %zu items", node->name, node->type,
+                        GLN_MAX_ITEMS);
     }
     /* 16 bytes at the end: the last vector of a row may be read whole. */
     return gln_gpu_new_buffer(c, &out->at, n * gln_gpu_item_size(type) + 16);
@@ -184,9 +188,11 @@ gln_status gln_gpu_first_view(gln_gpu_compiler *c, size_t value, gln_view *out)
     if (c->first_form[value] == GLN_NONE) {
         if (v->tensor.data == NULL) {
             const gln_node *node = gln_gpu_node_now(c);
-            return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", node->name, node->type, v->name);
+            return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", node->name, node->type,
+                            v->name);
         }
-        gln_view view = {.type = gln_gpu_item_of(v->tensor.dtype), .shape = v->tensor.shape, .at = {.buffer = GLN_NONE}};
+        gln_view view = {
+            .type = gln_gpu_item_of(v->tensor.dtype), .shape = v->tensor.shape, .at = {.buffer = GLN_NONE}};
         gln_gpu_order_plain(order, view.shape.rank);
         gln_gpu_strides_in(view.stride, &view.shape, order, 0);
         size_t bytes = gln_shape_items(&view.shape) * gln_gpu_item_size(view.type);
@@ -198,7 +204,8 @@ gln_status gln_gpu_first_view(gln_gpu_compiler *c, size_t value, gln_view *out)
     return GLN_OK;
 }
 
-gln_status gln_gpu_view_in(gln_gpu_compiler *c, gln_view *out, size_t value, gln_item type, const size_t *order, size_t pitch)
+gln_status gln_gpu_view_in(gln_gpu_compiler *c, gln_view *out, size_t value, gln_item type, const size_t *order,
+                           size_t pitch)
 {
     gln_view first;
     gln_status st = gln_gpu_first_view(c, value, &first);
@@ -237,8 +244,13 @@ static gln_status pack_channels(gln_gpu_compiler *c, const gln_view *to, const g
     gln_status st = gln_gpu_new_step(c, &step, GLN_KERNEL_PACK, (gln_spot[]){to->at, from->at}, 2);
     if (st != GLN_OK) return st;
     gln_pack *p = &step->p.pack;
-    *p = (gln_pack){.out_type = to->type, .in_type = from->type, .n = (uint32_t)shape->dims[0], .c = (uint32_t)shape->dims[1],
-                    .pitch = (uint32_t)to->pitch, .in_n = from->stride[0], .in_c = from->stride[1]};
+    *p = (gln_pack){.out_type = to->type,
+                    .in_type = from->type,
+                    .n = (uint32_t)shape->dims[0],
+                    .c = (uint32_t)shape->dims[1],
+                    .pitch = (uint32_t)to->pitch,
+                    .in_n = from->stride[0],
+                    .in_c = from->stride[1]};
     p->places.rank = (int32_t)shape->rank - 2;
     p->places.n = 1;
     for (size_t i = 2; i < shape->rank; i++) {
@@ -247,13 +259,16 @@ static gln_status pack_channels(gln_gpu_compiler *c, const gln_view *to, const g
         p->places.n *= (int64_t)shape->dims[i];
     }
     gln_gpu_join_axes(&p->places, (int64_t *[]){p->in_stride}, 1);
-    step->bytes = (double)gln_shape_items(shape) * (double)(gln_gpu_item_size(to->type) + gln_gpu_item_size(from->type));
+    step->bytes =
+        (double)gln_shape_items(shape) * (double)(gln_gpu_item_size(to->type) + gln_gpu_item_size(from->type));
     return GLN_OK;
 }
 
 gln_status gln_gpu_copy_view(gln_gpu_compiler *c, const gln_view *to, const gln_view *from)
 {
     if (to->pitch != 0 && to->pitch != to->shape.dims[1]) return pack_channels(c, to, from);
-    return gln_gpu_add_map(c, &(gln_map){.op = GLN_OP_IDENTITY, .n_in = 1, .integer = to->type == GLN_ITEM_I64 && from->type == GLN_ITEM_I64},
-                            to, (const gln_view *const[]){from});
+    return gln_gpu_add_map(
+        c,
+        &(gln_map){.op = GLN_OP_IDENTITY, .n_in = 1, .integer = to->type == GLN_ITEM_I64 && from->type == GLN_ITEM_I64},
+        to, (const gln_view *const[]){from});
 }

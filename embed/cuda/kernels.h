@@ -1,13 +1,14 @@
 /*
- * The kernels of the CUDA backend as its compiler sees them: one struct of numbers a kernel, and one function that launches it.
- * Pointers come apart from the numbers, so that a step can be compiled before the memory it works on exists.
+ * The kernels of the CUDA backend as its compiler sees them: one struct of numbers a kernel, and one function that
+ * launches it. Pointers come apart from the numbers, so that a step can be compiled before the memory it works on
+ * exists.
  *
  *     gln_map m = {.op = GLN_OP_RELU, .n_in = 1, ...};                    // filled by the compiler
  *     st = gln_map_run(&m, (void *const[]){out, in}, stream);             // out first, then what is read
  *
- * Everything lies in device memory. Strides count items, of the tensor's own type, and may be 0 (broadcast) or negative. Launches
- * are checked and return at once. A kernel whose indices come from data (Gather, an integer division) reports a bad one through
- * `fault`, an int32 in device memory: the node's number plus one.
+ * Everything lies in device memory. Strides count items, of the tensor's own type, and may be 0 (broadcast) or
+ * negative. Launches are checked and return at once. A kernel whose indices come from data (Gather, an integer
+ * division) reports a bad one through `fault`, an int32 in device memory: the node's number plus one (gln_verdict).
  *
  * Included by C17 and by CUDA C++.
  */
@@ -29,7 +30,8 @@ extern "C" {
 /* What an item is. The first two are the working types; sums are in f32 throughout. */
 typedef enum gln_item { GLN_ITEM_F16, GLN_ITEM_BF16, GLN_ITEM_F32, GLN_ITEM_I64 } gln_item;
 
-/* Unary operators done to a result before it is written, in order; `residual`: a tensor of the result's shape is added first. */
+/* Unary operators done to a result before it is written, in order; `residual`: a tensor of the result's shape is added
+   first. */
 typedef struct gln_after {
     int32_t n, residual;
     int32_t op[GLN_MAX_POSTS];
@@ -51,9 +53,9 @@ typedef struct gln_loop {
 /* out = after(op(in...)): one to three operands, each with strides of its own. at: out, in 0..2, fault. */
 typedef struct gln_map {
     int32_t op, n_in;
-    int32_t integer; /* computed in int64, else in f32 */
+    int32_t integer;          /* computed in int64, else in f32 */
     int32_t fmod_like, truth; /* of Mod and Cast */
-    int32_t vector;  /* the last axis goes 8 items at a time */
+    int32_t vector;           /* the last axis goes 8 items at a time */
     int32_t out_type, in_type[3];
     int32_t node; /* for `fault` */
     float alpha, beta;
@@ -87,10 +89,11 @@ gln_status gln_pack_run(const gln_pack *p, void *const *at, gln_cuda_stream stre
 
 /* at: out, x, index or value, fault. Items are copied as they are. */
 typedef struct gln_move {
-    int32_t op; /* Gather, GatherElements, GatherND, Tile, Pad, Trilu */
+    int32_t op;                /* Gather, GatherElements, GatherND, Tile, Pad, Trilu */
     int32_t bytes, node, mode; /* mode: of Pad; upper of Trilu */
     uint64_t fill;             /* of Pad, as the item's bits */
-    int64_t outer, inner, dim, n_index; /* Gather: [outer, dim, inner] by n_index; GatherND: inner is the piece, n_index tuples */
+    /* Gather: [outer, dim, inner] by n_index; GatherND: inner is the piece, n_index tuples */
+    int64_t outer, inner, dim, n_index;
     int64_t tuple, per_batch, batch_tuples;
     int64_t k; /* of Trilu */
     gln_loop out;
@@ -99,7 +102,7 @@ typedef struct gln_move {
 } gln_move;
 gln_status gln_move_run(const gln_move *p, void *const *at, gln_cuda_stream stream);
 
-/* x is in out already. at: out, index, updates, fault. One tuple after the other where `how` is 0 (the last one wins). */
+/* x is in out already. at: out, index, updates, fault. One tuple after the other: the last one wins. */
 typedef struct gln_scatter {
     int32_t type, node, how;
     int64_t tuple, n_tuples, piece;
@@ -107,7 +110,8 @@ typedef struct gln_scatter {
 } gln_scatter;
 gln_status gln_scatter_run(const gln_scatter *p, void *const *at, gln_cuda_stream stream);
 
-/* [outer, in, inner] to [outer, out, inner] along one axis by tables. at: out, x, from (int32), weight (f32), outside (uint8). */
+/* [outer, in, inner] to [outer, out, inner] along one axis by tables. at: out, x, from (int32), weight (f32), outside
+   (uint8). */
 typedef struct gln_resample {
     int32_t out_type, in_type, taps;
     float extrapolation;
@@ -115,12 +119,19 @@ typedef struct gln_resample {
 } gln_resample;
 gln_status gln_resample_run(const gln_resample *p, void *const *at, gln_cuda_stream stream);
 
+/* Ends a network that may have met a bad index: `out` [n] f32 becomes NaN where fault[0] is set, which moves on to
+   fault[1]. at: out, fault. */
+typedef struct gln_verdict {
+    int64_t n;
+} gln_verdict;
+gln_status gln_verdict_run(const gln_verdict *p, void *const *at, gln_cuda_stream stream);
+
 /* ---- conv.cu ---- */
 
 /*
- * A convolution over [n, d, h, w] places. Channels are contiguous in x, y and residual; x has `x_pitch` items a place, y and residual
- * `y_pitch`. Weights [groups, c_out / groups, kernel places, c_in / groups] with k rounded up to `k_pitch` items. at: y, x, weights,
- * bias (f32, or NULL), residual.
+ * A convolution over [n, d, h, w] places. Channels are contiguous in x, y and residual; x has `x_pitch` items a place,
+ * y and residual `y_pitch`. Weights [groups, c_out / groups, kernel places, c_in / groups] with k rounded up to
+ * `k_pitch` items. at: y, x, weights, bias (f32, or NULL), residual.
  */
 typedef struct gln_conv {
     int32_t type, weight_type;
@@ -156,8 +167,8 @@ gln_status gln_patches_run(const gln_conv *p, void *const *at, gln_cuda_stream s
 
 /* at: y, x. Channels contiguous in y; any strides in x. */
 typedef struct gln_pool {
-    int32_t type, most, vector;   /* `most`: the maximum, else the mean */
-    int32_t count_pad;            /* the mean divides by the whole window, less what lies beyond */
+    int32_t type, most, vector; /* `most`: the maximum, else the mean */
+    int32_t count_pad;          /* the mean divides by the whole window, less what lies beyond */
     uint32_t n, c, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_high[3], beyond[3];
     int64_t x_n, x_c, x_place[3];
 } gln_pool;
@@ -188,8 +199,8 @@ typedef struct gln_contract {
 } gln_contract;
 gln_status gln_contract_run(const gln_contract *p, void *const *at, gln_cuda_stream stream);
 
-/* softmax(scale * q k' + mask) v by blocks, no [t, t] matrix in memory. at: y, q, k, v, mask (NULL: none). Items of a head are
-   contiguous in all four; f16 or bf16; head sizes in eights up to 128. */
+/* softmax(scale * q k' + mask) v by blocks, no [t, t] matrix in memory. at: y, q, k, v, mask (NULL: none). Items of a
+   head are contiguous in all four; f16 or bf16; head sizes in eights up to 128. */
 typedef struct gln_attention {
     int32_t type, mask_type;
     uint32_t heads, batch, n_queries, n_keys, d, d_value;
@@ -202,10 +213,10 @@ gln_status gln_attention_run(const gln_attention *p, void *const *at, gln_cuda_s
 
 /* ---- rows.cu ---- */
 
-/* Each row is one index of `kept` and all of `over`. What is done to it: Softmax, LogSoftmax, LpNormalization (p), a norm to mean 0 and
-   deviation 1 with gamma and beta. at: y, x, gamma, beta (f32, or NULL). */
+/* Each row is one index of `kept` and all of `over`. What is done to it: Softmax, LogSoftmax, LpNormalization (p), a
+   norm to mean 0 and deviation 1 with gamma and beta. at: y, x, gamma, beta (f32, or NULL). */
 typedef struct gln_rows {
-    int32_t op; /* Softmax, LogSoftmax, LpNormalization, LayerNormalization */
+    int32_t op;                          /* Softmax, LogSoftmax, LpNormalization, LayerNormalization */
     int32_t out_type, in_type, p, which; /* which: 1 the mean, 2 the inverse deviation instead, one item a row */
     float epsilon;
     gln_loop kept, over;

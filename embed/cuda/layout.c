@@ -44,7 +44,8 @@ static gln_status compile_transpose(gln_gpu_compiler *c)
     return gln_gpu_add_form(c, node->output, &to);
 }
 
-/* `axis` from item `start` on, every `step`th. The offset of a view never becomes negative: start lies within the axis. */
+/* `axis` from item `start` on, every `step`th. The offset of a view never becomes negative: start lies within the axis.
+   */
 static void cut(gln_view *view, size_t axis, int64_t start, int64_t step)
 {
     int64_t offset = (int64_t)view->at.offset + start * view->stride[axis] * (int64_t)gln_gpu_item_size(view->type);
@@ -128,7 +129,8 @@ static gln_status compile_even_gather(gln_gpu_compiler *c, size_t axis, bool *ou
     const int64_t *at = index->data;
     for (size_t i = 0; i < n; i++) {
         if (at[i] < -dim || at[i] >= dim) {
-            return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)at[i], (long long)dim);
+            return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)at[i],
+                            (long long)dim);
         }
         if ((at[i] < 0) != (at[0] < 0)) return GLN_OK;
     }
@@ -156,7 +158,8 @@ static gln_status compile_even_gather(gln_gpu_compiler *c, size_t axis, bool *ou
 static gln_status add_move(gln_gpu_compiler *c, gln_move *move, const size_t *values, size_t n)
 {
     const gln_node *node = gln_gpu_node_now(c);
-    gln_spot at[4] = {{0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE, .fixed = gln_gpu_fault(c->backend)}};
+    gln_spot at[4] = {
+        {0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE, .fixed = gln_gpu_fault(c->backend)}};
     size_t order[GLN_MAX_RANK];
     gln_view view, to;
     gln_status st = GLN_OK;
@@ -287,9 +290,14 @@ static gln_status compile_scatter(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     gln_gpu_step *step = NULL;
     gln_spot fault = {.buffer = GLN_NONE, .fixed = gln_gpu_fault(c->backend)};
-    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_SCATTER, (gln_spot[]){to.at, at.at, updates.at, fault}, 4)) != GLN_OK) return st;
+    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_SCATTER, (gln_spot[]){to.at, at.at, updates.at, fault}, 4)) !=
+        GLN_OK)
+        return st;
     gln_scatter *s = &step->p.scatter;
-    *s = (gln_scatter){.type = (int32_t)type, .node = (int32_t)c->node, .how = (int32_t)how, .tuple = (int64_t)index->dims[index->rank - 1]};
+    *s = (gln_scatter){.type = (int32_t)type,
+                       .node = (int32_t)c->node,
+                       .how = (int32_t)how,
+                       .tuple = (int64_t)index->dims[index->rank - 1]};
     s->n_tuples = (int64_t)gln_shape_items(index) / s->tuple;
     s->piece = to.stride[s->tuple - 1];
     for (size_t i = 0; i < x->shape.rank; i++) {
@@ -322,7 +330,8 @@ static gln_status compile_depth(gln_gpu_compiler *c)
         const int64_t *s = i == 0 ? from.stride : to.stride;
         bool spread = deep == (i == 0);
         int64_t channel = how == 1 ? s[1] * side * side : s[1], block = how == 1 ? s[1] : s[1] * n_channels;
-        int64_t apart[6] = {s[0], s[1], s[2] * side, s[2], s[3] * side, s[3]}, packed[6] = {s[0], channel, s[2], block * side, s[3], block};
+        int64_t apart[6] = {s[0], s[1], s[2] * side, s[2], s[3] * side, s[3]},
+                packed[6] = {s[0], channel, s[2], block * side, s[3], block};
         views[i].shape = six;
         views[i].pitch = 0;
         memcpy(views[i].stride, spread ? apart : packed, sizeof apart);
@@ -347,7 +356,11 @@ static gln_status compile_resize(gln_gpu_compiler *c)
     if (left == 0) return gln_gpu_add_form(c, node->output, &from);
     for (size_t axis = 0; axis < r.out.rank; axis++) {
         if (!gln_resize_changes(&r, &from.shape, axis)) continue;
-        gln_resample p = {.out_type = (int32_t)type, .in_type = (int32_t)type, .extrapolation = r.extrapolation, .outer = 1, .inner = 1};
+        gln_resample p = {.out_type = (int32_t)type,
+                          .in_type = (int32_t)type,
+                          .extrapolation = r.extrapolation,
+                          .outer = 1,
+                          .inner = 1};
         gln_shape shape = from.shape;
         gln_spot tables[3] = {{.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}};
         size_t place = 0;
@@ -362,7 +375,8 @@ static gln_status compile_resize(gln_gpu_compiler *c)
         st = left == 0 ? gln_gpu_place(c, &to, node->output, order) : gln_gpu_new_view(c, &to, type, &shape, order, 0);
         gln_gpu_step *step = NULL;
         if (st == GLN_OK) {
-            st = gln_gpu_new_step(c, &step, GLN_KERNEL_RESAMPLE, (gln_spot[]){to.at, from.at, tables[0], tables[1], tables[2]}, 5);
+            st = gln_gpu_new_step(c, &step, GLN_KERNEL_RESAMPLE,
+                                  (gln_spot[]){to.at, from.at, tables[0], tables[1], tables[2]}, 5);
         }
         if (st != GLN_OK) return st;
         step->p.resample = p;

@@ -1,6 +1,7 @@
 /*
- * Item by item: every unary and binary operator, choices, casts and copies, over operands with strides of their own. One kernel for all,
- * which looks at its operator once for eight items: such kernels wait for memory, not for the switch.
+ * Item by item: every unary and binary operator, choices, casts and copies, over operands with strides of their own.
+ * One kernel for all, which looks at its operator once for eight items: such kernels wait for memory, not for the
+ * switch.
  */
 #include "embed/cuda/numbers.cuh"
 
@@ -76,7 +77,8 @@ struct map_places {
 static __device__ void map_integers(const gln_map &p, const map_places &at, uint32_t i)
 {
     int64_t x[3] = {0, 0, 0};
-    for (int j = 0; j < p.n_in; j++) x[j] = static_cast<const int64_t *>(at.in[j])[gln_offset(p.loop, p.in_stride[j], i)];
+    for (int j = 0; j < p.n_in; j++)
+        x[j] = static_cast<const int64_t *>(at.in[j])[gln_offset(p.loop, p.in_stride[j], i)];
     int64_t y;
     if (p.n_in == 1) {
         y = unary_integer(p.op, x[0]);
@@ -176,15 +178,19 @@ static __global__ void __launch_bounds__(block) map_one(const gln_map p, const m
 static __global__ void __launch_bounds__(block) map_eight(const gln_map p, const map_places at)
 {
     int64_t n = p.loop.n / 8;
-    for (int64_t i = (int64_t)blockIdx.x * block + threadIdx.x; i < n; i += (int64_t)gridDim.x * block) map_floats<8>(p, at, (uint32_t)(i * 8));
+    for (int64_t i = (int64_t)blockIdx.x * block + threadIdx.x; i < n; i += (int64_t)gridDim.x * block)
+        map_floats<8>(p, at, (uint32_t)(i * 8));
 }
 
 extern "C" gln_status gln_map_run(const gln_map *p, void *const *at, gln_cuda_stream stream)
 {
     map_places places = {at[0], {at[1], at[2], at[3]}, static_cast<int32_t *>(at[4])};
     size_t n = (size_t)p->loop.n;
-    if (p->vector) return gln_cuda_check((int)GLN_LAUNCH(map_eight, gln_blocks(n / 8, block), block, 0, stream, *p, places), "an elementwise step");
-    return gln_cuda_check((int)GLN_LAUNCH(map_one, gln_blocks(n, block), block, 0, stream, *p, places), "an elementwise step");
+    if (p->vector)
+        return gln_cuda_check((int)GLN_LAUNCH(map_eight, gln_blocks(n / 8, block), block, 0, stream, *p, places),
+                              "an elementwise step");
+    return gln_cuda_check((int)GLN_LAUNCH(map_one, gln_blocks(n, block), block, 0, stream, *p, places),
+                          "an elementwise step");
 }
 
 /* ---- Copies that turn: 32 by 32 items through shared memory ---- */
@@ -202,12 +208,14 @@ static __global__ void __launch_bounds__(tile *tile_rows) turn_tiles(const gln_t
         int64_t from = gln_offset(p.batch, p.in_stride, batch), to = gln_offset(p.batch, p.out_stride, batch);
         for (uint32_t i = threadIdx.y; i < tile; i += tile_rows) { /* in is contiguous along rows */
             uint32_t c = column + i, r = row + threadIdx.x;
-            if (c < p.columns && r < p.rows) items[i][threadIdx.x] = gln_float_at(in, p.in_type, from + (int64_t)c * p.in_column + r);
+            if (c < p.columns && r < p.rows)
+                items[i][threadIdx.x] = gln_float_at(in, p.in_type, from + (int64_t)c * p.in_column + r);
         }
         __syncthreads();
         for (uint32_t i = threadIdx.y; i < tile; i += tile_rows) {
             uint32_t r = row + i, c = column + threadIdx.x;
-            if (c < p.columns && r < p.rows) gln_put_float(out, p.out_type, to + (int64_t)r * p.out_row + c, items[threadIdx.x][i]);
+            if (c < p.columns && r < p.rows)
+                gln_put_float(out, p.out_type, to + (int64_t)r * p.out_row + c, items[threadIdx.x][i]);
         }
         __syncthreads();
     }
@@ -216,7 +224,9 @@ static __global__ void __launch_bounds__(tile *tile_rows) turn_tiles(const gln_t
 extern "C" gln_status gln_turn_run(const gln_turn *p, void *const *at, gln_cuda_stream stream)
 {
     size_t tiles = (size_t)((p->columns + tile - 1) / tile) * ((p->rows + tile - 1) / tile) * (size_t)p->batch.n;
-    return gln_cuda_check((int)GLN_LAUNCH(turn_tiles, gln_blocks(tiles, 1), dim3(tile, tile_rows), 0, stream, *p, at[0], at[1]), "a transposition");
+    return gln_cuda_check(
+        (int)GLN_LAUNCH(turn_tiles, gln_blocks(tiles, 1), dim3(tile, tile_rows), 0, stream, *p, at[0], at[1]),
+        "a transposition");
 }
 
 /* ---- Places with more channels than there are ---- */

@@ -1,6 +1,6 @@
 /*
- * What the kernels of this folder share: numbers of the four types as f32, eight at a time where they lie side by side, and the unary
- * operators, item for item those of embed/reference_pointwise.c.
+ * What the kernels of this folder share: numbers of the four types as f32, eight at a time where they lie side by side,
+ * and the unary operators, item for item those of embed/reference_pointwise.c.
  */
 #ifndef GLN_EMBED_CUDA_NUMBERS_CUH
 #define GLN_EMBED_CUDA_NUMBERS_CUH
@@ -59,7 +59,8 @@ static __device__ __forceinline__ void gln_narrow(__nv_bfloat16 *out, float x)
 }
 
 /* Eight neighbours in 16 bytes. */
-template <typename T> struct __align__(16) gln_octet {
+template <typename T> struct __align__(16) gln_octet
+{
     T item[8];
 };
 
@@ -115,7 +116,8 @@ static __device__ __forceinline__ void gln_put_eight_at(void *p, int type, int64
         }                                                                                                              \
     } while (0)
 
-/* N numbers through one unary operator: the choice is made once for all of them. Of these, those that follow convolutions. */
+/* N numbers through one unary operator: the choice is made once for all of them. Of these, those that follow
+   convolutions. */
 template <int N> static __device__ __forceinline__ bool gln_common_unary(float *v, int op, float alpha, float beta)
 {
     switch (op) {

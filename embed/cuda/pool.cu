@@ -23,7 +23,8 @@ template <int N> static __global__ void __launch_bounds__(block) pool(const gln_
                     bool inside = true, counts = true;
 #pragma unroll
                     for (int a = 0; a < 3; a++) {
-                        int64_t padded = (int64_t)to[a] * p.stride[a] + (int64_t)k[a] * p.dilation[a], at = padded - p.pad[a];
+                        int64_t padded = (int64_t)to[a] * p.stride[a] + (int64_t)k[a] * p.dilation[a],
+                                at = padded - p.pad[a];
                         inside = inside && at >= 0 && at < p.in[a];
                         counts = counts && padded < (int64_t)p.pad[a] + p.in[a] + p.pad_high[a] - p.beyond[a];
                         from += at * p.x_place[a];
@@ -55,7 +56,8 @@ template <int N> static __global__ void __launch_bounds__(block) pool(const gln_
 extern "C" gln_status gln_pool_run(const gln_pool *p, void *const *at, gln_cuda_stream stream)
 {
     size_t n = (size_t)p->n * p->out[0] * p->out[1] * p->out[2] * p->c;
-    return gln_cuda_check((int)(p->vector ? GLN_LAUNCH((pool<8>), gln_blocks(n / 8, block), block, 0, stream, *p, at[0], at[1])
-                                          : GLN_LAUNCH((pool<1>), gln_blocks(n, block), block, 0, stream, *p, at[0], at[1])),
-                          "a pooling");
+    return gln_cuda_check(
+        (int)(p->vector ? GLN_LAUNCH((pool<8>), gln_blocks(n / 8, block), block, 0, stream, *p, at[0], at[1])
+                        : GLN_LAUNCH((pool<1>), gln_blocks(n, block), block, 0, stream, *p, at[0], at[1])),
+        "a pooling");
 }

@@ -1,6 +1,7 @@
 /*
- * Matrix products. One with fixed weights is a convolution of 1 x 1 places and goes the same ways: the tensor-core kernel, or cuBLASLt.
- * Products of two computed tensors, and what has odd sizes, go to the strided kernel, which multiplies in f32.
+ * Matrix products. One with fixed weights is a convolution of 1 x 1 places and goes the same ways: the tensor-core
+ * kernel, or cuBLASLt. Products of two computed tensors, and what has odd sizes, go to the strided kernel, which
+ * multiplies in f32.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
@@ -39,19 +40,27 @@ static gln_status compile_linear(gln_gpu_compiler *c, const operands *o, bool *o
     gln_item type = gln_gpu_item(c->backend);
     *out_done = false;
     if (type == GLN_ITEM_F32 || weights->data == NULL || weights->shape.rank != 2 || a_shape->rank < 2) return GLN_OK;
-    size_t k = a_shape->dims[a_shape->rank - 1], n = y_shape->dims[y_shape->rank - 1], rows = gln_shape_items(a_shape) / k;
+    size_t k = a_shape->dims[a_shape->rank - 1], n = y_shape->dims[y_shape->rank - 1],
+           rows = gln_shape_items(a_shape) / k;
     size_t residual = GLN_NO_VALUE, value = node->output, order[GLN_MAX_RANK];
-    gln_conv p = {.type = (int32_t)type, .weight_type = (int32_t)type, .n = (uint32_t)rows, .groups = 1, .c_in = (uint32_t)k, .c_out = (uint32_t)n,
-                  .x_pitch = (uint32_t)k, .y_pitch = (uint32_t)n, .k_pitch = (uint32_t)((k + GLN_CONV_K - 1) / GLN_CONV_K * GLN_CONV_K)};
+    gln_conv p = {.type = (int32_t)type,
+                  .weight_type = (int32_t)type,
+                  .n = (uint32_t)rows,
+                  .groups = 1,
+                  .c_in = (uint32_t)k,
+                  .c_out = (uint32_t)n,
+                  .x_pitch = (uint32_t)k,
+                  .y_pitch = (uint32_t)n,
+                  .k_pitch = (uint32_t)((k + GLN_CONV_K - 1) / GLN_CONV_K * GLN_CONV_K)};
     for (size_t i = 0; i < 3; i++) p.in[i] = p.out[i] = p.kernel[i] = p.stride[i] = p.dilation[i] = 1;
     if (rows > UINT32_MAX || !gln_conv_fits(&p)) return GLN_OK;
     gln_view from, to;
-    gln_spot at[5] = {{0}, {0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}};
+    gln_spot at[6] = {{0}, {0}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}, {.buffer = GLN_NONE}};
     int64_t stride = 0;
     gln_status st = gln_gpu_first_view(c, o->a, &from);
     if (st != GLN_OK) return st;
-    bool suits = from.type == type && from.stride[a_shape->rank - 1] == 1 && from.at.offset % 16 == 0 && as_rows(&from, &stride) &&
-                 stride % 8 == 0 && stride >= (int64_t)k && stride <= UINT32_MAX;
+    bool suits = from.type == type && from.stride[a_shape->rank - 1] == 1 && from.at.offset % 16 == 0 &&
+                 as_rows(&from, &stride) && stride % 8 == 0 && stride >= (int64_t)k && stride <= UINT32_MAX;
     if (!suits) {
         if ((st = gln_gpu_plain_view(c, &from, o->a, type)) != GLN_OK) return st;
         stride = (int64_t)k;
@@ -60,29 +69,29 @@ static gln_status compile_linear(gln_gpu_compiler *c, const operands *o, bool *o
     gln_gpu_order_plain(order, y_shape->rank);
     st = gln_gpu_after_of(c, &p.after, &residual, node->posts, node->n_posts);
     if (st == GLN_OK) st = gln_gpu_pack_matrix(c, &at[2].fixed, weights, o->b_turned, p.k_pitch);
-    if (st == GLN_OK && o->bias != GLN_NO_VALUE) {
-        gln_view bias;
-        st = gln_gpu_plain_view(c, &bias, o->bias, GLN_ITEM_F32);
-        at[3] = bias.at;
-    }
+    if (st == GLN_OK) st = gln_gpu_bias(c, &at[3], &at[5], o->bias);
     if (st == GLN_OK && residual != GLN_NO_VALUE) {
         gln_view added;
         st = gln_gpu_plain_view(c, &added, residual, type);
         at[4] = added.at;
     }
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
-    if (st == GLN_OK) st = gln_gpu_place(c, &to, value, order);
+    gln_after rest = {0};
+    gln_gpu_split_after(&p.after, &rest);
+    if (st == GLN_OK)
+        st = rest.n == 0 ? gln_gpu_place(c, &to, value, order) : gln_gpu_new_view(c, &to, type, y_shape, order, 0);
     if (st != GLN_OK) return st;
     at[0] = to.at;
     at[1] = from.at;
     gln_gpu_step *step = NULL;
-    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONV, at, 5)) != GLN_OK) return st;
+    if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONV, at, 6)) != GLN_OK) return st;
     step->p.conv = p;
     step->multiply_adds = (double)rows * (double)k * (double)n;
-    step->bytes = (double)gln_gpu_item_size(type) * (double)rows * ((double)k + (double)n * (residual != GLN_NO_VALUE ? 2 : 1));
-    c->plan->multiply_adds += step->multiply_adds;
+    step->bytes =
+        (double)gln_gpu_item_size(type) * (double)rows * ((double)k + (double)n * (residual != GLN_NO_VALUE ? 2 : 1));
+    c->plan->base.multiply_adds += step->multiply_adds;
     *out_done = true;
-    return GLN_OK;
+    return rest.n == 0 ? GLN_OK : gln_gpu_finish_after(c, value, &to, &rest);
 }
 
 /* Batch axes of a and b under those of y; the last two axes are the matrices. */
@@ -130,7 +139,8 @@ static gln_status compile_matmul(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
     gln_gpu_order_plain(order, gln_gpu_shape_at(c, value)->rank);
     if (st == GLN_OK && node->n_inputs > 2) st = gln_gpu_plain_view(c, &bias, node->inputs[2], GLN_ITEM_F32);
-    if (st == GLN_OK && residual != GLN_NO_VALUE) st = gln_gpu_plain_view(c, &added, residual, gln_gpu_item(c->backend));
+    if (st == GLN_OK && residual != GLN_NO_VALUE)
+        st = gln_gpu_plain_view(c, &added, residual, gln_gpu_item(c->backend));
     if (st == GLN_OK) st = gln_gpu_place(c, &to, value, order);
     if (st != GLN_OK) return st;
     bool row = a.shape.rank == 1, column = b.shape.rank == 1;
@@ -165,8 +175,9 @@ static gln_status compile_matmul(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     step->p.product = p;
     step->multiply_adds = (double)p.batch.n * p.m * p.n * p.k;
-    step->bytes = (double)gln_gpu_item_size(a.type) * (double)(gln_shape_items(&a.shape) + gln_shape_items(&b.shape) + gln_shape_items(&y.shape));
-    c->plan->multiply_adds += step->multiply_adds;
+    step->bytes = (double)gln_gpu_item_size(a.type) *
+                  (double)(gln_shape_items(&a.shape) + gln_shape_items(&b.shape) + gln_shape_items(&y.shape));
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }
 
@@ -183,20 +194,25 @@ static gln_status compile_gemm(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     const gln_shape *y = gln_gpu_shape_at(c, node->output);
     const gln_value *added = gln_node_input(c->graph, node, 2);
-    bool row = added == NULL || (gln_shape_items(&added->tensor.shape) == y->dims[1] &&
-                                 (added->tensor.shape.rank == 1 || (added->tensor.shape.rank == 2 && added->tensor.shape.dims[0] == 1)));
+    bool row = added == NULL ||
+               (gln_shape_items(&added->tensor.shape) == y->dims[1] &&
+                (added->tensor.shape.rank == 1 || (added->tensor.shape.rank == 2 && added->tensor.shape.dims[0] == 1)));
     if (trans_a == 0 && alpha == 1 && (beta == 1 || added == NULL) && row) {
         bool done = false;
         operands o = {node->inputs[0], node->inputs[1], added == NULL ? GLN_NO_VALUE : node->inputs[2], trans_b != 0};
         if ((st = compile_linear(c, &o, &done)) != GLN_OK || done) return st;
     }
     gln_view a, b, sum = {.at = {.buffer = GLN_NONE}}, other = {.at = {.buffer = GLN_NONE}}, to;
-    gln_product p = {.alpha = alpha, .beta = beta, .type = (int32_t)gln_gpu_item(c->backend), .batch = {.rank = 1, .dims = {1}, .n = 1}};
+    gln_product p = {.alpha = alpha,
+                     .beta = beta,
+                     .type = (int32_t)gln_gpu_item(c->backend),
+                     .batch = {.rank = 1, .dims = {1}, .n = 1}};
     st = gln_gpu_first_view(c, node->inputs[0], &a);
     if (st == GLN_OK) st = gln_gpu_first_view(c, node->inputs[1], &b);
     if (st == GLN_OK && added != NULL) st = gln_gpu_first_view(c, node->inputs[2], &sum);
     if (st == GLN_OK) st = gln_gpu_after_of(c, &p.after, &residual, node->posts, node->n_posts);
-    if (st == GLN_OK && residual != GLN_NO_VALUE) st = gln_gpu_plain_view(c, &other, residual, gln_gpu_item(c->backend));
+    if (st == GLN_OK && residual != GLN_NO_VALUE)
+        st = gln_gpu_plain_view(c, &other, residual, gln_gpu_item(c->backend));
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
     gln_gpu_order_plain(order, 2);
     if (st == GLN_OK) st = gln_gpu_place(c, &to, value, order);
@@ -223,7 +239,7 @@ static gln_status compile_gemm(gln_gpu_compiler *c)
     if (st != GLN_OK) return st;
     step->p.product = p;
     step->multiply_adds = (double)p.m * p.n * p.k;
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }
 
@@ -261,12 +277,13 @@ gln_status gln_gpu_compile_einsum(gln_gpu_compiler *c)
         int32_t to_axis = kept ? p.n_kept++ : p.n_summed++;
         (kept ? p.kept : p.summed)[to_axis] = (uint32_t)e.dim[l];
         *(kept ? &p.n_out : &p.n_sum) *= (int64_t)e.dim[l];
-        for (size_t i = 0; i < node->n_inputs; i++) (kept ? p.kept_stride : p.summed_stride)[i][to_axis] = (int64_t)e.stride[i][l];
+        for (size_t i = 0; i < node->n_inputs; i++)
+            (kept ? p.kept_stride : p.summed_stride)[i][to_axis] = (int64_t)e.stride[i][l];
     }
     gln_gpu_step *step = NULL;
     if ((st = gln_gpu_new_step(c, &step, GLN_KERNEL_CONTRACT, at, 1 + node->n_inputs)) != GLN_OK) return st;
     step->p.contract = p;
     step->multiply_adds = (double)p.n_out * (double)p.n_sum;
-    c->plan->multiply_adds += step->multiply_adds;
+    c->plan->base.multiply_adds += step->multiply_adds;
     return GLN_OK;
 }

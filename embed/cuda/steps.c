@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at, size_t n_at)
+gln_status gln_gpu_new_step(gln_gpu_compiler *c, gln_gpu_step **out, gln_gpu_kernel kernel, const gln_spot *at,
+                            size_t n_at)
 {
     gln_gpu_plan *plan = c->plan;
     gln_status st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
@@ -48,7 +49,8 @@ void gln_gpu_join_axes(gln_loop *loop, int64_t *const *strides, size_t n)
     loop->rank = rank;
 }
 
-/* Whether 8 items at a time are 16 bytes (or 32 of f32) on their own boundary, for every operand that moves along the last axis. */
+/* Whether 8 items at a time are 16 bytes (or 32 of f32) on their own boundary, for every operand that moves along the
+   last axis. */
 static bool goes_in_eights(const gln_map *m, const gln_view *to, const gln_view *const *from)
 {
     int32_t last = m->loop.rank - 1;
@@ -76,16 +78,21 @@ static gln_status turn(gln_gpu_compiler *c, const gln_map *m, const gln_view *to
         if (m->out_stride[i] == 1) columns = i;
         if (m->in_stride[0][i] == 1) rows = i;
     }
-    if (columns < 0 || rows < 0 || columns == rows || loop->dims[columns] < 4 || loop->dims[rows] < 4 || to->type == GLN_ITEM_I64 ||
-        from->type == GLN_ITEM_I64) {
+    if (columns < 0 || rows < 0 || columns == rows || loop->dims[columns] < 4 || loop->dims[rows] < 4 ||
+        to->type == GLN_ITEM_I64 || from->type == GLN_ITEM_I64) {
         return GLN_OK;
     }
     gln_gpu_step *step = NULL;
     gln_status st = gln_gpu_new_step(c, &step, GLN_KERNEL_TURN, (gln_spot[]){to->at, from->at}, 2);
     if (st != GLN_OK) return st;
     gln_turn *t = &step->p.turn;
-    *t = (gln_turn){.out_type = (int32_t)to->type, .in_type = (int32_t)from->type, .rows = loop->dims[rows], .columns = loop->dims[columns],
-                    .out_row = m->out_stride[rows], .in_column = m->in_stride[0][columns], .batch = {.n = 1}};
+    *t = (gln_turn){.out_type = (int32_t)to->type,
+                    .in_type = (int32_t)from->type,
+                    .rows = loop->dims[rows],
+                    .columns = loop->dims[columns],
+                    .out_row = m->out_stride[rows],
+                    .in_column = m->in_stride[0][columns],
+                    .batch = {.n = 1}};
     for (int32_t i = 0; i < loop->rank; i++) {
         if (i == rows || i == columns) continue;
         int32_t b = t->batch.rank++;
@@ -144,14 +151,16 @@ gln_status gln_gpu_add_map(gln_gpu_compiler *c, const gln_map *map, const gln_vi
     return GLN_OK;
 }
 
-gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *after, size_t *residual, const gln_post *posts, size_t n_posts)
+gln_status gln_gpu_after_of(gln_gpu_compiler *c, gln_after *after, size_t *residual, const gln_post *posts,
+                            size_t n_posts)
 {
     const gln_node *node = gln_gpu_node_now(c);
     *after = (gln_after){0};
     *residual = GLN_NO_VALUE;
     for (size_t i = 0; i < n_posts; i++) {
         if (posts[i].op == GLN_OP_ADD) {
-            if (i != 0) return gln_fail(GLN_E_INTERNAL, "node %s (%s): a sum after an activation", node->name, node->type);
+            if (i != 0)
+                return gln_fail(GLN_E_INTERNAL, "node %s (%s): a sum after an activation", node->name, node->type);
             after->residual = 1;
             *residual = posts[i].value;
             continue;
@@ -169,6 +178,7 @@ gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t 
     while (after->n < GLN_MAX_POSTS && c->uses[value] == 1 && c->reader[value] != GLN_NONE) {
         const gln_node *next = &c->graph->nodes[c->reader[value]];
         gln_post post;
+        if (c->done[c->reader[value]]) break; /* an attention has taken it in, and reads what is before it */
         if (!gln_op_is_unary(next->op) || next->inputs[0] != value || !gln_node_has_post(c->graph, next)) break;
         gln_status st = gln_node_post(&post, c->graph, next);
         if (st != GLN_OK) return st;
@@ -182,7 +192,39 @@ gln_status gln_gpu_take_followers(gln_gpu_compiler *c, gln_after *after, size_t 
     return GLN_OK;
 }
 
-gln_status gln_gpu_bind_steps(gln_gpu_plan *plan)
+void gln_gpu_split_after(gln_after *after, gln_after *rest)
+{
+    int32_t kept = gln_after_common(after);
+    for (int32_t i = kept; i < after->n; i++) {
+        rest->op[rest->n] = after->op[i];
+        rest->alpha[rest->n] = after->alpha[i];
+        rest->beta[rest->n++] = after->beta[i];
+    }
+    after->n = kept;
+}
+
+gln_status gln_gpu_finish_after(gln_gpu_compiler *c, size_t value, const gln_view *from, const gln_after *rest)
+{
+    size_t order[GLN_MAX_RANK];
+    gln_view to;
+    gln_gpu_order_of(order, from);
+    gln_status st = gln_gpu_place(c, &to, value, order);
+    gln_map map = {.op = GLN_OP_IDENTITY, .n_in = 1, .after = *rest};
+    return st == GLN_OK ? gln_gpu_add_map(c, &map, &to, (const gln_view *const[]){from}) : st;
+}
+
+gln_status gln_gpu_bias(gln_gpu_compiler *c, gln_spot *out, gln_spot *out_working, size_t value)
+{
+    gln_view view;
+    *out = *out_working = (gln_spot){.buffer = GLN_NONE};
+    if (value == GLN_NO_VALUE) return GLN_OK;
+    gln_status st = gln_gpu_plain_view(c, &view, value, GLN_ITEM_F32);
+    *out = view.at;
+    if (st != GLN_OK || !gln_gpu_is_fixed(c, value) || gln_gpu_item(c->backend) == GLN_ITEM_F32) return st;
+    return gln_gpu_pack_row(c, &out_working->fixed, &c->graph->values[value].tensor);
+}
+
+void gln_gpu_bind_steps(gln_gpu_plan *plan)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
         gln_gpu_step *step = &plan->steps[i];
@@ -192,7 +234,6 @@ gln_status gln_gpu_bind_steps(gln_gpu_plan *plan)
             step->bound[j] = base == NULL ? NULL : base + at->offset;
         }
     }
-    return GLN_OK;
 }
 
 gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *s, gln_cuda_stream stream)
@@ -215,6 +256,7 @@ gln_status gln_gpu_run_step(gln_gpu_plan *plan, const gln_gpu_step *s, gln_cuda_
     case GLN_KERNEL_ROWS: return gln_rows_run(&s->p.rows, at, stream);
     case GLN_KERNEL_REDUCE: return gln_reduce_run(&s->p.reduce, at, stream);
     case GLN_KERNEL_LRN: return gln_lrn_run(&s->p.lrn, at, stream);
+    case GLN_KERNEL_VERDICT: return gln_verdict_run(&s->p.verdict, at, stream);
     }
     return gln_fail(GLN_E_INTERNAL, "a step of no kind");
 }

@@ -1,12 +1,13 @@
 /*
- * Convolutions and pooling. Images are channels-last: the channels of a place lie side by side, so that a row of the tensor cores' left
- * operand is one place's channels under one place of the kernel, 16 bytes at a time, and the result is written the same way.
+ * Convolutions and pooling. Images are channels-last: the channels of a place lie side by side, so that a row of the
+ * tensor cores' left operand is one place's channels under one place of the kernel, 16 bytes at a time, and the result
+ * is written the same way.
  *
- * Three or other numbers of channels that 4 does not divide (photos) are copied once into places of the next multiple, with zeros.
+ * Three or other numbers of channels that 4 does not divide (photos) are copied once into places of the next multiple,
+ * with zeros.
  */
 #include "common/memory.h"
 #include "embed/cuda/compiler.h"
-#include "embed/cuda/tune.h"
 
 #include <string.h>
 
@@ -29,18 +30,6 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* The bias in f32, NULL where there is none. */
-static gln_status bias_of(gln_gpu_compiler *c, gln_spot *out, size_t input)
-{
-    const gln_node *node = gln_gpu_node_now(c);
-    gln_view view;
-    *out = (gln_spot){.buffer = GLN_NONE};
-    if (gln_node_input(c->graph, node, input) == NULL) return GLN_OK;
-    gln_status st = gln_gpu_plain_view(c, &view, node->inputs[input], GLN_ITEM_F32);
-    *out = view.at;
-    return st;
-}
-
 static gln_status residual_of(gln_gpu_compiler *c, gln_spot *out, size_t value, const size_t *order)
 {
     gln_view view;
@@ -51,7 +40,8 @@ static gln_status residual_of(gln_gpu_compiler *c, gln_spot *out, size_t value, 
     return st;
 }
 
-/* Weights as [c_out, places, c_in / groups], each row `k_pitch` long: packed on the host, or copied where they are computed. */
+/* Weights as [c_out, places, c_in / groups], each row `k_pitch` long: packed on the host, or copied where they are
+   computed. */
 static gln_status weights_of(gln_gpu_compiler *c, gln_spot *out, gln_conv *p, size_t value, bool packed)
 {
     const gln_tensor *weights = &c->graph->values[value].tensor;
@@ -80,7 +70,7 @@ gln_status gln_gpu_compile_conv(gln_gpu_compiler *c)
     gln_conv p = {.type = (int32_t)type};
     size_t residual = GLN_NO_VALUE, order[GLN_MAX_RANK], value = node->output;
     gln_view from, to;
-    gln_spot at[5];
+    gln_spot at[6];
     gln_status st = gln_window_of(&window, c->graph, node);
     if (st == GLN_OK) st = gln_gpu_after_of(c, &p.after, &residual, node->posts, node->n_posts);
     if (st != GLN_OK) return st;
@@ -110,22 +100,25 @@ gln_status gln_gpu_compile_conv(gln_gpu_compiler *c)
     } else if (st == GLN_OK) {
         st = weights_of(c, &at[2], &p, node->inputs[1], kernel == GLN_KERNEL_CONV);
     }
-    if (st == GLN_OK) st = bias_of(c, &at[3], 2);
+    if (st == GLN_OK) st = gln_gpu_bias(c, &at[3], &at[5], node->n_inputs > 2 ? node->inputs[2] : GLN_NO_VALUE);
     if (st == GLN_OK) st = residual_of(c, &at[4], residual, order);
     if (st == GLN_OK) st = gln_gpu_take_followers(c, &p.after, &value);
-    if (st == GLN_OK) st = gln_gpu_place(c, &to, value, order);
+    gln_after rest = {0};
+    if (kernel != GLN_KERNEL_CONV_PLAIN) gln_gpu_split_after(&p.after, &rest);
+    if (st == GLN_OK)
+        st = rest.n == 0 ? gln_gpu_place(c, &to, value, order) : gln_gpu_new_view(c, &to, type, y, order, 0);
     if (st != GLN_OK) return st;
     at[0] = to.at;
     at[1] = from.at;
     gln_gpu_step *step = NULL;
-    if ((st = gln_gpu_new_step(c, &step, kernel, at, 5)) != GLN_OK) return st;
+    if ((st = gln_gpu_new_step(c, &step, kernel, at, 6)) != GLN_OK) return st;
     step->p.conv = p;
     double per_item = (double)gln_shape_items(gln_gpu_shape_at(c, node->inputs[1])) / (double)y->dims[1];
     double n_out = (double)gln_shape_items(y), size = (double)gln_gpu_item_size(type);
     step->multiply_adds = n_out * per_item;
     step->bytes = size * ((double)gln_shape_items(x) + n_out * (residual != GLN_NO_VALUE ? 2 : 1));
-    c->plan->multiply_adds += step->multiply_adds;
-    return GLN_OK;
+    c->plan->base.multiply_adds += step->multiply_adds;
+    return rest.n == 0 ? GLN_OK : gln_gpu_finish_after(c, value, &to, &rest);
 }
 
 gln_status gln_gpu_compile_pool(gln_gpu_compiler *c)
@@ -142,12 +135,18 @@ gln_status gln_gpu_compile_pool(gln_gpu_compiler *c)
     if (st == GLN_OK) st = gln_node_int(&count_pad, node, "count_include_pad", 0);
     gln_gpu_order_channels_last(order, x->rank);
     if (st == GLN_OK) st = gln_gpu_first_view(c, node->inputs[0], &from);
-    if (st == GLN_OK && (from.stride[1] != 1 || from.type != type)) st = gln_gpu_view_in(c, &from, node->inputs[0], type, order, 0);
+    if (st == GLN_OK && (from.stride[1] != 1 || from.type != type))
+        st = gln_gpu_view_in(c, &from, node->inputs[0], type, order, 0);
     if (st == GLN_OK) st = gln_gpu_place(c, &to, node->output, order);
     if (st != GLN_OK) return st;
     fill_window(&w, &window, x);
-    gln_pool p = {.type = (int32_t)type, .most = node->op == GLN_OP_MAX_POOL, .count_pad = count_pad != 0, .n = (uint32_t)x->dims[0],
-                  .c = (uint32_t)x->dims[1], .x_n = from.stride[0], .x_c = from.stride[1]};
+    gln_pool p = {.type = (int32_t)type,
+                  .most = node->op == GLN_OP_MAX_POOL,
+                  .count_pad = count_pad != 0,
+                  .n = (uint32_t)x->dims[0],
+                  .c = (uint32_t)x->dims[1],
+                  .x_n = from.stride[0],
+                  .x_c = from.stride[1]};
     memcpy(p.in, w.in, sizeof p.in);
     memcpy(p.out, w.out, sizeof p.out);
     memcpy(p.kernel, w.kernel, sizeof p.kernel);

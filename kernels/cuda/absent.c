@@ -1,9 +1,10 @@
 /*
- * device.h and cublas.h in a gleaner built without CUDA: the probe says so, everything else fails with that sentence. Nothing can
- * have been made, so freeing does nothing.
+ * device.h, cublas.h and kernels/gpu.h in a gleaner built without CUDA: the probe says so, everything else fails with
+ * that sentence. Nothing can have been made, so freeing does nothing.
  */
 #include "kernels/cuda/cublas.h"
 #include "kernels/cuda/device.h"
+#include "kernels/gpu.h"
 
 #include <string.h>
 
@@ -80,8 +81,8 @@ gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_
 {
     return gln_cuda_copy_in(to, from, n_bytes, stream);
 }
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride, size_t row_bytes,
-                                 size_t n_rows, gln_cuda_stream stream)
+gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
+                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream)
 {
     (void)device_stride;
     (void)host_stride;
@@ -149,8 +150,8 @@ gln_status gln_cublas_create(gln_cublas **out, size_t workspace_bytes)
     return absent_pointer(out);
 }
 void gln_cublas_free(gln_cublas *blas) { (void)blas; }
-gln_status gln_cublas_multiply(gln_cublas *blas, const gln_cublas_product *product, void *out, const void *x, const void *y,
-                               gln_cuda_stream stream)
+gln_status gln_cublas_multiply(gln_cublas *blas, const gln_cublas_product *product, void *out, const void *x,
+                               const void *y, gln_cuda_stream stream)
 {
     (void)blas;
     (void)product;
@@ -158,4 +159,114 @@ gln_status gln_cublas_multiply(gln_cublas *blas, const gln_cublas_product *produ
     (void)x;
     (void)y;
     return gln_cuda_wait(stream);
+}
+
+/* ---- kernels/gpu.h --------------------------------------------------------------------------------------------- */
+
+bool gln_gpu_usable(double n_operations)
+{
+    (void)n_operations;
+    return false;
+}
+void gln_gpu_choose(int ordinal) { (void)ordinal; }
+void gln_gpu_set_least_work(double n_operations) { (void)n_operations; }
+bool gln_gpu_gave_up(gln_status st, const char *job)
+{
+    (void)job;
+    return st != GLN_OK && st != GLN_E_CANCELLED;
+}
+
+gln_status gln_gpu_rows_create(gln_gpu_rows **out, const gln_embeddings *view, const uint32_t *ids, size_t first,
+                               size_t n, gln_pool *threads)
+{
+    (void)view;
+    (void)ids;
+    (void)first;
+    (void)n;
+    (void)threads;
+    return absent_pointer(out);
+}
+void gln_gpu_rows_free(gln_gpu_rows *rows) { (void)rows; }
+size_t gln_gpu_rows_capacity(size_t d)
+{
+    (void)d;
+    return 0;
+}
+gln_status gln_gpu_neighbours(uint32_t *index, float *similarity, gln_gpu_rows *queries, gln_gpu_rows *pool, size_t k,
+                              gln_progress *progress)
+{
+    (void)index;
+    (void)similarity;
+    (void)queries;
+    (void)pool;
+    (void)k;
+    (void)progress;
+    return absent();
+}
+gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_gpu_rows *rows, const float *centroid,
+                          size_t k, bool keep, gln_progress *progress)
+{
+    (void)cluster;
+    (void)l2_sq;
+    (void)rows;
+    (void)centroid;
+    (void)k;
+    (void)keep;
+    (void)progress;
+    *n_moved = 0;
+    return absent();
+}
+gln_status gln_gpu_average(float *centroid, gln_gpu_rows *rows, const uint32_t *member, const size_t *begin, size_t k)
+{
+    (void)centroid;
+    (void)rows;
+    (void)member;
+    (void)begin;
+    (void)k;
+    return absent();
+}
+gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gln_gpu_decisions_fn use, void *context)
+{
+    (void)rows;
+    (void)machine;
+    (void)use;
+    (void)context;
+    return absent();
+}
+gln_status gln_gpu_project(float *out, gln_gpu_rows *rows, const float *mean, const float *component, size_t k)
+{
+    (void)out;
+    (void)rows;
+    (void)mean;
+    (void)component;
+    (void)k;
+    return absent();
+}
+gln_status gln_gpu_distances(float *l2_sq, const float *x, size_t n, const float *y, size_t m, size_t d)
+{
+    (void)l2_sq;
+    (void)x;
+    (void)n;
+    (void)y;
+    (void)m;
+    (void)d;
+    return absent();
+}
+gln_status gln_gpu_cover_create(gln_gpu_cover **out, float *l2_sq, const float *x, size_t n, const float *y, size_t m,
+                                size_t d)
+{
+    (void)gln_gpu_distances(l2_sq, x, n, y, m, d);
+    return absent_pointer(out);
+}
+void gln_gpu_cover_free(gln_gpu_cover *cover) { (void)cover; }
+gln_status gln_gpu_cover_gains(gln_gpu_cover *cover, float *kernel, float *gain, float gamma, const float *covered,
+                               const float *weight)
+{
+    (void)cover;
+    (void)kernel;
+    (void)gain;
+    (void)gamma;
+    (void)covered;
+    (void)weight;
+    return absent();
 }

@@ -131,7 +131,7 @@ static key key_of(const gln_cublas_product *p, const void *out, const void *x, c
     k.y_transposed = p->y_is_transposed;
     k.epilogue = (uint32_t)p->epilogue;
     k.bias = p->bias != NULL;
-    k.add = p->add;
+    k.add = p->add ? 1 : p->addend != NULL ? 2 : 0;
     k.tf32 = p->allow_tf32;
     k.x_align = alignment_of(x);
     k.y_align = alignment_of(y);
@@ -228,13 +228,13 @@ static void description_dispose(const gln_cublas_lt *lt, description *d)
 typedef struct operands {
     float alpha, beta;
     void *out;
-    const void *x, *y;
+    const void *x, *y, *addend;
     gln_cuda_stream stream;
 } operands;
 
 static gln_status run(const gln_cublas *blas, const description *d, const operands *o, const cublasLtMatmulAlgo_t *algorithm)
 {
-    return check(blas->lt->matmul(blas->handle, d->operation, &o->alpha, o->y, d->a, o->x, d->b, &o->beta, o->out, d->c, o->out,
+    return check(blas->lt->matmul(blas->handle, d->operation, &o->alpha, o->y, d->a, o->x, d->b, &o->beta, o->addend, d->c, o->out,
                                   d->c, algorithm, blas->workspace, blas->workspace_bytes, o->stream),
                  "product");
 }
@@ -296,7 +296,9 @@ gln_status gln_cublas_multiply(gln_cublas *blas, const gln_cublas_product *p, vo
     description d = {0};
     cublasLtMatmulAlgo_t algorithm;
     key k = key_of(p, out, x, y);
-    operands o = {.alpha = p->scale == 0 ? 1 : p->scale, .beta = p->add ? 1 : 0, .out = out, .x = x, .y = y, .stream = stream};
+    operands o = {.alpha = p->scale == 0 ? 1 : p->scale, .out = out, .x = x, .y = y, .stream = stream};
+    o.beta = p->add || p->addend != NULL ? 1 : 0;
+    o.addend = p->addend != NULL ? p->addend : out;
     bool recording = false;
     gln_status st;
     if (k.n == 0 || k.m == 0) return GLN_OK;

@@ -1,6 +1,6 @@
 /*
- * Inside kernels/cuda/ only: the functions of cuBLASLt that cublas.c calls, found at run time. Only its headers are needed to
- * build.
+ * Inside kernels/cuda/ only: the functions of cuBLASLt that cublas.c calls, found at run time. Only its headers are
+ * needed to build.
  */
 #ifndef GLN_KERNELS_CUDA_CUBLAS_LT_H
 #define GLN_KERNELS_CUDA_CUBLAS_LT_H

@@ -1,7 +1,7 @@
 /*
- * Opens cuBLASLt. It is not linked: half a gigabyte that most machines lack, and a program linked with it would not start there.
- * Looked for under the names the loader knows (the run path of the program, LD_LIBRARY_PATH, the system's folders), where CUDA's
- * installer puts it, and where set-up may have put it (GLN_CUBLAS_FOLDER, from the build).
+ * Opens cuBLASLt. It is not linked: half a gigabyte that most machines lack, and a program linked with it would not
+ * start there. Looked for under the names the loader knows (the run path of the program, LD_LIBRARY_PATH, the system's
+ * folders), where CUDA's installer puts it, and where set-up may have put it (GLN_CUBLAS_FOLDER, from the build).
  */
 #include "kernels/cuda/cublas_lt.h"
 
@@ -21,7 +21,8 @@ static char failure[GLN_MESSAGE_MAX]; /* "": the table is filled */
 static bool find(void *library, void *slot, const char *name)
 {
     void *symbol = dlsym(library, name);
-    memcpy(slot, &symbol, sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
+    memcpy(slot, &symbol,
+           sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
     if (symbol == NULL) snprintf(failure, sizeof failure, "%s has no function %s", LIBRARY, name);
     return symbol != NULL;
 }
@@ -38,7 +39,8 @@ static void open_once(void)
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         snprintf(failure, sizeof failure,
-                 "%s, which multiplies matrices on the GPU, was not found; install CUDA's cuBLAS, or name its folder in LD_LIBRARY_PATH",
+                 "%s, which multiplies matrices on the GPU, was not found; install CUDA's cuBLAS, or name its folder "
+                 "in LD_LIBRARY_PATH",
                  LIBRARY);
         return;
     }

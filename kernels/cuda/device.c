@@ -1,9 +1,9 @@
 /*
- * The CUDA runtime behind device.h. cudart is linked statically and itself opens the driver when it is first called, so the
- * program starts on machines that have neither.
+ * The CUDA runtime behind device.h. cudart is linked statically and itself opens the driver when it is first called, so
+ * the program starts on machines that have neither.
  *
- * Which errors are sticky is in the runtime's documentation of cudaError: those that "leave the process in an inconsistent
- * state". They come out of whatever call is next, so the flag is set here, where every error passes.
+ * Which errors are sticky is in the runtime's documentation of cudaError: those that "leave the process in an
+ * inconsistent state". They come out of whatever call is next, so the flag is set here, where every error passes.
  */
 #include "kernels/cuda/device.h"
 
@@ -86,7 +86,7 @@ gln_status gln_cuda_check(int cuda_error, const char *format, ...)
                     is_sticky(error) ? "; the GPU is lost to this process" : "");
 }
 
-/* ---- which devices ---------------------------------------------------------------------------------------------------- */
+/* ---- which devices --------------------------------------------------------------------------------------------- */
 
 static gln_cuda_probe probed;
 
@@ -124,9 +124,9 @@ static void probe(void)
             bool old = first.capability_major < 8;
             probed.state = old ? GLN_CUDA_OLD_DEVICE : GLN_CUDA_READY;
             snprintf(probed.why, sizeof probed.why, "%s%.200s, compute capability %d.%d%s, %.1f GiB, CUDA %d.%d",
-                     old ? "no GPU that gleaner can use: " : "", first.name, first.capability_major, first.capability_minor,
-                     old ? " (8.0 is the least)" : "", (double)first.memory_bytes / (1 << 30), probed.driver_version / 1000,
-                     probed.driver_version % 1000 / 10);
+                     old ? "no GPU that gleaner can use: " : "", first.name, first.capability_major,
+                     first.capability_minor, old ? " (8.0 is the least)" : "", (double)first.memory_bytes / (1 << 30),
+                     probed.driver_version / 1000, probed.driver_version % 1000 / 10);
         }
     }
 }
@@ -161,7 +161,8 @@ gln_status gln_cuda_use(int ordinal)
     if (gln_cuda_lost()) return fail_lost();
     if (p->n_devices == 0) return gln_fail(GLN_E_UNSUPPORTED, "%s", p->why);
     if (ordinal < 0 || ordinal >= p->n_devices)
-        return gln_fail(GLN_E_ARGUMENT, "there is no GPU %d; this machine shows %d, counted from 0", ordinal, p->n_devices);
+        return gln_fail(GLN_E_ARGUMENT, "there is no GPU %d; this machine shows %d, counted from 0", ordinal,
+                        p->n_devices);
     gln_status st = gln_cuda_check((int)cudaSetDevice(ordinal), "device %d", ordinal);
     /* Since CUDA 12 cudaSetDevice makes the context; freeing nothing makes it with any version. */
     return st == GLN_OK ? gln_cuda_check((int)cudaFree(NULL), "device %d", ordinal) : st;
@@ -172,7 +173,7 @@ gln_status gln_cuda_memory(size_t *free_bytes, size_t *total_bytes)
     return gln_cuda_lost() ? fail_lost() : gln_cuda_check((int)cudaMemGetInfo(free_bytes, total_bytes), "free memory");
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static gln_status allocate(void *out_pointer, size_t count, size_t item_bytes, const char *what, bool pinned)
 {
@@ -186,8 +187,8 @@ static gln_status allocate(void *out_pointer, size_t count, size_t item_bytes, c
     cudaError_t error = pinned ? cudaMallocHost(&got, n_bytes) : cudaMalloc(&got, n_bytes);
     if (error == cudaErrorMemoryAllocation && !pinned && cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess) {
         (void)cudaGetLastError();
-        return gln_fail(GLN_E_MEMORY, "GPU memory: %s needs %.1f MiB, %.1f of %.1f MiB are free", what, (double)n_bytes / (1 << 20),
-                        (double)free_bytes / (1 << 20), (double)total_bytes / (1 << 20));
+        return gln_fail(GLN_E_MEMORY, "GPU memory: %s needs %.1f MiB, %.1f of %.1f MiB are free", what,
+                        (double)n_bytes / (1 << 20), (double)free_bytes / (1 << 20), (double)total_bytes / (1 << 20));
     }
     gln_status st = gln_cuda_check((int)error, "%s, %.1f MiB of %s memory", what, (double)n_bytes / (1 << 20),
                                    pinned ? "pinned" : "GPU");
@@ -205,7 +206,8 @@ gln_status gln_cuda_alloc_pinned(void *out_pointer, size_t count, size_t item_by
     return allocate(out_pointer, count, item_bytes, what, true);
 }
 
-/* Errors of freeing are those of earlier work: they are remembered by gln_cuda_check, and there is nothing else to do about them. */
+/* Errors of freeing are those of earlier work: they are remembered by gln_cuda_check, and there is nothing else to do
+   about them. */
 void gln_cuda_free(void *device_pointer)
 {
     if (device_pointer != NULL) (void)gln_cuda_check((int)cudaFree(device_pointer), "freeing memory");
@@ -238,8 +240,8 @@ gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_
     return copy(to, from, n_bytes, cudaMemcpyDeviceToDevice, stream);
 }
 
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride, size_t row_bytes,
-                                 size_t n_rows, gln_cuda_stream stream)
+gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
+                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream)
 {
     if (gln_cuda_lost()) return fail_lost();
     if (row_bytes == 0 || n_rows == 0) return GLN_OK;
@@ -255,12 +257,13 @@ gln_status gln_cuda_fill(void *device, int byte, size_t n_bytes, gln_cuda_stream
     return gln_cuda_check((int)cudaMemsetAsync(device, byte, n_bytes, stream), "filling %zu bytes", n_bytes);
 }
 
-/* ---- order ---------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------- */
 
 gln_status gln_cuda_stream_create(gln_cuda_stream *out)
 {
     *out = NULL;
-    return gln_cuda_lost() ? fail_lost() : gln_cuda_check((int)cudaStreamCreateWithFlags(out, cudaStreamNonBlocking), "a stream");
+    return gln_cuda_lost() ? fail_lost()
+                           : gln_cuda_check((int)cudaStreamCreateWithFlags(out, cudaStreamNonBlocking), "a stream");
 }
 
 void gln_cuda_stream_free(gln_cuda_stream stream)
@@ -277,7 +280,8 @@ gln_status gln_cuda_event_create(gln_cuda_event *out, bool with_time)
 {
     *out = NULL;
     return gln_cuda_lost() ? fail_lost()
-                           : gln_cuda_check((int)cudaEventCreateWithFlags(out, with_time ? cudaEventDefault : cudaEventDisableTiming),
+                           : gln_cuda_check((int)cudaEventCreateWithFlags(out, with_time ? cudaEventDefault
+                                                                                         : cudaEventDisableTiming),
                                             "an event");
 }
 
@@ -293,7 +297,8 @@ gln_status gln_cuda_event_record(gln_cuda_event event, gln_cuda_stream stream)
 
 gln_status gln_cuda_stream_after(gln_cuda_stream stream, gln_cuda_event event)
 {
-    return gln_cuda_lost() ? fail_lost() : gln_cuda_check((int)cudaStreamWaitEvent(stream, event, 0), "ordering streams");
+    return gln_cuda_lost() ? fail_lost()
+                           : gln_cuda_check((int)cudaStreamWaitEvent(stream, event, 0), "ordering streams");
 }
 
 gln_status gln_cuda_event_wait(gln_cuda_event event)
@@ -304,15 +309,17 @@ gln_status gln_cuda_event_wait(gln_cuda_event event)
 gln_status gln_cuda_elapsed_ms(float *out, gln_cuda_event begin, gln_cuda_event end)
 {
     *out = 0;
-    return gln_cuda_lost() ? fail_lost() : gln_cuda_check((int)cudaEventElapsedTime(out, begin, end), "time between events");
+    return gln_cuda_lost() ? fail_lost()
+                           : gln_cuda_check((int)cudaEventElapsedTime(out, begin, end), "time between events");
 }
 
-/* ---- graphs ---------------------------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------------------------- */
 
 gln_status gln_cuda_graph_begin(gln_cuda_stream stream)
 {
     return gln_cuda_lost() ? fail_lost()
-                           : gln_cuda_check((int)cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a graph");
+                           : gln_cuda_check((int)cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+                                            "recording a graph");
 }
 
 gln_status gln_cuda_graph_end(gln_cuda_graph **out, gln_cuda_stream stream)
@@ -338,7 +345,8 @@ cleanup:
 
 gln_status gln_cuda_graph_launch(gln_cuda_graph *graph, gln_cuda_stream stream)
 {
-    return gln_cuda_lost() ? fail_lost() : gln_cuda_check((int)cudaGraphLaunch(graph->exec, stream), "launching a graph");
+    return gln_cuda_lost() ? fail_lost()
+                           : gln_cuda_check((int)cudaGraphLaunch(graph->exec, stream), "launching a graph");
 }
 
 void gln_cuda_graph_free(gln_cuda_graph *graph)

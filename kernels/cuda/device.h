@@ -1,6 +1,6 @@
 /*
- * The GPU behind one header: is there one, its memory, streams, events, graphs, and what its errors mean. Everything that
- * computes on a GPU uses it; nothing else calls the CUDA runtime to allocate or to wait.
+ * The GPU behind one header: is there one, its memory, streams, events, graphs, and what its errors mean. Everything
+ * that computes on a GPU uses it; nothing else calls the CUDA runtime to allocate or to wait.
  *
  *     const gln_cuda_probe *probe = gln_cuda_probe_once();
  *     if (probe->state != GLN_CUDA_READY) gln_log(GLN_LOG_INFO, "%s", probe->why);       // and the CPU computes
@@ -12,9 +12,10 @@
  *
  * Built without CUDA (absent.c) the probe says so, and every other function that can fail returns GLN_E_UNSUPPORTED.
  *
- * Errors: GLN_E_MEMORY (this allocation; the GPU is fine), GLN_E_BUSY (another process holds it), GLN_E_UNSUPPORTED (no GPU, or
- * not built), GLN_E_INTERNAL (a bug or a broken GPU). Some errors are sticky: CUDA has lost the context, and nothing computes
- * in this process any more. gln_cuda_lost() is true from then on and every function here fails at once, so the CPU takes over.
+ * Errors: GLN_E_MEMORY (this allocation; the GPU is fine), GLN_E_BUSY (another process holds it), GLN_E_UNSUPPORTED (no
+ * GPU, or not built), GLN_E_INTERNAL (a bug or a broken GPU). Some errors are sticky: CUDA has lost the context, and
+ * nothing computes in this process any more. gln_cuda_lost() is true from then on and every function here fails at
+ * once, so the CPU takes over.
  *
  * Memory: what gln_cuda_alloc gives is device memory, never to be read by the host; pinned memory is host memory
  * that copies may read while the host goes on. A copy from or to a pinned buffer is in flight until its stream was
@@ -73,8 +74,8 @@ const gln_cuda_probe *gln_cuda_probe_once(void);
 /* What device `ordinal` < n_devices is. */
 gln_status gln_cuda_describe(gln_cuda_device *out, int ordinal);
 
-/* From now on this thread computes on device `ordinal`; the first time makes its context (some 100 ms). GLN_E_BUSY when another
-   process holds the device for itself. */
+/* From now on this thread computes on device `ordinal`; the first time makes its context (some 100 ms). GLN_E_BUSY when
+   another process holds the device for itself. */
 gln_status gln_cuda_use(int ordinal);
 
 /* Free and total memory of this thread's device. */
@@ -83,8 +84,8 @@ gln_status gln_cuda_memory(size_t *free_bytes, size_t *total_bytes);
 /* True once a sticky error has happened. */
 bool gln_cuda_lost(void);
 
-/* The status for an error of CUDA's (cudaError_t as int; 0 gives GLN_OK), with what was tried as the beginning of the sentence. Clears
-   the thread's last error. */
+/* The status for an error of CUDA's (cudaError_t as int; 0 gives GLN_OK), with what was tried as the beginning of the
+   sentence. Clears the thread's last error. */
 gln_status gln_cuda_check(int cuda_error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Inside a function with `st` and `cleanup:`. */
@@ -93,10 +94,10 @@ gln_status gln_cuda_check(int cuda_error, const char *format, ...) __attribute__
         if ((st = gln_cuda_check((int)(call), __VA_ARGS__)) != GLN_OK) goto cleanup;                                   \
     } while (0)
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
-/* Device memory, not zeroed, aligned to 256 bytes; count 0 gives a valid pointer. Sizes are checked as in common/memory.h. Freeing
-   waits for the whole device, so it belongs at the end of a job. */
+/* Device memory, not zeroed, aligned to 256 bytes; count 0 gives a valid pointer. Sizes are checked as in
+   common/memory.h. Freeing waits for the whole device, so it belongs at the end of a job. */
 gln_status gln_cuda_alloc(void *out_pointer, size_t count, size_t item_bytes, const char *what);
 void gln_cuda_free(void *device_pointer);
 
@@ -108,11 +109,11 @@ void gln_cuda_free_pinned(void *host_pointer);
 gln_status gln_cuda_copy_in(void *device, const void *host, size_t n_bytes, gln_cuda_stream stream);
 gln_status gln_cuda_copy_out(void *host, const void *device, size_t n_bytes, gln_cuda_stream stream);
 gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_cuda_stream stream);
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride, size_t row_bytes,
-                                 size_t n_rows, gln_cuda_stream stream);
+gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
+                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream);
 gln_status gln_cuda_fill(void *device, int byte, size_t n_bytes, gln_cuda_stream stream);
 
-/* ---- order ---------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------- */
 
 /* Streams do not wait for the default stream. */
 gln_status gln_cuda_stream_create(gln_cuda_stream *out);
@@ -129,12 +130,12 @@ gln_status gln_cuda_event_wait(gln_cuda_event event);
 /* Milliseconds between two events made with_time, both done. */
 gln_status gln_cuda_elapsed_ms(float *out, gln_cuda_event begin, gln_cuda_event end);
 
-/* ---- graphs ---------------------------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------------------------- */
 
 /*
- * What is put into the stream between begin and end is recorded and not run; launching the graph runs all of it for the price of one
- * launch. Pointers are recorded as they are: memory must stay where it is. No allocation, waiting or measuring in between.
- * After a failure in between call end all the same: it leaves capture and fails.
+ * What is put into the stream between begin and end is recorded and not run; launching the graph runs all of it for the
+ * price of one launch. Pointers are recorded as they are: memory must stay where it is. No allocation, waiting or
+ * measuring in between. After a failure in between call end all the same: it leaves capture and fails.
  */
 gln_status gln_cuda_graph_begin(gln_cuda_stream stream);
 gln_status gln_cuda_graph_end(gln_cuda_graph **out, gln_cuda_stream stream);

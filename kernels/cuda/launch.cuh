@@ -1,6 +1,6 @@
 /*
- * What every .cu file includes first: the CUDA runtime, and launching a kernel by a macro, since <<<>>> is no C++ and the host device of the
- * tests (tests/gpu/host_device) compiles the same sources as C++.
+ * What every .cu file includes first: the CUDA runtime, and launching a kernel by a macro, since <<<>>> is no C++ and
+ * the host device of the tests (tests/gpu/host_device) compiles the same sources as C++.
  *
  *     static __global__ void add(float *x, float y, size_t n) { ... }
  *     GLN_LAUNCH(add, gln_blocks(n, 256), 256, 0, stream, x, 1.0f, n)            // cudaError_t; (add<float, 4>) in brackets
@@ -39,7 +39,8 @@ static inline unsigned gln_blocks(size_t n, unsigned block)
 
 template <typename Kernel> static inline cudaError_t gln_allow_shared(Kernel *kernel, size_t n_bytes)
 {
-    return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, (int)n_bytes);
+    return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                (int)n_bytes);
 }
 
 #endif

@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -62,7 +63,7 @@ class Scratch(unittest.TestCase):
 class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
-        for command in ["init", "ingest", "embed", "backbone", "label", "resample", "batch", "forecast", "check", "drift", "export",
+        for command in ["init", "ingest", "embed", "backbone", "label", "resample", "batch", "propose", "forecast", "check", "drift", "export",
                         "serve", "doctor", "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
@@ -184,6 +185,44 @@ class EndToEnd(Scratch):
         gleaner("label", "--csv", table, data=self.data)
         self.assertNotIn(mended["path"], gleaner("check", "--limit", 1000, data=self.data).stdout)
 
+        # second looks compete with new images in one batch, and are stored as what they are
+        suspects = {item["image"] for item in as_json("check", "--limit", 1000, data=self.data)["items"]}
+        plain = as_json("batch", "--size", 10, "--seed", 2, data=self.data)
+        self.assertIsNone(plain["feasibility"]["relabel"])
+        self.assertNotIn("check", {item["arm"] for item in plain["items"]})
+        gleaner("batch", "--release", plain["id"], data=self.data)
+        batch = as_json("batch", "--size", 10, "--seed", 2, "--relabel", "0.3", data=self.data)
+        looks = [item for item in batch["items"] if item["arm"] == "check"]
+        self.assertEqual((len(batch["items"]), len(looks)), (10, batch["feasibility"]["relabel"]["images"]))
+        self.assertEqual(len(looks), min(3, len(suspects)))
+        self.assertGreaterEqual(len(looks), 1)
+        self.assertLessEqual({item["image"] for item in looks}, suspects)
+        self.assertTrue(all(item["reason"].startswith("second look: labelled") and item["label"] for item in looks))
+        with open(table, "w", encoding="utf-8") as f:
+            f.write("".join(["path,class\n"] + [f"{item['path']},{os.path.basename(os.path.dirname(item['path']))}\n" for item in looks]))
+        gleaner("label", "--batch", batch["id"], "--csv", table, data=self.data)
+        gleaner("batch", "--release", batch["id"], data=self.data)
+        database = sqlite3.connect(f"file:{self.data}/gleaner.db?mode=ro", uri=True)
+        for item in looks:
+            rows = database.execute("SELECT c.name, l.review, l.ended_ms IS NULL FROM label l JOIN class c ON c.id = l.class_id"
+                                    " WHERE l.image_id = ? ORDER BY l.id", (item["image"],)).fetchall()
+            now = os.path.basename(os.path.dirname(item["path"]))
+            self.assertEqual(rows[-1], (now, "confirmed" if now == item["label"] else "corrected", 1))
+            self.assertEqual((rows[-2][0], rows[-2][2]), (item["label"], 0), "the label before it stays in the history")
+        database.close()
+        again = as_json("check", "--limit", 1000, data=self.data)["items"]
+        self.assertFalse({item["image"] for item in looks} & {item["image"] for item in again})
+        gleaner("batch", "--size", 5, "--relabel", "much", data=self.data, check=2)
+        auto = as_json("batch", "--size", 10, "--relabel", "auto", data=self.data)
+        gleaner("batch", "--release", auto["id"], data=self.data)
+        said = auto["feasibility"]["relabel"]
+        looks = [item for item in auto["items"] if item["arm"] == "check"]
+        self.assertEqual(said["images"], len(looks))
+        self.assertLessEqual(len(looks), 5)
+        self.assertAlmostEqual(said["expected_wrong"], sum(item["p_wrong"] for item in looks))
+        self.assertTrue(all(item["p_wrong"] * said["worth"] > 1.0 for item in looks))
+        gleaner("resample", data=self.data)
+
         forecast = as_json("forecast", "--labels", 100, "--point-value", 5, data=self.data)
         self.assertIn(forecast["verdict"], ("worth-it", "not-worth-it"))
         self.assertEqual((forecast["labels_now"], forecast["labels_more"]), (100, 100))
@@ -210,10 +249,39 @@ class EndToEnd(Scratch):
         self.assertGreaterEqual(len(drift["clusters"]), 1)
         self.assertIn("The pool has changed", gleaner("drift", data=self.data).stdout)
         self.assertEqual(len(as_json("forecast", data=self.data)["agreements"]), 1, "two models on unlabelled images")
+
+        # the next batches look there, and say so, less as labels of it come in, and not at all once someone accepted it
+        def taken(n):
+            batch = as_json("batch", "--size", n, "--seed", 3, data=self.data)
+            there = [item for item in batch["items"] if item["reason"].startswith("drift")]
+            if n == 10:
+                gleaner("batch", "--release", batch["id"], data=self.data)
+            return batch, there
+
+        batch, there = taken(10)
+        said = batch["feasibility"]["drift"]
+        self.assertEqual(said["images"], len(there))
+        self.assertGreaterEqual(len(there), 1)
+        self.assertTrue(0.0 < said["share"] <= 0.3)
+        self.assertTrue(all(item["arm"] == "explore" and "holds" in item["reason"] and "/plants/" in item["path"] for item in there), there)
+        self.assertIn("drift was found and not accepted", gleaner("batch", "--show", batch["id"], data=self.data).stdout)
+        before = {r["cluster"]: r["labels"] for r in said["regions"]}
+        batch, there = taken(15)
+        with open(table, "w", encoding="utf-8") as f:
+            f.write("".join(["path,class\n"] + [f"{item['path']},animals\n" for item in batch["items"] if "/plants/" in item["path"]]))
+        gleaner("label", "--batch", batch["id"], "--csv", table, data=self.data)
+        gleaner("batch", "--release", batch["id"], data=self.data)
+        later = taken(10)[0]["feasibility"]["drift"]
+        self.assertLess(later["share"], said["share"])
+        self.assertGreater(sum(r["labels"] for r in later["regions"]), sum(before.values()))
         self.assertTrue(as_json("drift", "--accept", data=self.data)["accepted"])
+        batch, there = taken(10)
+        self.assertEqual((batch["feasibility"]["drift"], there), (None, []))
         gleaner("resample", "--force", data=self.data)
         drift = as_json("drift", data=self.data)
         self.assertEqual((drift["verdict"], drift["arrivals"], drift["accepted"]), ("unknown", 0, False))
+        again = as_json("forecast", data=self.data)["agreements"]
+        self.assertEqual(len(again), 1, "the same labels again are no other model")
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])

@@ -1,6 +1,7 @@
 #include "tests/embed/net_check.h"
 
 #include "embed/onnx.h"
+#include "tests/embed/net_backend.h"
 #include "tests/embed/net_twin.h"
 #include "tests/support/support.h"
 
@@ -8,10 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Relative to the largest number of the output: the sums of a layer run over thousands of f32 terms in another order.
- */
-#define TOLERANCE 2e-5
 
 static gln_rng rng;
 
@@ -52,17 +49,17 @@ gln_net *net_read(onnx_builder *b)
     return net;
 }
 
-static void compare(const float *got, const float *expected, size_t n, const char *what)
+static void compare(const float *got, const float *expected, size_t n, const net_way *way, const char *what)
 {
     double most = 0, worst = 0;
     for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)expected[i]));
     for (size_t i = 0; i < n; i++) worst = fmax(worst, fabs((double)got[i] - expected[i]));
-    ck_assert_msg(worst <= TOLERANCE * most + 1e-7, "%s: off by %g of %g", what, worst, most);
+    ck_assert_msg(worst <= way->tolerance * most + 1e-7, "%s in %s: off by %g of %g", what, way->name, worst, most);
 }
 
 /* Runs the network on three images, folded and fused, and by the twin; returns the nodes that were left to run. */
 /* Compiled for `at_once` images; false, without a judgement, where the network's own shapes allow for one only. */
-static bool agrees_at(onnx_builder *b, const char *what, size_t at_once, size_t *out_nodes)
+static bool agrees_at(onnx_builder *b, const char *what, const net_way *way, size_t at_once, size_t *out_nodes)
 {
     gln_net *plain = net_read(b), *folded = net_read(b), *plain_instance = NULL, *instance = NULL;
     gln_backend *backend = NULL;
@@ -77,10 +74,10 @@ static bool agrees_at(onnx_builder *b, const char *what, size_t at_once, size_t 
     gln_ok(gln_net_fold(folded));
     gln_ok(gln_net_instantiate(&instance, folded, at_once));
     gln_ok(gln_net_fuse(instance));
-    gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 2}));
+    *out_nodes = instance->n_nodes;
+    if (!net_backend(&backend, way)) goto cleanup;
     gln_ok(gln_plan_create(&plan, backend, instance, false));
     size_t n_in = gln_shape_items(&instance->values[instance->input].tensor.shape);
-    *out_nodes = instance->n_nodes;
     n_out = plan->output_items;
     float *input = net_noise(b, n_images * n_in, 2), *output = onnx_memory(b, n_images * n_out * sizeof *output);
     gln_ok(gln_plan_run(plan, input, n_images, output));
@@ -90,9 +87,10 @@ static bool agrees_at(onnx_builder *b, const char *what, size_t at_once, size_t 
         float *twin = net_twin(plain_instance, input + i * n_in, &n_twin);
         ck_assert_ptr_nonnull(twin);
         ck_assert_uint_eq(n_twin, n_out);
-        compare(output + i * n_out, twin, n_out, what);
+        compare(output + i * n_out, twin, n_out, way, what);
         free(twin);
     }
+cleanup:
     gln_plan_free(plan);
     gln_backend_free(backend);
     gln_net_free(instance);
@@ -102,13 +100,25 @@ static bool agrees_at(onnx_builder *b, const char *what, size_t at_once, size_t 
     return true;
 }
 
-size_t net_agrees(onnx_builder *b, const char *what)
+static size_t agrees(onnx_builder *b, const char *what, size_t n_ways)
 {
     size_t n_nodes = 0, ignored = 0;
-    agrees_at(b, what, 1, &n_nodes);
-    agrees_at(b, what, 2, &ignored);
+    for (size_t i = 0; i < n_ways; i++) {
+        agrees_at(b, what, &net_ways[i], 1, &n_nodes);
+        agrees_at(b, what, &net_ways[i], 2, &ignored);
+    }
     onnx_builder_free(b);
     return n_nodes;
+}
+
+size_t net_agrees(onnx_builder *b, const char *what)
+{
+    return agrees(b, what, NET_WAYS);
+}
+
+size_t net_agrees_but_for_jumps(onnx_builder *b, const char *what)
+{
+    return agrees(b, what, 1);
 }
 
 onnx_builder *net_begin(size_t channels, size_t height, size_t width)
@@ -127,11 +137,13 @@ void net_refused(onnx_builder *b, gln_status status, const char *word)
     gln_status st = gln_net_fold(net);
     if (st == GLN_OK) st = gln_net_instantiate(&instance, net, 1);
     if (st == GLN_OK) st = gln_net_fuse(instance);
-    if (st == GLN_OK) gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
-    if (st == GLN_OK) st = gln_plan_create(&plan, backend, instance, false);
+    bool runs = st != GLN_OK || net_backend(&backend, &net_ways[0]);
+    if (st == GLN_OK && runs) st = gln_plan_create(&plan, backend, instance, false);
+    if (!runs) goto cleanup;
     gln_fails(st, status);
     gln_message_has("culprit");
     gln_message_has(word);
+cleanup:
     gln_backend_free(backend);
     gln_net_free(instance);
     gln_net_free(net);

@@ -24,6 +24,8 @@ onnx_builder *net_begin(size_t channels, size_t height, size_t width);
 /* Runs the network on three images, folded and fused, and by the twin; then compiled for two images at once, where its
    shapes allow it. Returns the nodes that were left to run. */
 size_t net_agrees(onnx_builder *b, const char *what);
+/* The same for networks with steps in them (Floor, Sign): in 16 bits the other side of a step is as right, and they are not asked. */
+size_t net_agrees_but_for_jumps(onnx_builder *b, const char *what);
 /* The network fails before it runs, and the sentence has "culprit", the node's name, and the word. */
 void net_refused(onnx_builder *b, gln_status status, const char *word);
 

@@ -14,6 +14,7 @@
 #include "embed/backend.h"
 #include "embed/onnx.h"
 #include "embed/onnx_tensor.h"
+#include "tests/embed/net_backend.h"
 #include "tests/embed/onnx_builder.h"
 #include "tests/support/support.h"
 
@@ -347,7 +348,7 @@ static gln_status ask(const test_case *t, way how, size_t output, bool *out_aske
         goto cleanup;
     }
     if ((st = gln_net_fuse(instance)) != GLN_OK) goto cleanup;
-    gln_ok(gln_backend_create(&backend, &(gln_backend_options){.kind = GLN_BACKEND_CPU, .n_threads = 1}));
+    ck_assert(net_backend(&backend, &net_ways[0]));
     if ((st = gln_plan_create(&plan, backend, instance, false)) != GLN_OK) goto cleanup;
     float *found = onnx_memory(q.b, plan->output_items * sizeof *found);
     if ((st = gln_plan_run(plan, q.image, 1, found)) != GLN_OK) goto cleanup;

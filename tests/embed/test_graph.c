@@ -56,15 +56,29 @@ static const char *const activations[] = {"Relu",  "LeakyRelu", "Sigmoid",  "Tan
                                           "Floor", "Ceil",      "Round",    "Sign", "Sin",         "Cos"};
 enum { N_FUSED_ACTIVATIONS = 12 };
 
+static bool jumps(const char *activation)
+{
+    static const char *const those[] = {"ThresholdedRelu", "Floor", "Ceil", "Round", "Sign"};
+    for (size_t i = 0; i < sizeof those / sizeof those[0]; i++) {
+        if (strcmp(activation, those[i]) == 0) return true;
+    }
+    return false;
+}
+
+static size_t agrees(onnx_builder *b, const char *activation)
+{
+    return jumps(activation) ? net_agrees_but_for_jumps(b, activation) : net_agrees(b, activation);
+}
+
 START_TEST(unary__every_activation_agrees_alone_and_after_a_convolution)
 {
     onnx_builder *b = net_begin(16, 6, 6);
     onnx_node(b, activations[_i], "act", "input", "output");
-    net_agrees(b, activations[_i]);
+    agrees(b, activations[_i]);
     b = net_begin(16, 6, 6);
     net_add_conv(b, &net_square, "input", "c", true);
     onnx_node(b, activations[_i], "act", "c", "output");
-    ck_assert_uint_eq(net_agrees(b, activations[_i]), _i < N_FUSED_ACTIVATIONS ? 1 : 2);
+    ck_assert_uint_eq(agrees(b, activations[_i]), _i < N_FUSED_ACTIVATIONS ? 1 : 2);
 }
 END_TEST
 

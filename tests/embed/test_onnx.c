@@ -1,6 +1,7 @@
 /* The ONNX reader: what it makes of good files, and the sentence it has for each kind of bad one. */
 #include "common/rng.h"
 #include "embed/onnx.h"
+#include "embed/onnx_wire.h"
 #include "tests/embed/onnx_builder.h"
 #include "tests/support/support.h"
 
@@ -350,6 +351,66 @@ START_TEST(onnx__damaged_bytes_never_crash)
 }
 END_TEST
 
+/* The wire format allows numbers of a list one by one and packed, in any mixture, and skips what nobody knows. */
+START_TEST(onnx__lists_are_read_packed_and_one_by_one)
+{
+    static const unsigned char bytes[] = {
+        1 << 3 | 2, 2, 3, 2,                    /* dims 3, 2 packed */
+        1 << 3, 5,                              /* and 5 alone */
+        2 << 3, 1,                              /* data_type float */
+        4 << 3 | 5, 0, 0, 0x80, 0x3f,           /* float_data 1 alone */
+        4 << 3 | 2, 8, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40, /* and 2, 3 packed */
+        7 << 3 | 2, 11, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 7, /* int64_data -1, 7 */
+        10 << 3 | 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, /* double_data 1.5 */
+        8 << 3 | 2, 1, 'a', 8 << 3 | 2, 1, 'b', /* name: the last one counts */
+        0xa2, 0x06, 2, 9, 9, 0xa8, 0x06, 5, 0xb5, 0x06, 1, 2, 3, 4, /* fields 100 to 102, unknown */
+        9 << 3 | 2, 0,                          /* raw_data, there and empty */
+    };
+    gln_onnx_file *file = NULL;
+    gln_ok(gln_onnx_parse_tensor(&file, bytes, sizeof bytes));
+    const gln_onnx_tensor_proto *t = &file->tensor;
+    const int64_t *dims = t->dims.items, *ints = t->int64_data.items;
+    const float *floats = t->float_data.items;
+    ck_assert_uint_eq(t->dims.n, 3);
+    ck_assert(dims[0] == 3 && dims[1] == 2 && dims[2] == 5);
+    ck_assert_uint_eq(t->float_data.n, 3);
+    ck_assert(floats[0] == 1 && floats[1] == 2 && floats[2] == 3);
+    ck_assert_uint_eq(t->int64_data.n, 2);
+    ck_assert(ints[0] == -1 && ints[1] == 7);
+    ck_assert_uint_eq(t->double_data.n, 1);
+    ck_assert_double_eq(*(const double *)t->double_data.items, 1.5);
+    ck_assert_str_eq(t->name, "b");
+    ck_assert_ptr_nonnull(t->raw_data.data);
+    ck_assert_uint_eq(t->raw_data.n, 0);
+    gln_onnx_file_free(file);
+}
+END_TEST
+
+START_TEST(onnx__what_the_wire_format_does_not_allow_is_refused)
+{
+    static const struct {
+        size_t n;
+        unsigned char bytes[16];
+    } bad[] = {
+        {2, {2 << 3 | 2, 0}},                     /* data_type as bytes */
+        {3, {4 << 3 | 2, 3, 0}},                  /* shorter than it says */
+        {5, {4 << 3 | 2, 3, 0, 0, 0}},            /* floats of three bytes */
+        {3, {1 << 3 | 2, 1, 0x80}},               /* a number that does not end in its list */
+        {1, {0x80}},                              /* a tag that does not end */
+        {12, {1 << 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}}, /* 11 bytes of a number */
+        {2, {1 << 3 | 3, 0}},               /* a group */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        gln_onnx_file *file = NULL;
+        ck_assert_msg(gln_onnx_parse_tensor(&file, bad[i].bytes, bad[i].n) == GLN_E_FORMAT, "case %zu", i);
+        ck_assert_ptr_null(file);
+    }
+    static const unsigned char twice[] = {7 << 3 | 2, 0, 7 << 3 | 2, 0};
+    gln_onnx_file *file = NULL;
+    gln_fails(gln_onnx_parse(&file, twice, sizeof twice), GLN_E_FORMAT);
+}
+END_TEST
+
 START_TEST(onnx__deep_nesting_is_stepped_over)
 {
     /* GraphProto in an attribute of a node of a GraphProto, 100,000 times: fields 7, 1, 5, 6. */
@@ -428,6 +489,8 @@ int main(void)
     tcase_add_test(bad, onnx__element_types_that_are_not_read_are_refused_by_name);
     tcase_add_test(bad, onnx__every_truncation_is_an_error_or_a_smaller_model);
     tcase_add_test(bad, onnx__damaged_bytes_never_crash);
+    tcase_add_test(bad, onnx__lists_are_read_packed_and_one_by_one);
+    tcase_add_test(bad, onnx__what_the_wire_format_does_not_allow_is_refused);
     tcase_add_test(bad, onnx__deep_nesting_is_stepped_over);
     tcase_add_test(bad, onnx__names_with_odd_bytes_are_shown_harmlessly);
     tcase_add_test(bad, onnx__empty_and_foreign_files_are_refused);

@@ -29,5 +29,6 @@ const char *gln_photos_class(const char *path);
 TCase *gln_backbones_tests(void);
 TCase *gln_batches_tests(void);
 TCase *gln_resample_tests(void);
+TCase *gln_audits_tests(void);
 
 #endif

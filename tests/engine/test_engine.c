@@ -488,5 +488,6 @@ int main(void)
     suite_add_tcase(suite, gln_backbones_tests());
     suite_add_tcase(suite, gln_batches_tests());
     suite_add_tcase(suite, gln_resample_tests());
+    suite_add_tcase(suite, gln_audits_tests());
     return gln_test_main(suite);
 }

@@ -1,12 +1,17 @@
 /* A resample that goes on from the last one, against one from scratch; and one that was stopped half-way. */
 #include "tests/engine/photos.h"
 
+#include "common/hash.h"
 #include "common/memory.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { MAX_IMAGES = 400, N_CLASSES = 3 };
 
@@ -217,11 +222,222 @@ START_TEST(resample__stopped_half_way_keeps_what_was_finished)
 }
 END_TEST
 
+/* ---- publication ---- */
+
+struct clusters_seen {
+    size_t n;
+    int64_t id[64], size[64];
+};
+
+static gln_status see_cluster(void *context, const gln_cluster_row *row)
+{
+    struct clusters_seen *seen = context;
+    ck_assert_uint_lt(seen->n, 64);
+    seen->id[seen->n] = row->id;
+    seen->size[seen->n++] = row->size;
+    return GLN_OK;
+}
+
+/* Every image lies in a published cluster, and each has as many as the run that published it counted. Returns how many clusters. */
+static size_t check_whole(const gln_pool_fixture *f)
+{
+    static struct seen seen;
+    struct clusters_seen clusters = {0};
+    gln_store *reader = NULL;
+    look(f, &seen);
+    gln_ok(gln_engine_reader_take(f->engine, &reader));
+    gln_ok(gln_store_clusters(reader, f->project_id, see_cluster, &clusters));
+    gln_engine_reader_give(f->engine, reader);
+    for (size_t i = 0; i < seen.n; i++) {
+        size_t c = 0;
+        while (c < clusters.n && clusters.id[c] != seen.cluster[i]) c++;
+        ck_assert_msg(c < clusters.n, "image %lld is in cluster %lld, which is not published", (long long)seen.image[i], (long long)seen.cluster[i]);
+        clusters.size[c]--;
+    }
+    for (size_t c = 0; c < clusters.n; c++) ck_assert_int_eq(clusters.size[c], 0);
+    return clusters.n;
+}
+
+static gln_status count_file(void *context, const char *path, uint64_t n_bytes)
+{
+    (void)path;
+    (void)n_bytes;
+    ++*(size_t *)context;
+    return GLN_OK;
+}
+
+static size_t count_parts(const gln_pool_fixture *f)
+{
+    char folder[GLN_PATH_MAX];
+    size_t n = 0;
+    gln_ok(gln_path_join(folder, f->data, "publishing"));
+    if (gln_file_exists(folder)) gln_ok(gln_walk(folder, count_file, NULL, &n));
+    return n;
+}
+
+static void tell(void *context, const gln_progress_report *report)
+{
+    if (strcmp(report->stage, "publish") == 0 && report->done == 0 && write(*(int *)context, "p", 1) != 1) _exit(1);
+}
+
+/* A child publishes another clustering and is killed somewhere on the way; whatever it was at, the next start finds one state or the other. */
+START_TEST(publish__killed_at_any_moment_is_one_state_or_the_other)
+{
+    gln_pool_fixture f;
+    gln_ingest_summary ingest;
+    static struct seen seen;
+    gln_resample_summary r;
+    if (!gln_pool_fixture_make(&f, 40)) return;
+    gln_pool_fixture_ingest(&f, &ingest);
+    label_some(&f);
+    resample(&f, false, &seen, &r);
+    size_t n_clusters = check_whole(&f), n_new = 0, n_old = 0;
+    ck_assert_uint_eq(count_parts(&f), 0);
+    for (int round = 0; round < 16; round++) {
+        int fds[2];
+        char byte = 0;
+        size_t asked = 4 + (size_t)round % 5;
+        gln_engine_close(f.engine);
+        f.engine = NULL;
+        ck_assert_int_eq(pipe(fds), 0);
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            gln_engine *engine = NULL;
+            gln_engine_options options = {.data = f.data, .n_threads = 1};
+            gln_watch watch = {.sink = tell, .context = &fds[1], .interval_ms = 1};
+            gln_resample_request request = {.project_id = f.project_id, .seed = 2 + (uint64_t)round, .force = true, .n_clusters = asked};
+            if (gln_engine_open(&engine, &options) == GLN_OK) gln_engine_resample(engine, &request, &watch, &r);
+            _exit(0);
+        }
+        close(fds[1]);
+        ck_assert_int_eq(read(fds[0], &byte, 1), 1); /* it begins to publish */
+        struct timespec pause = {.tv_nsec = (long)round * round * 500000};
+        nanosleep(&pause, NULL);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        close(fds[0]);
+        gln_pool_fixture_reopen(&f);
+        ck_assert_uint_eq(count_parts(&f), 0);
+        size_t now = check_whole(&f);
+        ck_assert_msg(now == n_clusters || now == asked, "%zu clusters, neither %zu nor %zu", now, n_clusters, asked);
+        if (now == n_clusters) n_old++;
+        else n_new++;
+        n_clusters = now;
+        int64_t id = 0;
+        gln_batch_request batch = {.project_id = f.project_id, .size = 2, .max_price = NAN, .max_minutes = NAN,
+                                   .explore_share = NAN, .audit_share = NAN, .seed = 7};
+        gln_ok(gln_engine_batch_take(f.engine, &batch, &id)); /* the state loads */
+        gln_ok(gln_engine_batch_release(f.engine, id));
+    }
+    fprintf(stderr, "killed while publishing: %zu times the state before, %zu times the new one\n", n_old, n_new);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
+/* The folder as a kill leaves it: parts of a run that is not published go, parts of the published run are folded. */
+START_TEST(publish__parts_left_are_folded_or_removed)
+{
+    static struct seen before, after;
+    gln_pool_fixture f;
+    gln_ingest_summary ingest;
+    gln_resample_summary r;
+    if (!gln_pool_fixture_make(&f, 20)) return;
+    gln_pool_fixture_ingest(&f, &ingest);
+    label_some(&f);
+    resample(&f, false, &before, &r);
+    /* A part by hand: image 3 moves to the cluster of image 5; header, class ids, row, probabilities, check (engine/publish.c). */
+    unsigned char part[256];
+    struct {
+        char magic[8];
+        int64_t project_id, run_id;
+        uint64_t n_rows, n_classes;
+    } header = {.magic = "GLNPUB1", .project_id = f.project_id, .run_id = r.run_id, .n_rows = 1, .n_classes = 3};
+    int64_t class_ids[3] = {1, 2, 3}, row[3] = {before.image[3], before.cluster[5], before.image[4]};
+    float probability[3] = {0.125f, 0.25f, 0.625f};
+    size_t n = 0;
+    memcpy(part, &header, sizeof header), n += sizeof header;
+    memcpy(part + n, class_ids, sizeof class_ids), n += sizeof class_ids;
+    memcpy(part + n, row, sizeof row), n += sizeof row;
+    memcpy(part + n, probability, sizeof probability), n += sizeof probability;
+    uint64_t check = gln_xxh3(part, n);
+    memcpy(part + n, &check, sizeof check), n += sizeof check;
+    char folder[GLN_PATH_MAX], path[GLN_PATH_MAX], name[64];
+    gln_ok(gln_path_join(folder, f.data, "publishing"));
+    gln_ok(gln_folder_create(folder));
+    const struct {
+        int64_t run_id;
+        const char *end;
+        bool folds;
+    } cases[] = {{r.run_id + 1, "-000000", false}, {r.run_id, "-000000.x7Gh2k", false}, {r.run_id, "-000000", true}};
+    for (size_t k = 0; k < 3; k++) {
+        snprintf(name, sizeof name, "%lld-%lld%s", (long long)f.project_id, (long long)cases[k].run_id, cases[k].end);
+        gln_ok(gln_path_join(path, folder, name));
+        gln_ok(gln_file_write(path, part, n));
+        gln_pool_fixture_reopen(&f);
+        ck_assert_uint_eq(count_parts(&f), 0);
+        look(&f, &after);
+        ck_assert_int_eq(after.representative[3], cases[k].folds ? before.image[4] : before.representative[3]);
+        if (cases[k].folds) ck_assert_mem_eq(after.probability[3], probability, sizeof probability);
+        else ck_assert_mem_eq(after.probability, before.probability, sizeof after.probability);
+    }
+    ck_assert_int_eq(after.cluster[3], before.cluster[5]);
+    /* A damaged one is named, and nothing opens until it is gone: what it held is not known. */
+    gln_engine_close(f.engine);
+    f.engine = NULL;
+    part[60] ^= 1;
+    gln_ok(gln_file_write(path, part, n));
+    gln_engine_options options = {.data = f.data};
+    gln_fails(gln_engine_open(&f.engine, &options), GLN_E_CORRUPT);
+    gln_message_has(name);
+    ck_assert_int_eq(unlink(path), 0);
+    gln_pool_fixture_reopen(&f);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
+static void delete_class_at(void *context, const gln_progress_report *report)
+{
+    struct stopping *s = context;
+    if (strcmp(report->stage, s->stage) != 0 || s->stopped) return;
+    s->stopped = true;
+    gln_ok(gln_engine_class_delete(s->engine, 1, "late"));
+}
+
+START_TEST(publish__a_class_deleted_meanwhile_stops_it)
+{
+    static struct seen before, after;
+    gln_pool_fixture f;
+    gln_ingest_summary ingest;
+    gln_resample_summary r;
+    if (!gln_pool_fixture_make(&f, 20)) return;
+    gln_pool_fixture_ingest(&f, &ingest);
+    label_some(&f);
+    resample(&f, false, &before, &r);
+    gln_class_spec late = {.name = "late", .target_share = NAN};
+    gln_ok(gln_engine_classes_set(f.engine, f.project_id, &late, 1));
+    struct stopping s = {.engine = f.engine, .stage = "sanity"};
+    gln_watch watch = {.sink = delete_class_at, .context = &s, .interval_ms = 1};
+    gln_resample_request request = {.project_id = f.project_id, .seed = 1, .force = true};
+    gln_fails(gln_engine_resample(f.engine, &request, &watch, &r), GLN_E_CONFLICT);
+    gln_message_has("late");
+    ck_assert(s.stopped);
+    ck_assert_uint_eq(count_parts(&f), 0);
+    look(&f, &after);
+    ck_assert_mem_eq(after.probability, before.probability, sizeof after.probability);
+    check_whole(&f);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
 TCase *gln_resample_tests(void)
 {
     TCase *tests = tcase_create("resample");
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, resample__goes_on_from_the_last_one_as_from_scratch);
     tcase_add_test(tests, resample__stopped_half_way_keeps_what_was_finished);
+    tcase_add_test(tests, publish__killed_at_any_moment_is_one_state_or_the_other);
+    tcase_add_test(tests, publish__parts_left_are_folded_or_removed);
+    tcase_add_test(tests, publish__a_class_deleted_meanwhile_stops_it);
     return tests;
 }

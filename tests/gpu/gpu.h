@@ -1,6 +1,6 @@
 /*
- * What the tests of GPU code share. They run on the host device and, built by nvcc, on a real GPU; without one they name themselves
- * as skipped.
+ * What the tests of GPU code share. They run on the host device and, built by nvcc, on a real GPU; without one they
+ * name themselves as skipped.
  *
  *     if (!gpu_here("distances")) return;
  */
@@ -32,7 +32,9 @@ static inline bool gpu_here(const char *what)
     return false;
 }
 
-/* The test loops over the orders in which the host device runs threads: a missing barrier fails in one of them. One on a GPU. */
+/* The test loops over the orders in which the host device runs threads: a missing barrier fails in one of them. One on
+   a GPU. */
+enum { GPU_LAST_ORDER = GPU_IS_REAL ? 0 : 2 };
 static inline bool gpu_order(int i)
 {
 #ifdef GLN_HOST_DEVICE

@@ -65,7 +65,8 @@ START_TEST(device__a_launch_that_fails_harms_nothing_else)
 }
 END_TEST
 
-/* Under the host device a copy from pinned memory happens when it is waited for, so the buffer must not be used before. */
+/* Under the host device a copy from pinned memory happens when it is waited for, so the buffer must not be used before.
+ */
 START_TEST(device__pinned_copies_are_late)
 {
     float *x = NULL, *pinned = NULL, got[4];
@@ -175,7 +176,8 @@ static float widen(uint16_t bits, bool bf16)
 {
     if (!bf16) {
         int exponent = bits >> 10 & 31;
-        float v = exponent == 0 ? ldexpf((float)(bits & 1023), -24) : ldexpf((float)(1024 + (bits & 1023)), exponent - 25);
+        float v =
+            exponent == 0 ? ldexpf((float)(bits & 1023), -24) : ldexpf((float)(1024 + (bits & 1023)), exponent - 25);
         return bits & 0x8000 ? -v : v;
     }
     uint32_t wide = (uint32_t)bits << 16;
@@ -195,7 +197,8 @@ START_TEST(device__matrix_instructions_follow_their_layouts)
             uint16_t a[256], b[128];
             float got[128];
             for (unsigned i = 0; i < 256; i++) /* magnitudes of 0.5 to 4 */
-                a[i] = (uint16_t)((bf16 ? 0x3f00 : 0x3800) + gln_rng_below(&rng, bf16 ? 0x180 : 0xc00) + (gln_rng_below(&rng, 2) << 15));
+                a[i] = (uint16_t)((bf16 ? 0x3f00 : 0x3800) + gln_rng_below(&rng, bf16 ? 0x180 : 0xc00) +
+                                  (gln_rng_below(&rng, 2) << 15));
             for (unsigned i = 0; i < 128; i++) b[i] = a[(i * 37 + 11) % 256];
             uint16_t *pa = (uint16_t *)on_gpu(a, sizeof a), *pb = (uint16_t *)on_gpu(b, sizeof b);
             float *c = on_gpu(got, sizeof got);
@@ -205,9 +208,10 @@ START_TEST(device__matrix_instructions_follow_their_layouts)
                 for (unsigned j = 0; j < 8; j++) {
                     double sum = 0;
                     for (unsigned k = 0; k < 16; k++)
-                        sum += (double)widen(a[i * 16 + k], bf16) * (double)widen(by_k ? b[k * 8 + j] : b[j * 16 + k], bf16);
-                    ck_assert_msg(fabs(sum - (double)got[i * 8 + j]) < 1e-4, "bf16 %d, by k %d: [%u, %u] is %g, not %g", bf16, by_k, i,
-                                  j, (double)got[i * 8 + j], sum);
+                        sum += (double)widen(a[i * 16 + k], bf16) *
+                               (double)widen(by_k ? b[k * 8 + j] : b[j * 16 + k], bf16);
+                    ck_assert_msg(fabs(sum - (double)got[i * 8 + j]) < 1e-4, "bf16 %d, by k %d: [%u, %u] is %g, not %g",
+                                  bf16, by_k, i, j, (double)got[i * 8 + j], sum);
                 }
             gln_cuda_free(pa);
             gln_cuda_free(pb);
@@ -284,7 +288,7 @@ START_TEST(device__streams_keep_order_through_events_and_graphs)
 }
 END_TEST
 
-/* ---- products ------------------------------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------------------------- */
 
 static const struct {
     size_t n, m, d, n_batch;
@@ -324,17 +328,20 @@ static void put(void *out, size_t i, float v, gln_cublas_type type)
 }
 static double get(const void *in, size_t i, gln_cublas_type type)
 {
-    return (double)(type == GLN_CUBLAS_F32 ? ((const float *)in)[i] : widen(((const uint16_t *)in)[i], type == GLN_CUBLAS_BF16));
+    return (double)(type == GLN_CUBLAS_F32 ? ((const float *)in)[i]
+                                           : widen(((const uint16_t *)in)[i], type == GLN_CUBLAS_BF16));
 }
 
 static void check_product(size_t c, gln_cublas_type in, gln_cublas_type type)
 {
-    size_t n = products[c].n, m = products[c].m, d = products[c].d, n_batch = products[c].n_batch, pad = products[c].pad ? 3 : 0;
+    size_t n = products[c].n, m = products[c].m, d = products[c].d, n_batch = products[c].n_batch,
+           pad = products[c].pad ? 3 : 0;
     size_t x_rows = products[c].xt ? d : n, x_stride = (products[c].xt ? n : d) + pad, y_rows = products[c].yt ? m : d,
            y_stride = (products[c].yt ? d : m) + pad, out_stride = m + pad, in_bytes = in == GLN_CUBLAS_F32 ? 4 : 2,
-           out_bytes = type == GLN_CUBLAS_F32 ? 4 : 2, n_x = n_batch * x_rows * x_stride + 1, n_y = n_batch * y_rows * y_stride + 1,
-           n_out = n_batch * n * out_stride + 1;
-    void *x = calloc(n_x, 4), *y = calloc(n_y, 4), *out = calloc(n_out, 4), *bias = calloc(m + 1, 4), *before = calloc(n_out, 4);
+           out_bytes = type == GLN_CUBLAS_F32 ? 4 : 2, n_x = n_batch * x_rows * x_stride + 1,
+           n_y = n_batch * y_rows * y_stride + 1, n_out = n_batch * n * out_stride + 1;
+    void *x = calloc(n_x, 4), *y = calloc(n_y, 4), *out = calloc(n_out, 4), *bias = calloc(m + 1, 4),
+         *before = calloc(n_out, 4);
     gln_rng rng;
     gln_rng_seed(&rng, c);
     for (size_t i = 0; i < n_x; i++) put(x, i, (float)((int)gln_rng_below(&rng, 64) - 32) / 16, in);
@@ -346,10 +353,23 @@ static void check_product(size_t c, gln_cublas_type in, gln_cublas_type type)
          *gbias = on_gpu(bias, (m + 1) * out_bytes);
     gln_cublas *blas = NULL;
     gln_ok(gln_cublas_create(&blas, 1 << 20));
-    gln_cublas_product p = {.n = n, .m = m, .d = d, .in = in, .out = type, .x_is_transposed = products[c].xt,
-                            .y_is_transposed = products[c].yt, .x_stride = x_stride, .y_stride = y_stride, .out_stride = out_stride,
-                            .n_batch = n_batch, .x_batch = x_rows * x_stride, .y_batch = y_rows * y_stride,
-                            .out_batch = n * out_stride, .scale = 0.25f, .add = products[c].add, .epilogue = products[c].epilogue,
+    gln_cublas_product p = {.n = n,
+                            .m = m,
+                            .d = d,
+                            .in = in,
+                            .out = type,
+                            .x_is_transposed = products[c].xt,
+                            .y_is_transposed = products[c].yt,
+                            .x_stride = x_stride,
+                            .y_stride = y_stride,
+                            .out_stride = out_stride,
+                            .n_batch = n_batch,
+                            .x_batch = x_rows * x_stride,
+                            .y_batch = y_rows * y_stride,
+                            .out_batch = n * out_stride,
+                            .scale = 0.25f,
+                            .add = products[c].add,
+                            .epilogue = products[c].epilogue,
                             .bias = products[c].bias ? gbias : NULL};
     for (int times = 0; times < (products[c].add ? 1 : 2); times++) /* the second time the algorithm is known */
         gln_ok(gln_cublas_multiply(blas, &p, gout, gx, gy, NULL));
@@ -368,8 +388,8 @@ static void check_product(size_t c, gln_cublas_type in, gln_cublas_type type)
                     sum = 0.5 * sum * (1 + tanh(0.7978845608 * (sum + 0.044715 * sum * sum * sum)));
                 if (j >= m) sum = was; /* between the rows nothing is written */
                 double limit = (type == GLN_CUBLAS_F32 ? 1e-5 : type == GLN_CUBLAS_F16 ? 1e-3 : 8e-3) * (1 + fabs(sum));
-                ck_assert_msg(fabs(sum - got) <= limit, "case %zu, types %d %d: [%zu, %zu, %zu] is %g, not %g", c, in, type, b, i, j, got,
-                              sum);
+                ck_assert_msg(fabs(sum - got) <= limit, "case %zu, types %d %d: [%zu, %zu, %zu] is %g, not %g", c, in,
+                              type, b, i, j, got, sum);
             }
     gln_cublas_free(blas);
     void *device[] = {gx, gy, gout, gbias}, *host[] = {x, y, out, bias, before};
@@ -415,7 +435,8 @@ int main(void)
     tcase_add_test(tc, device__matrix_instructions_follow_their_layouts);
     tcase_add_test(tc, device__sixteen_bit_types_round_to_nearest_even);
     tcase_add_test(tc, device__streams_keep_order_through_events_and_graphs);
-    tcase_add_loop_test(tc, cublas__products_are_row_major_in_every_arrangement, 0, (int)(sizeof products / sizeof *products));
+    tcase_add_loop_test(tc, cublas__products_are_row_major_in_every_arrangement, 0,
+                        (int)(sizeof products / sizeof *products));
     suite_add_tcase(suite, tc);
     return gln_test_main(suite);
 }

@@ -47,6 +47,16 @@ class Insight(HttpTest):
         self.assertEqual(got["reference"], images)
         self.assertEqual(self.pool.lead.post(f"{ZOO}/drift/accept").json["reference_image"], got["reference_image"])
 
+    def test_an_acceptance_of_drift_moves_the_window_to_a_known_image_only(self):
+        accept = f"{ZOO}/drift/accept"
+        before = self.pool.viewer.get(f"{ZOO}/drift").json["reference_image"]
+        got = self.pool.lead.post(accept, {"reference_image": before})
+        self.assertEqual((got.status, got.json["accepted"]), (200, False))
+        for wrong in (before + 1000, 0, "1", 1.5):
+            got = self.pool.lead.post(accept, {"reference_image": wrong})
+            self.assertProblem(got, 422, "argument")
+            self.assertEqual(got.json["pointer"], "/reference_image")
+
     def test_parameters_that_make_no_sense_are_named(self):
         for query in ("labels=0", "labels=-1", "labels=x", "labels=1000001", "point_value=0", "point_value=-3", "point_value=nan",
                       "point_value=1e3", "point_value=", "point_value=1.2.3", "price=x", "price=-1", "price=9999999999999"):

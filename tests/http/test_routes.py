@@ -14,6 +14,9 @@ NEEDED = {
     ("POST", "/v1/projects/{p}/batches"): "lead",
     ("DELETE", "/v1/projects/{p}/batches/{b}"): "lead",
     ("POST", "/v1/projects/{p}/drift/accept"): "lead",
+    ("POST", "/v1/projects/{p}/audits"): "lead",
+    ("POST", "/v1/projects/{p}/audits/{a}/accept"): "lead",
+    ("POST", "/v1/projects/{p}/audits/{a}/undo"): "lead",
     ("POST", "/v1/projects/{p}/runs"): "lead",
     ("DELETE", "/v1/projects/{p}/runs/{r}"): "lead",
     ("POST", "/v1/projects/{p}/labels"): "annotator",
@@ -104,7 +107,8 @@ class Routes(HttpTest):
     def test_every_project_route_says_404_for_no_such_project(self):
         _, operations = self.operations()
         bodies = {"ProjectChange": {}, "Register": {"paths": ["/x"]}, "LabelsGiven": {"labels": []}, "ClusterChange": {},
-                  "BatchRequest": {"size": 1}, "Renew": {}, "RunStart": {"kind": "resample"}}
+                  "DriftAccept": {}, "BatchRequest": {"size": 1}, "AuditRequest": {"kind": "duplicates"}, "Renew": {},
+                  "RunStart": {"kind": "resample"}}
         for method, path, what in operations:
             if "{p}" not in path:
                 continue
@@ -119,9 +123,10 @@ class Routes(HttpTest):
         ids = {"{i}": self.pool.viewer.get(f"{zoo}/images?limit=1").json["items"][0]["id"],
                "{c}": self.pool.viewer.get(f"{zoo}/clusters").json["items"][0]["id"],
                "{b}": self.pool.take(1)["id"],
+               "{a}": self.pool.audit()["id"],
                "{r}": self.pool.viewer.get(f"{zoo}/runs").json["items"][0]["id"]}
         for method, path, what in operations:
-            name = re.search(r"\{[icbr]\}", path)
+            name = re.search(r"\{[icbra]\}", path)
             if name is None:
                 continue
             body = None

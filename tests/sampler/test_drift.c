@@ -159,14 +159,15 @@ START_TEST(drift__bursts_are_counted_once)
 END_TEST
 
 /* Mean and variance of the neighbour statistic over many permutations against the closed form, read back from z. */
-START_TEST(drift__neighbour_statistic_is_standard_over_permutations)
+START_TEST(drift__neighbours_p_is_uniform_over_permutations)
 {
     static const size_t size[] = {120, 60, 20};
     gln_mixture m;
     gln_mixture_make(&m, size, 3, D, 0.8, K, 5);
     gln_drift_input input = input_of(&m);
-    enum { DRAWS = 4000 };
-    double sum = 0.0, sum_sq = 0.0;
+    enum { DRAWS = 400 };
+    size_t n_20 = 0, n_5 = 0;
+    gln_drift_options options = GLN_DRIFT_OPTIONS_INIT;
     for (uint64_t draw = 0; draw < DRAWS; draw++) {
         static uint32_t image[MAX_N], of_group[MAX_N];
         gln_drift_test_result room[8];
@@ -179,13 +180,14 @@ START_TEST(drift__neighbour_statistic_is_standard_over_permutations)
                                  .of_group = of_group,
                                  .arrival = arrival};
         for (size_t i = 0; i < m.n; i++) image[i] = of_group[i] = (uint32_t)i;
-        gln_ok(gln_drift_neighbours(&report, &input, &units));
+        gln_ok(gln_drift_neighbours(&report, &input, &units, &options));
         ck_assert_uint_eq(report.n_tests, 1);
-        sum += room[0].statistic / DRAWS;
-        sum_sq += room[0].statistic * room[0].statistic / DRAWS;
+        n_20 += room[0].p <= 0.2;
+        n_5 += room[0].p <= 0.05;
     }
-    ck_assert_double_eq_tol(sum, 0.0, 4.0 / sqrt(DRAWS)); /* four standard errors */
-    ck_assert_double_eq_tol(sum_sq, 1.0, 0.12);
+    /* 80 and 20 expected, standard deviations 8 and 4.4: within four of them. */
+    ck_assert_msg(n_20 >= 48 && n_20 <= 112, "p <= 0.2 in %zu of 400 draws", n_20);
+    ck_assert_msg(n_5 >= 3 && n_5 <= 37, "p <= 0.05 in %zu of 400 draws", n_5);
     gln_mixture_free(&m);
 }
 END_TEST
@@ -395,7 +397,7 @@ int main(void)
     tcase_add_test(c, drift__false_alarms_stay_below_the_stated_rate);
     tcase_add_test(c, drift__images_of_something_new_are_found_and_their_cluster_named);
     tcase_add_test(c, drift__bursts_are_counted_once);
-    tcase_add_test(c, drift__neighbour_statistic_is_standard_over_permutations);
+    tcase_add_test(c, drift__neighbours_p_is_uniform_over_permutations);
     tcase_add_test(c, drift__ks_distance_is_the_largest_gap);
     tcase_add_test(c, drift__chi_square_of_a_table_by_hand);
     tcase_add_test(c, drift__too_few_images_is_an_answer);

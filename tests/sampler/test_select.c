@@ -58,13 +58,16 @@ START_TEST(select__never_takes_what_is_taken_nor_one_twice)
     m.pool.probability = p;
     gln_ok(gln_select(&s, &m.pool, &request, NULL));
     ck_assert_uint_eq(s.n, 150);
+    size_t n_known = 0, n_audits = 0;
+    for (size_t i = 0; i < m.n; i++) n_known += m.unavailable[i] != 0 || m.label[i] != GLN_NO_CLASS;
+    n_audits = (n_known + 150) / 20 - n_known / 20; /* one of twenty */
     for (size_t k = 0; k < s.n; k++) {
         uint32_t i = s.candidate[k].image;
         ck_assert_uint_lt(i, m.n);
         ck_assert(!seen[i]++ && m.unavailable[i] == 0 && m.label[i] == GLN_NO_CLASS);
         ck_assert_uint_ne(s.candidate[k].nearest_labelled, GLN_NO_NEIGHBOUR);
         ck_assert_int_ne(m.label[s.candidate[k].nearest_labelled], GLN_NO_CLASS);
-        if (s.candidate[k].arm == GLN_ARM_AUDIT) ck_assert_double_eq_tol(s.candidate[k].inclusion_probability, 8.0 / (double)s.n_available, 1e-12);
+        if (s.candidate[k].arm == GLN_ARM_AUDIT) ck_assert_double_eq_tol(s.candidate[k].inclusion_probability, (double)n_audits / (double)s.n_available, 1e-12);
         else ck_assert(isnan(s.candidate[k].inclusion_probability));
     }
     gln_selection_dispose(&s);
@@ -325,22 +328,22 @@ START_TEST(quota__water_fills_by_hand)
 {
     /* 10 labels to a level: have 4, 0, 1; shares equal. Level 5 each: picks 1, 5, 4. */
     double pick[3], share[] = {1.0 / 3, 1.0 / 3, 1.0 / 3}, have[] = {4, 0, 1};
-    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    gln_quota_fill(pick, share, have, 3, 10.0);
     ck_assert_double_eq_tol(pick[0], 1.0, 1e-6);
     ck_assert_double_eq_tol(pick[1], 5.0, 1e-6);
     ck_assert_double_eq_tol(pick[2], 4.0, 1e-6);
     /* one that has plenty gets nothing, and nothing is taken from it */
     have[0] = 100;
-    gln_quota_fill(pick, share, have, NULL, NULL, 3, 10.0);
+    gln_quota_fill(pick, share, have, 3, 10.0);
     ck_assert_double_eq_tol(pick[0], 0.0, 1e-6);
     ck_assert_double_eq_tol(pick[1], 5.5, 1e-6);
-    /* a cap passes the rest on; half of the predictions come true, so twice as many are asked for */
-    double most[] = {100, 2, 100}, hit[] = {1.0, 1.0, 0.5};
+    /* in proportion to the shares */
+    double uneven[] = {0.5, 0.25, 0.25};
     have[0] = have[2] = 0;
-    gln_quota_fill(pick, share, have, hit, most, 3, 11.0);
-    ck_assert_double_eq_tol(pick[1], 2.0, 1e-6);
-    ck_assert_double_eq_tol(pick[0], 3.0, 1e-6);
-    ck_assert_double_eq_tol(pick[2], 6.0, 1e-6);
+    gln_quota_fill(pick, uneven, have, 3, 12.0);
+    ck_assert_double_eq_tol(pick[0], 6.0, 1e-6);
+    ck_assert_double_eq_tol(pick[1], 3.0, 1e-6);
+    ck_assert_double_eq_tol(pick[2], 3.0, 1e-6);
 }
 END_TEST
 
@@ -369,11 +372,8 @@ START_TEST(cover__lazy_choice_is_the_naive_greedy_one)
     gln_ok(gln_alloc(&x, n, D * sizeof *x, "rows"));
     gln_kernels()->gather_f32(x, m.pool.embeddings, NULL, n);
     cover_all(&cover, gain, &m, 12.0);
-    float centre[D] = {0};
     for (size_t j = 0; j < n; j++)
-        for (size_t e = 0; e < D; e++) centre[e] += x[j * D + e] / (float)n;
-    for (size_t j = 0; j < n; j++)
-        for (size_t e = 0; e < D; e++) x[j * D + e] -= centre[e];
+        for (size_t e = 0; e < D; e++) x[j * D + e] -= cover.centre[e];
     gln_kernels()->l2_normalise(x, n, D);
     gln_ok(gln_queues_create(&q, 1, &n));
     for (size_t i = 0; i < n; i++)
@@ -450,6 +450,196 @@ START_TEST(cover__rarity_gives_small_kinds_the_weight_of_large_ones)
 }
 END_TEST
 
+/* Adds the same unit vector to all rows. */
+static void share_a_part(gln_mixture *m)
+{
+    float row[D];
+    for (uint32_t i = 0; i < m->n; i++) {
+        gln_kernels()->gather_f32(row, m->pool.embeddings, &i, 1);
+        for (size_t e = 0; e < D; e++) row[e] += 1.0f / sqrtf((float)D);
+        gln_kernels()->l2_normalise(row, 1, D);
+        gln_kernels()->f32_to_f16(m->rows + i * D, row, D);
+    }
+}
+
+/* Length of the part of each row that is taken out. */
+static double length_of_centre(const gln_mixture *m)
+{
+    gln_cover cover;
+    cover_all(&cover, NULL, m, 16.0);
+    double length = sqrt((double)gln_kernels()->dot(cover.centre, cover.centre, D));
+    gln_cover_dispose(&cover);
+    return length;
+}
+
+START_TEST(cover__what_rows_share_is_taken_out_where_it_makes_density)
+{
+    gln_mixture cloud, groups;
+    size_t even[] = {200, 200, 200, 200};
+    gln_mixture_make(&cloud, even, 4, D, 3.0, K, 2);
+    share_a_part(&cloud); /* a hub has more of it than others, and that is all there is to density */
+    make_long_tail(&groups);
+    share_a_part(&groups); /* density comes from groups: half of the images are of one */
+    double of_cloud = length_of_centre(&cloud), of_groups = length_of_centre(&groups);
+    ck_assert_msg(of_cloud > 0.3, "%g of the rows of a cloud", of_cloud);
+    ck_assert_msg(of_groups < 0.1, "%g of the rows of groups", of_groups);
+    gln_mixture_free(&groups);
+    gln_mixture_free(&cloud);
+}
+END_TEST
+
+START_TEST(cover__exchanges_find_more_than_greedy)
+{
+    enum { TAKEN = 6, SEEDS = 12 };
+    int better = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        gln_mixture m;
+        gln_cover cover;
+        size_t size[] = {60, 40, 30, 30, 20, 20};
+        uint32_t chosen[TAKEN];
+        uint8_t usable[200];
+        double gain[TAKEN], sum = 0.0;
+        gln_mixture_make(&m, size, 6, D, 1.2, K, seed);
+        cover_all(&cover, NULL, &m, 2.0 * TAKEN);
+        memset(usable, 1, sizeof usable);
+        usable[0] = 0; /* of no use to anyone */
+        for (size_t k = 0; k < TAKEN; k++) {
+            uint32_t best = UINT32_MAX;
+            for (uint32_t j = 0; j < m.n; j++)
+                if (usable[j] && (best == UINT32_MAX || gln_cover_gain(&cover, j) > gln_cover_gain(&cover, best))) best = j;
+            chosen[k] = best;
+            usable[best] = 0;
+            gln_cover_take(&cover, best);
+        }
+        double greedy = gln_cover_weighted(&cover);
+        gln_ok(gln_cover_refine(&cover, chosen, gain, TAKEN, usable, NULL));
+        double refined = gln_cover_weighted(&cover);
+        ck_assert_msg(refined >= greedy - 1e-6, "%g after exchanges, %g before", refined, greedy);
+        better += refined > greedy + 1e-4;
+        size_t n_taken = 0;
+        for (size_t j = 0; j < m.n; j++) n_taken += !usable[j];
+        ck_assert_uint_eq(n_taken, TAKEN + 1);
+        for (size_t k = 0; k < TAKEN; k++) {
+            ck_assert(!usable[chosen[k]] && chosen[k] != 0);
+            ck_assert(k == 0 || gain[k] <= gain[k - 1] + 1e-6);
+            sum += gain[k];
+        }
+        ck_assert_double_eq_tol(sum, refined, 1e-4);
+        gln_cover_dispose(&cover);
+        gln_mixture_free(&m);
+    }
+    ck_assert_int_ge(better, SEEDS / 2);
+}
+END_TEST
+
+START_TEST(select__small_batches_add_up_to_the_audit_share)
+{
+    gln_mixture m;
+    size_t n_audits = 0;
+    make_long_tail(&m);
+    for (uint64_t round = 0; round < 10; round++) {
+        gln_selection s;
+        gln_select_request request = request_of(10);
+        request.seed = round + 1;
+        request.audit_share = 0.05;
+        gln_ok(gln_select(&s, &m.pool, &request, NULL));
+        for (size_t k = 0; k < s.n; k++) {
+            n_audits += s.candidate[k].arm == GLN_ARM_AUDIT;
+            m.unavailable[s.candidate[k].image] = GLN_LEASED;
+        }
+        if (round == 0) ck_assert_uint_eq(n_audits, 0); /* not half of an image, rounded up */
+        gln_selection_dispose(&s);
+    }
+    ck_assert_uint_eq(n_audits, 5);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__quotas_make_up_for_what_exploration_brings)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t count[4], explored[4] = {0};
+    size_t size[] = {200, 200, 200, 200};
+    gln_mixture_make(&m, size, 4, D, 0.5, K, 5);
+    float *p = oracle(&m, 0.9f);
+    /* Uncertain images of the first class: exploration wants them. */
+    for (size_t i = 0; i < 200; i++)
+        for (size_t c = 0; c < 4; c++) p[i * 4 + c] = c == 0 ? 0.46f : 0.18f;
+    m.pool.probability = p;
+    for (size_t c = 0; c < 4; c++) m.label[c * 200] = (int32_t)c;
+    gln_select_request request = request_of(60);
+    request.explore_share = 0.3;
+    request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    for (size_t k = 0; k < s.n; k++)
+        if (s.candidate[k].arm == GLN_ARM_EXPLORE) explored[m.truth[s.candidate[k].image]]++;
+    ck_assert_msg(explored[0] >= 10, "%u of the first class explored: nothing to make up for", explored[0]);
+    count_classes(&m, &s, count);
+    for (size_t c = 0; c < 4; c++) ck_assert_msg(count[c] >= 12 && count[c] <= 20, "%u of class %zu", count[c], c);
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__a_class_whose_predictions_fail_is_asked_for_more_often)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t of_class[4] = {0};
+    size_t size[] = {100, 100, 100, 100};
+    double hit_rate[] = {1.0, 0.5, 1.0, 1.0};
+    gln_mixture_make(&m, size, 4, D, 0.5, K, 5);
+    float *p = oracle(&m, 0.9f);
+    m.pool.probability = p;
+    m.pool.hit_rate = hit_rate;
+    for (size_t c = 0; c < 4; c++) m.label[c * 100] = (int32_t)c;
+    gln_select_request request = request_of(50);
+    request.explore_share = request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    for (size_t k = 0; k < s.n; k++) of_class[s.candidate[k].quota_class]++;
+    for (size_t c = 0; c < 4; c++) ck_assert_uint_eq(of_class[c], c == 1 ? 20 : 10);
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
+START_TEST(select__of_equal_images_the_quicker_clusters_are_chosen)
+{
+    gln_mixture m;
+    gln_selection s;
+    size_t size[] = {100, 100};
+    double seconds[2] = {6.0, 6.0}, factor[K];
+    gln_mixture_make(&m, size, 2, D, 0.5, K, 9);
+    m.pool.seconds = seconds;
+    /* One half of each blob's images, which are alike, stands in a cluster whose labels take three times as long. */
+    for (size_t i = 0; i < m.n; i++) m.cluster[i] = (uint32_t)(i % 2);
+    for (size_t k = 0; k < K; k++) factor[k] = k == 1 ? 3.0 : 1.0;
+    gln_select_request request = request_of(SIZE_MAX);
+    request.audit_share = 0.0;
+    request.max_seconds = 120.0;
+    size_t n_slow[2] = {0};
+    for (int learned = 0; learned < 2; learned++) {
+        double sum = 0.0;
+        m.pool.seconds_factor = learned ? factor : NULL;
+        gln_ok(gln_select(&s, &m.pool, &request, NULL));
+        for (size_t k = 0; k < s.n; k++) {
+            bool slow = m.cluster[s.candidate[k].image] == 1;
+            n_slow[learned] += slow;
+            ck_assert_double_eq_tol(s.candidate[k].seconds, learned && slow ? 18.0 : 6.0, 1e-6);
+            sum += s.candidate[k].seconds;
+        }
+        ck_assert(sum <= 120.0 + 1e-6);
+        gln_selection_dispose(&s);
+    }
+    ck_assert_msg(n_slow[0] >= 5, "%zu slow ones without knowing it", n_slow[0]);
+    ck_assert_msg(n_slow[1] <= 2, "%zu slow ones, %zu without knowing it", n_slow[1], n_slow[0]);
+    gln_mixture_free(&m);
+}
+END_TEST
+
 START_TEST(shortlist__of_a_large_pool_keeps_a_rare_class)
 {
     enum { N = 60000, N_RARE = 9 };
@@ -505,6 +695,12 @@ int main(void)
     tcase_add_test(tests, cover__lazy_choice_is_the_naive_greedy_one);
     tcase_add_test(tests, cover__the_pool_looks_like_as_many_kinds_as_asked);
     tcase_add_test(tests, cover__rarity_gives_small_kinds_the_weight_of_large_ones);
+    tcase_add_test(tests, cover__what_rows_share_is_taken_out_where_it_makes_density);
+    tcase_add_test(tests, cover__exchanges_find_more_than_greedy);
+    tcase_add_test(tests, select__small_batches_add_up_to_the_audit_share);
+    tcase_add_test(tests, select__quotas_make_up_for_what_exploration_brings);
+    tcase_add_test(tests, select__a_class_whose_predictions_fail_is_asked_for_more_often);
+    tcase_add_test(tests, select__of_equal_images_the_quicker_clusters_are_chosen);
     tcase_add_test(tests, shortlist__of_a_large_pool_keeps_a_rare_class);
     tcase_add_test(tests, balance__entropy_is_normalised);
     suite_add_tcase(suite, tests);

@@ -248,6 +248,41 @@ static gln_status copy_representative(void *context, const gln_pool_row *row)
     return GLN_OK;
 }
 
+static gln_status count_cluster(void *context, const gln_cluster_row *row)
+{
+    (void)row;
+    ++*(size_t *)context;
+    return GLN_OK;
+}
+
+START_TEST(clusters__born_hidden_come_to_light_or_are_forgotten)
+{
+    gln_store *store = fixture_store();
+    int64_t p = fixture_project(store, "p"), q = fixture_project(store, "q"), id = 0;
+    for (int64_t run = 7; run <= 8; run++) {
+        gln_cluster_row row = { .project_id = p, .born_run_id = run, .retired_run_id = run };
+        gln_ok(gln_store_cluster_add(store, &row, &id));
+        row.project_id = q;
+        gln_ok(gln_store_cluster_add(store, &row, &id));
+    }
+    size_t n = 0;
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 0);
+    gln_ok(gln_store_clusters_show(store, p, 8));
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 1);
+    gln_ok(gln_store_clusters_forget_hidden(store, p));
+    gln_ok(gln_store_clusters_show(store, p, 7)); /* is no more */
+    gln_ok(gln_store_clusters_show(store, q, 7));
+    n = 0;
+    gln_ok(gln_store_clusters(store, p, count_cluster, &n));
+    ck_assert_uint_eq(n, 1);
+    gln_ok(gln_store_clusters(store, q, count_cluster, &n));
+    ck_assert_uint_eq(n, 2);
+    gln_store_close(store);
+}
+END_TEST
+
 START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
 {
     gln_store *store = fixture_store();
@@ -261,8 +296,6 @@ START_TEST(sampling__needs_an_image_and_a_cluster_that_exist)
     int64_t found = 0;
     gln_ok(gln_store_pool(store, project, copy_representative, &found));
     ck_assert_int_eq(found, image + 1);
-    gln_ok(gln_store_sampling_clear(store, project));
-    gln_ok(gln_store_sampling_put(store, &row));
     row.image_id = 999;
     gln_fails(gln_store_sampling_put(store, &row), GLN_E_NOT_FOUND);
     gln_store_close(store);
@@ -443,7 +476,12 @@ START_TEST(snapshot__the_same_labels_give_the_same_one)
     int64_t image[3], first = 0, again = 0, third = 0, back = 0;
     for (int64_t i = 0; i < 3; i++) image[i] = fixture_image(store, project, i);
     fixture_label(store, project, image[0], owl, 1);
+    int64_t found = -1;
+    gln_ok(gln_store_snapshot_find(store, project, &found));
+    ck_assert_int_eq(found, 0);
     gln_ok(gln_store_snapshot_take(store, project, "", 10, &first));
+    gln_ok(gln_store_snapshot_find(store, project, &found));
+    ck_assert_int_eq(found, first);
     fixture_label(store, project, image[0], owl, 2); /* said again: the same dataset */
     gln_ok(gln_store_snapshot_take(store, project, "v1", 20, &again));
     ck_assert_int_eq(again, first);
@@ -528,6 +566,7 @@ static Suite *suite(void)
     tcase_add_test(c, cluster__lists_the_published_ones_with_their_labels);
     tcase_add_test(c, cluster__medoids_are_replaced_whole_and_keep_their_order);
     tcase_add_test(c, sampling__each_image_counts_once_by_label_else_by_prediction);
+    tcase_add_test(c, clusters__born_hidden_come_to_light_or_are_forgotten);
     tcase_add_test(c, sampling__needs_an_image_and_a_cluster_that_exist);
     tcase_add_test(c, insight__a_report_takes_the_place_of_the_one_before);
     tcase_add_test(c, label_checks__come_by_rank_while_the_label_is_the_one_checked);

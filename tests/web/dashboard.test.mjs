@@ -107,6 +107,7 @@ describe("dashboard", { concurrency: 1 }, () => {
     await page.keyboard.press("Shift+Enter");
     await page.locator("#batch form").waitFor();
     assert.match(await page.locator("#batch .done").innerText(), new RegExp(`${BATCH} labels`));
+    await page.locator("#overview .steps .current").getByText("Resample again").waitFor();
     await page.waitForFunction((n) => document.querySelectorAll(".counts strong")[1]?.textContent === String(n), BATCH);
     await page.waitForFunction((n) => document.querySelector("#balance").innerText.includes(`${n} labels`), BATCH);
     await page.waitForFunction(() => document.querySelector("#budget").innerText.includes("Charged\n€0.60"));

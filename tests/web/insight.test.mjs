@@ -217,7 +217,7 @@ describe("insight", { concurrency: 1 }, () => {
     assert.equal(await page.locator(".bench .item").count(), 4);
   });
 
-  test("drift is accepted after a question", async () => {
+  test("drift is accepted after a question, and the acceptance taken back", async () => {
     await page.keyboard.press("d");
     await page.getByRole("button", { name: "Accept the pool as it is" }).click();
     await page.locator("dialog.confirm").getByRole("button", { name: "Keep" }).click();
@@ -227,6 +227,9 @@ describe("insight", { concurrency: 1 }, () => {
     await page.locator("#drift .verdict").getByText("Accepted", { exact: true }).waitFor();
     assert.equal((await api("GET", "/drift")).accepted, true);
     assert.equal(await page.locator('.pages a[href="#/drift"] .note').count(), 0);
+    await page.keyboard.press("Control+z");
+    await page.getByRole("button", { name: "Accept the pool as it is" }).waitFor();
+    assert.equal((await api("GET", "/drift")).accepted, false);
   });
 
   test("every control has a name, and no page is wider than a narrow window", async () => {

@@ -37,6 +37,10 @@ test("an unknown currency is still shown", () => {
   assert.equal(format.money(1.5, "not a code"), "1.50 not a code");
 });
 
+test("minutes go from seconds to hours, and a rest of rounding is none", () => {
+  assert.deepEqual([0, 1e-9, 0.5, 12.4, 90, 150].map(format.minutes), ["0 min", "0 min", "30 s", "12 min", "1.5 h", "2.5 h"]);
+});
+
 test("spans read as people say them", () => {
   assert.equal(format.span(-5), "0 s");
   assert.equal(format.span(59.4), "59 s");

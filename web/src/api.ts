@@ -71,6 +71,11 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
+/* An Idempotency-Key. The same request sent twice is answered the same, so a retry after a lost answer costs nothing. */
+export function freshKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /* What to show for anything thrown. */
 export function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

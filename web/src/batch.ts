@@ -6,6 +6,7 @@ import { className } from "./classes";
 import { confirmed } from "./dialog";
 import { button, h, replace, type Child } from "./dom";
 import { count, minutes, money, percent, plural, span } from "./format";
+import { pageLink } from "./pages";
 import { Panel, empty } from "./panel";
 import { resampleNow } from "./runs";
 import { changed, guard, may, on, project, reloadProject, state, type Named } from "./state";
@@ -21,6 +22,7 @@ export class BatchPanel extends Panel {
   private leased: readonly Batch[] = [];
   private chosen: number | null = null;
   private finished = "";
+  private forAudit = false; // what was finished
   private asking = false; // for one more batch, while others are out
   private readonly clock: number;
 
@@ -28,10 +30,7 @@ export class BatchPanel extends Panel {
     super("batch", "Current batch", 3);
     this.title.append(this.summary);
     on("batch", () => void this.refresh());
-    on("wish", () => {
-      this.ask(state.wish);
-      state.wish = null;
-    });
+    on("wish", () => this.heed());
     this.clock = window.setInterval(() => this.tick(), 1000);
   }
 
@@ -61,6 +60,19 @@ export class BatchPanel extends Panel {
     if (this.bench !== null) this.bench.focus();
     else if (this.form !== null) this.form.focus();
     else this.element.focus();
+  }
+
+  private heed(): void {
+    const { wish } = state;
+    state.wish = null;
+    if (wish === null) return;
+    if ("cluster" in wish) {
+      this.ask(wish.cluster);
+      return;
+    }
+    this.chosen = wish.batch;
+    this.asking = false;
+    void this.refresh().then(() => this.focus());
   }
 
   /* The form for another batch, over the one that is out. */
@@ -167,15 +179,15 @@ export class BatchPanel extends Panel {
     };
     this.form = new BatchForm(taken, cluster, this.asking ? () => this.stopAsking() : null);
     const done: Child =
-      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), resampleNow("link"));
+      this.finished === "" ? null : h("p", { class: "done" }, h("span", {}, this.finished), this.forAudit ? pageLink("proposals", {}, "See what it says") : resampleNow("link"));
     replace(this.body, done, may("lead") ? null : h("p", { class: "muted" }, "No batch is out. A lead takes one."), this.form.element);
   }
 
   /* What was asked and what can be had, as the selection said it. */
   private promise(batch: Batch): HTMLElement | null {
-    const { words, classes } = batch.feasibility;
+    const { words, classes, drift } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
-    if (words === "" && classes.length === 0) return null;
+    if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
       "table",
       {},
@@ -200,6 +212,7 @@ export class BatchPanel extends Panel {
       { class: `promise ${short.length === 0 ? "met" : "short"}` },
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
       h("div", { class: "scroll" }, table),
+      drift != null && h("p", { class: "muted" }, drift.words),
     );
   }
 
@@ -229,7 +242,9 @@ export class BatchPanel extends Panel {
       if (first !== undefined) toast(`${plural(answer.rejected.length, "label was", "labels were")} refused. ${first.detail}`, { kind: "error" });
       if (answer.taken > 0) toast(`${plural(answer.taken, "label")} returned.`);
       if (answer.batch !== undefined && answer.batch.state !== "leased") {
-        this.finished = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}. Resample to learn from them before the next one.`;
+        const of = `Batch ${batch.id} is complete: ${plural(answer.batch.labelled, "label")}.`;
+        this.forAudit = batch.items?.every((one) => one.arm === "proposal") ?? false;
+        this.finished = this.forAudit ? `${of} It was the sample of an audit.` : `${of} Resample to learn from them before the next one.`;
         this.chosen = null;
       }
       changed("batch", "clusters", "balance", "ledger");

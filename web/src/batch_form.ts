@@ -1,5 +1,5 @@
 /* Asking for a batch: how much (images, money or minutes), which classes, and how much of it to explore. */
-import { Problem, api, projectPath, sentence } from "./api";
+import { Problem, api, freshKey, projectPath, sentence } from "./api";
 import { className } from "./classes";
 import { button, h, replace } from "./dom";
 import { effectiveTargets, minutes, money, percent } from "./format";
@@ -13,11 +13,6 @@ const MEASURES: Record<Measure, { words: string; unit: () => string; initial: st
   max_price: { words: "Money", unit: () => project().currency, initial: "10", step: "0.01" },
   max_minutes: { words: "Minutes", unit: () => "minutes", initial: "30", step: "1" },
 };
-
-/* The same request sent twice gives the same batch, so a retry after a lost answer costs nothing. */
-function freshKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 export class BatchForm {
   readonly element: HTMLFormElement;

@@ -22,6 +22,8 @@ const ARMS: Record<string, string> = {
   quota: "Fills the quota of a class",
   explore: "Explores what labels do not cover yet",
   audit: "Drawn at random, to estimate accuracy honestly",
+  proposal: "Drawn at random from images that a label is proposed for: the audit of it",
+  check: "A second look at a label that looks wrong",
 };
 
 function storageKey(batch: number): string {
@@ -192,8 +194,10 @@ export class Bench {
     if (digit !== undefined) this.pick(digit.name);
     else if (inGrid && GRID_KEYS.includes(event.key)) this.go(gridStep(this.tiles, this.labelling.index, event.key));
     else if (event.key === "u" || event.key === "U") this.undo();
-    else if ((event.key === "p" || event.key === "P") && item?.predicted != null) this.pick(item.predicted.class);
-    else if (event.key === "Backspace" || event.key === "Delete") this.clear();
+    else if (event.key === "p" || event.key === "P") {
+      // Without a prediction the key does nothing here, rather than what it does on the page.
+      if (item?.predicted != null) this.pick(item.predicted.class);
+    } else if (event.key === "Backspace" || event.key === "Delete") this.clear();
     else if (event.key === "/" && !this.find.hidden) this.find.focus();
     else if (inGrid && event.key === "Enter" && !event.shiftKey && item !== undefined) openImage(item.image, { list: this.labelling.images, index: this.labelling.index });
     else return;

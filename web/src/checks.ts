@@ -44,7 +44,10 @@ export class ChecksPanel extends PagePanel {
     this.answer = answer;
     this.sent.clear();
     if (answer.run === null || answer.checked === 0) {
-      replace(this.body, empty("Nothing is checked yet", h("p", {}, ...prose(answer.words)), project().images > 0 && resampleNow("")));
+      replace(
+        this.body,
+        empty("Nothing is checked yet", h("p", {}, ...prose(answer.words)), project().images > 0 && resampleNow("")),
+      );
       return;
     }
     replace(this.summary, this.summaryOf(answer));
@@ -67,8 +70,16 @@ export class ChecksPanel extends PagePanel {
     const focused = at >= 0 ? (document.activeElement as HTMLElement).dataset["act"] : undefined;
     replace(this.list, ...open.slice(0, this.shownUpTo).map((one, i) => this.row(one, i, open)));
     if (open.length === 0) {
-      const words = answer.items.length > 0 ? "You have looked at every label that looks wrong." : answer.suspects > 0 ? "Every label that looked wrong has been changed since. A resample judges the new ones." : "No label looks wrong.";
-      replace(this.list, h("li", { class: "none" }, empty(words, answer.suspects > 0 && answer.items.length === 0 && resampleNow(""))));
+      const words =
+        answer.items.length > 0
+          ? "You have looked at every label that looks wrong."
+          : answer.suspects > 0
+            ? "Every label that looked wrong has been changed since. A resample judges the new ones."
+            : "No label looks wrong.";
+      replace(
+        this.list,
+        h("li", { class: "none" }, empty(words, answer.suspects > 0 && answer.items.length === 0 && resampleNow(""))),
+      );
     }
     if (focused !== undefined) this.focusRow(Math.min(at, this.list.children.length - 1), focused);
     replace(
@@ -79,36 +90,83 @@ export class ChecksPanel extends PagePanel {
           this.showList();
         }),
       kept > 0 &&
-        h("p", { class: "muted" }, `${plural(kept, "label")} found right in this browser. `, button("Show again", () => {
-          this.kept.clear();
-          changed("insight");
-        }, { class: "link" })),
+        h(
+          "p",
+          { class: "muted" },
+          `${plural(kept, "label")} found right in this browser. `,
+          button(
+            "Show again",
+            () => {
+              this.kept.clear();
+              changed("insight");
+            },
+            { class: "link" },
+          ),
+        ),
     );
   }
 
   private row(check: LabelCheck, index: number, open: readonly LabelCheck[]): HTMLElement {
     const look = (): void => openImage(check.image, { list: open.map((one) => one.image), index });
-    const others = h("select", { "aria-label": `Another class for ${fileName(check.path ?? "")}`, "data-act": "other", disabled: !may("annotator") });
+    const others = h("select", {
+      "aria-label": `Another class for ${fileName(check.path ?? "")}`,
+      "data-act": "other",
+      disabled: !may("annotator"),
+    });
     others.append(h("option", { value: "" }, "Another class…"));
-    for (const one of project().classes) if (one.name !== check.given && one.name !== check.suggested) others.append(h("option", { value: one.name }, one.name));
+    for (const one of project().classes)
+      if (one.name !== check.given && one.name !== check.suggested)
+        others.append(h("option", { value: one.name }, one.name));
     others.addEventListener("change", () => void this.set(check, others.value));
     const name = fileName(check.path ?? `image ${check.image}`);
     return h(
       "li",
       { class: "check", "data-image": check.image },
-      h("button", { type: "button", class: "look", "aria-label": `Details of ${name}`, title: check.path ?? "", "data-act": "look", onclick: look }, picture(thumbnailUrl(project().name, check.image), "")),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "look",
+          "aria-label": `Details of ${name}`,
+          title: check.path ?? "",
+          "data-act": "look",
+          onclick: look,
+        },
+        picture(thumbnailUrl(project().name, check.image), ""),
+      ),
       h(
         "div",
         { class: "check-words" },
-        h("p", { class: "from-to" }, h("span", { class: "given" }, className(check.given, confidence(check.p_given))), h("span", { "aria-label": "looks like", role: "img" }, "→"), h("strong", {}, className(check.suggested, confidence(check.p_suggested)))),
+        h(
+          "p",
+          { class: "from-to" },
+          h("span", { class: "given" }, className(check.given, confidence(check.p_given))),
+          h("span", { "aria-label": "looks like", role: "img" }, "→"),
+          h("strong", {}, className(check.suggested, confidence(check.p_suggested))),
+        ),
         voteBar(check),
-        h("p", { class: "muted" }, `${name}${check.annotator === "" ? "" : ` · labelled by ${check.annotator}`}${check.near_duplicate ? " · a near-duplicate has the other label" : ""}`),
+        h(
+          "p",
+          { class: "muted" },
+          `${name}${check.annotator === "" ? "" : ` · labelled by ${check.annotator}`}${check.near_duplicate ? " · a near-duplicate has the other label" : ""}`,
+        ),
       ),
       h(
         "div",
         { class: "check-acts" },
-        guard(button(`Relabel ${check.suggested}`, () => void this.set(check, check.suggested), { class: "suggest", "data-act": "relabel", "aria-keyshortcuts": "R" }), "annotator"),
-        button(`Keep ${check.given}`, () => this.keep(check), { "data-act": "keep", "aria-keyshortcuts": "K", title: "It is right; this browser remembers that (K)" }),
+        guard(
+          button(`Relabel ${check.suggested}`, () => void this.set(check, check.suggested), {
+            class: "suggest",
+            "data-act": "relabel",
+            "aria-keyshortcuts": "R",
+          }),
+          "annotator",
+        ),
+        button(`Keep ${check.given}`, () => this.keep(check), {
+          "data-act": "keep",
+          "aria-keyshortcuts": "K",
+          title: "It is right; this browser remembers that (K)",
+        }),
         others,
       ),
     );
@@ -118,7 +176,9 @@ export class ChecksPanel extends PagePanel {
     const list = h("ul", { class: "class-checks", "aria-label": "By class" });
     const widest = Math.max(...answer.classes.map((one) => one.labels), 1);
     for (const one of answer.classes.filter((each) => each.labels > 0)) {
-      const words = one.checked ? `${count(one.suspects)} of ${plural(one.labels, "label")}` : `${plural(one.labels, "label")}, too few to check`;
+      const words = one.checked
+        ? `${count(one.suspects)} of ${plural(one.labels, "label")}`
+        : `${plural(one.labels, "label")}, too few to check`;
       list.append(
         h(
           "li",
@@ -128,7 +188,13 @@ export class ChecksPanel extends PagePanel {
             "svg",
             { class: "share-bar", role: "img", "aria-label": `${one.class}: ${words}` },
             svg("title", {}, words),
-            svg("rect", { class: "whole", "data-class": classIndex(one.class), width: `${(one.labels / widest) * 100}%`, height: 8, rx: 2 }),
+            svg("rect", {
+              class: "whole",
+              "data-class": classIndex(one.class),
+              width: `${(one.labels / widest) * 100}%`,
+              height: 8,
+              rx: 2,
+            }),
             svg("rect", { class: "part", width: `${(one.suspects / widest) * 100}%`, height: 8, rx: 2 }),
           ),
           h("span", { class: "num muted" }, one.checked ? `${count(one.suspects)} of ${count(one.labels)}` : "too few"),
@@ -142,9 +208,18 @@ export class ChecksPanel extends PagePanel {
       h(
         "div",
         {},
-        h("p", {}, h("span", { class: "big num" }, answer.next === null ? count(left) : `${count(left)}+`), " to look at"),
+        h(
+          "p",
+          {},
+          h("span", { class: "big num" }, answer.next === null ? count(left) : `${count(left)}+`),
+          " to look at",
+        ),
         h("p", { class: "muted" }, answer.words),
-        h("p", { class: "muted" }, "The classifier, held out, and the nearest labelled images agree on another class. Look at each: relabel it, or keep it."),
+        h(
+          "p",
+          { class: "muted" },
+          "The classifier, held out, and the nearest labelled images agree on another class. Look at each: relabel it, or keep it.",
+        ),
         h("p", { class: "hint muted" }, ...hints()),
       ),
       list,
@@ -203,13 +278,24 @@ export class ChecksPanel extends PagePanel {
 }
 
 function hints(): HTMLElement[] {
-  return ([["↑ ↓", "move"], ["R", "relabel as suggested"], ["K", "keep the label"], ["Enter", "details"], ["Ctrl Z", "undo"]] as const).map(([key, words]) => h("span", {}, h("kbd", {}, key), words));
+  return (
+    [
+      ["↑ ↓", "move"],
+      ["R", "relabel as suggested"],
+      ["K", "keep the label"],
+      ["Enter", "details"],
+      ["Ctrl Z", "undo"],
+    ] as const
+  ).map(([key, words]) => h("span", {}, h("kbd", {}, key), words));
 }
 
 /* How the nearest labelled images vote: for the suggestion, for the label, for others. */
 function voteBar(check: LabelCheck): HTMLElement {
   const { votes, votes_given: given, votes_suggested: suggested } = check;
-  const words = votes === 0 ? "no labelled neighbours" : `${suggested} of its ${votes} nearest labelled images say ${check.suggested}, ${given === 0 ? "none" : given} ${check.given}`;
+  const words =
+    votes === 0
+      ? "no labelled neighbours"
+      : `${suggested} of its ${votes} nearest labelled images say ${check.suggested}, ${given === 0 ? "none" : given} ${check.given}`;
   const share = (n: number): string => `${votes === 0 ? 0 : (n / votes) * 100}%`;
   return h(
     "div",
@@ -219,7 +305,13 @@ function voteBar(check: LabelCheck): HTMLElement {
       { class: "share-bar", "aria-hidden": "true" },
       svg("rect", { class: "rest", width: "100%", height: 8, rx: 2 }),
       svg("rect", { class: "whole", "data-class": classIndex(check.suggested), width: share(suggested), height: 8 }),
-      svg("rect", { class: "whole", "data-class": classIndex(check.given), x: share(votes - given), width: share(given), height: 8 }),
+      svg("rect", {
+        class: "whole",
+        "data-class": classIndex(check.given),
+        x: share(votes - given),
+        width: share(given),
+        height: 8,
+      }),
     ),
     h("span", { class: "muted" }, words),
   );

@@ -4,7 +4,7 @@ import { openDialog } from "./dialog";
 import { button, h } from "./dom";
 import { count, mixSegments, percent, plural } from "./format";
 import { clusterName, describeCluster, editableName } from "./rename";
-import { changed, guard, may, wishBatch } from "./state";
+import { changed, guard, may, wish } from "./state";
 import { ThumbList, type ImageFilter } from "./thumb_list";
 import { report, toast } from "./toast";
 import type { Cluster } from "./types";
@@ -65,7 +65,7 @@ export function openCluster(cluster: Cluster): void {
 export function takeBatch(cluster: Cluster, before: () => void = () => undefined): HTMLElement {
   const take = button("Take a batch from it", () => {
     before();
-    wishBatch({ id: cluster.id, name: clusterName(cluster) });
+    wish({ cluster: { id: cluster.id, name: clusterName(cluster) } });
   });
   take.disabled = cluster.labelled >= cluster.size;
   return guard(take, "lead");

@@ -24,8 +24,23 @@ export class ForecastPanel extends PagePanel {
   private readonly chart = h("div", {});
   private readonly table = h("div", { class: "scroll" });
   private readonly details = h("div", { class: "columns" });
-  private readonly worth = h("input", { type: "number", name: "point_value", min: 0, step: "any", inputmode: "decimal", placeholder: "not said" });
-  private readonly more = h("input", { type: "number", name: "labels", min: 1, max: MAX_LABELS, step: 1, inputmode: "numeric", placeholder: "any number" });
+  private readonly worth = h("input", {
+    type: "number",
+    name: "point_value",
+    min: 0,
+    step: "any",
+    inputmode: "decimal",
+    placeholder: "not said",
+  });
+  private readonly more = h("input", {
+    type: "number",
+    name: "labels",
+    min: 1,
+    max: MAX_LABELS,
+    step: 1,
+    inputmode: "numeric",
+    placeholder: "number",
+  });
   private readonly problem = h("p", { class: "error", role: "alert", hidden: true });
   private readonly form: HTMLFormElement;
   private answers: Forecast[] = [];
@@ -38,7 +53,13 @@ export class ForecastPanel extends PagePanel {
     this.form = h(
       "form",
       { class: "row ask", novalidate: true, "aria-label": "Ask for a forecast" },
-      h("label", { class: "field" }, "A point (1 %) of balanced accuracy is worth", this.worth, h("span", { class: "unit" }, project().currency)),
+      h(
+        "label",
+        { class: "field" },
+        "A point (1 %) of balanced accuracy is worth",
+        this.worth,
+        h("span", { class: "unit" }, project().currency),
+      ),
       h("label", { class: "field" }, "Ask also for", this.more, h("span", { class: "unit" }, "labels")),
       h("button", { type: "submit" }, "Ask"),
       this.problem,
@@ -61,7 +82,10 @@ export class ForecastPanel extends PagePanel {
     for (const input of [this.worth, this.more]) {
       this.problem.hidden = input.validity.valid && !(input === this.worth && input.valueAsNumber === 0);
       if (this.problem.hidden) continue;
-      this.problem.textContent = input === this.worth ? "What a point is worth is an amount above 0." : `Labels are a whole number from 1 to ${count(MAX_LABELS)}.`;
+      this.problem.textContent =
+        input === this.worth
+          ? "What a point is worth is an amount above 0."
+          : `Labels are a whole number from 1 to ${count(MAX_LABELS)}.`;
       return;
     }
     const extra = this.more.value === "" ? null : this.more.valueAsNumber;
@@ -80,7 +104,8 @@ export class ForecastPanel extends PagePanel {
       replace(this.body, nothingToSay(answers[0]));
       return;
     }
-    if (!answers.some((one) => one.labels_more === this.chosen)) this.chosen = usualBudget(answers.map((one) => one.labels_more)) ?? null;
+    if (!answers.some((one) => one.labels_more === this.chosen))
+      this.chosen = usualBudget(answers.map((one) => one.labels_more)) ?? null;
     const focused = this.table.contains(document.activeElement);
     replace(this.table, this.budgetTable());
     if (this.verdict.parentElement !== this.body) {
@@ -98,7 +123,8 @@ export class ForecastPanel extends PagePanel {
     replace(this.verdict, h("strong", {}, title), h("span", {}, answer.words));
     replace(this.chart, learningCurve(this.answers, answer.labels_more));
     replace(this.details, perClass(answer), otherChecks(answer));
-    for (const row of this.table.querySelectorAll("tr[data-labels]")) row.classList.toggle("chosen", row.getAttribute("data-labels") === String(answer.labels_more));
+    for (const row of this.table.querySelectorAll("tr[data-labels]"))
+      row.classList.toggle("chosen", row.getAttribute("data-labels") === String(answer.labels_more));
   }
 
   private budgetTable(): HTMLElement {
@@ -106,7 +132,13 @@ export class ForecastPanel extends PagePanel {
     const told = this.answers.some((one) => one.p_worth !== null);
     const rows = h("tbody", {});
     for (const one of this.answers) {
-      const choose = h("input", { type: "radio", name: "budget", value: one.labels_more, checked: one.labels_more === this.chosen, "aria-label": `${count(one.labels_more)} labels` });
+      const choose = h("input", {
+        type: "radio",
+        name: "budget",
+        value: one.labels_more,
+        checked: one.labels_more === this.chosen,
+        "aria-label": `${count(one.labels_more)} labels`,
+      });
       choose.addEventListener("change", () => {
         this.chosen = one.labels_more;
         this.showChosen();
@@ -129,9 +161,33 @@ export class ForecastPanel extends PagePanel {
         ),
       );
     }
-    const heads = ["Labels", "Cost", "Time", "Expected gain", "In 8 of 10 cases", "Price of a point", "Chance it is worth it"];
-    const table = h("table", { class: "budgets" }, h("caption", { class: "sr" }, "Forecast by budget"), h("thead", {}, h("tr", {}, ...heads.map((title, i) => h("th", { scope: "col", class: i > 0 ? "num" : "" }, title)))), rows);
-    const hint = told ? null : h("p", { class: "muted" }, "Say above what a point is worth to you, and the last column gives the chance that each budget pays.");
+    const heads = [
+      "Labels",
+      "Cost",
+      "Time",
+      "Expected gain",
+      "In 8 of 10 cases",
+      "Price of a point",
+      "Chance it is worth it",
+    ];
+    const table = h(
+      "table",
+      { class: "budgets" },
+      h("caption", { class: "sr" }, "Forecast by budget"),
+      h(
+        "thead",
+        {},
+        h("tr", {}, ...heads.map((title, i) => h("th", { scope: "col", class: i > 0 ? "num" : "" }, title))),
+      ),
+      rows,
+    );
+    const hint = told
+      ? null
+      : h(
+          "p",
+          { class: "muted" },
+          "Say above what a point is worth to you, and the last column gives the chance that each budget pays.",
+        );
     return h("div", {}, table, hint);
   }
 }
@@ -141,9 +197,17 @@ function nothingToSay(answer: Forecast | undefined): HTMLElement {
   const { images, labels, published_run: published } = project();
   const state = empty("Too early for a forecast", answer !== undefined && h("p", {}, ...prose(answer.words)));
   if (images === 0) state.append(h("p", {}, ...prose("First the pool needs images: `gleaner ingest`.")));
-  else if (labels === 0) state.append(h("p", {}, "Take a first batch and label it, then resample: the learning curve comes from your own labels."));
+  else if (labels === 0)
+    state.append(
+      h("p", {}, "Take a first batch and label it, then resample: the learning curve comes from your own labels."),
+    );
   else state.append(h("p", {}, "Label another batch, then resample."));
-  if (images > 0) state.append(published === null || labels > 0 ? resampleNow(published === null ? "primary" : "") : button("Go to the batch", () => (location.hash = "#/"), { class: "primary" }));
+  if (images > 0)
+    state.append(
+      published === null || labels > 0
+        ? resampleNow(published === null ? "primary" : "")
+        : button("Go to the batch", () => (location.hash = "#/"), { class: "primary" }),
+    );
   return state;
 }
 
@@ -154,7 +218,14 @@ function gainBar(one: ForecastClass, widest: number): SVGSVGElement {
     "svg",
     { class: "gain-bar", "aria-hidden": "true" },
     svg("rect", { class: "zero", x: "50%", y: 0, width: 1, height: 14 }),
-    svg("rect", { class: "interval", x: `${at(one.low)}%`, y: 5, width: `${at(one.high) - at(one.low)}%`, height: 4, rx: 2 }),
+    svg("rect", {
+      class: "interval",
+      x: `${at(one.low)}%`,
+      y: 5,
+      width: `${at(one.high) - at(one.low)}%`,
+      height: 4,
+      rx: 2,
+    }),
     svg("circle", { class: "dot", cx: `${at(one.gain)}%`, cy: 7, r: 4 }),
   );
 }
@@ -186,25 +257,58 @@ function perClass(answer: Forecast): HTMLElement {
     "section",
     {},
     h("h3", {}, `By class, for ${plural(answer.labels_more, "more label")}`),
-    h("div", { class: "scroll" }, h("table", { class: "per-class" }, h("thead", {}, h("tr", {}, ...heads.map((title, i) => h("th", { scope: "col", class: i > 0 && i < 4 ? "num" : "" }, title)))), rows)),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "per-class" },
+        h(
+          "thead",
+          {},
+          h("tr", {}, ...heads.map((title, i) => h("th", { scope: "col", class: i > 0 && i < 4 ? "num" : "" }, title))),
+        ),
+        rows,
+      ),
+    ),
   );
 }
 
-/* The audit arm, and how much successive models agree; a resample without new labels agrees with itself and says nothing. */
+/* The audit arm, and how much successive models agree. */
 function otherChecks(answer: Forecast): HTMLElement {
-  const { audit } = answer;
-  const agreements = answer.agreements.filter((one, i, all) => all[i - 1]?.labels !== one.labels);
+  const { agreements, audit } = answer;
   const list = h("ul", { class: "agreements" });
-  for (const one of agreements) list.append(h("li", {}, h("span", { class: "num" }, one.kappa.toFixed(3)), h("span", { class: "muted" }, `with ${plural(one.labels, "label")}, on ${plural(one.images, "image")}`)));
+  for (const one of agreements)
+    list.append(
+      h(
+        "li",
+        {},
+        h("span", { class: "num" }, one.kappa.toFixed(3)),
+        h("span", { class: "muted" }, `with ${plural(one.labels, "label")}, on ${plural(one.images, "image")}`),
+      ),
+    );
   return h(
     "section",
     {},
     h("h3", {}, "Random audit"),
     audit === null
-      ? h("p", { class: "muted" }, "No label of an audit arm yet. Batches draw 5 % at random for it, unless told otherwise.")
-      : h("p", {}, `${finePercent(audit.accuracy)} of unlabelled images are predicted right (9 of 10 cases: ${finePercent(audit.low)} to ${finePercent(audit.high)}), from ${plural(audit.images, "random image")}.`),
+      ? h(
+          "p",
+          { class: "muted" },
+          "No label of an audit arm yet. Batches draw 5 % at random for it, unless told otherwise.",
+        )
+      : h(
+          "p",
+          {},
+          `${finePercent(audit.accuracy)} of unlabelled images are predicted right (9 of 10 cases: ${finePercent(audit.low)} to ${finePercent(audit.high)}), from ${plural(audit.images, "random image")}.`,
+        ),
     h("h3", {}, "Agreement with the model before"),
     agreements.length === 0 ? h("p", { class: "muted" }, "After the second resample with labels.") : list,
-    agreements.length > 0 && h("p", { class: "muted" }, "Cohen's kappa on images without a label: 1 is the same everywhere. Three in a row at 0.99 or more: more of the same labels change little."),
+    agreements.length > 0 &&
+      h(
+        "p",
+        { class: "muted" },
+        "Cohen's kappa on images without a label: 1 is the same everywhere. Three in a row at 0.99 or more: more of the same labels change little.",
+      ),
   );
 }

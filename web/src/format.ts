@@ -27,7 +27,7 @@ export function money(amount: number, currency: string): string {
 }
 
 export function minutes(value: number): string {
-  if (value <= 0) return "0 min";
+  if (value < 0.5 / 60) return "0 min";
   if (value < 1) return `${Math.max(1, Math.round(value * 60))} s`;
   if (value < 90) return `${Math.round(value)} min`;
   return `${(value / 60).toFixed(1)} h`;

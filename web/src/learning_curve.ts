@@ -29,18 +29,27 @@ function aheadOf(answers: readonly Forecast[]): Ahead[] {
     const { accuracy, gain, low, high } = answer;
     if (accuracy === null || gain === null || low === null || high === null) continue;
     const clamp = (share: number): number => Math.min(1, Math.max(0, share));
-    list.push({ more: answer.labels_more, accuracy: clamp(accuracy + gain), low: clamp(accuracy + low), high: clamp(accuracy + high), answer });
+    list.push({
+      more: answer.labels_more,
+      accuracy: clamp(accuracy + gain),
+      low: clamp(accuracy + low),
+      high: clamp(accuracy + high),
+      answer,
+    });
   }
   return list;
 }
 
-/* What of a series the chart shows: budgets up to twice the labels there are, but at least two. */
+/* What of a series the chart shows: budgets up to about as many labels as there are, but at least two. */
 function within(ahead: readonly Ahead[], now: number): Ahead[] {
   return ahead.filter((one, i) => i < 2 || one.more <= now * 1.2);
 }
 
 function costWords({ price, minutes: time }: Forecast): string[] {
-  return [price > 0 ? `+${money(price, project().currency).replace(/\.00$/, "")}` : "", time > 0 ? `+${minutes(time)}` : ""].filter((part) => part !== "");
+  return [
+    price > 0 ? `+${money(price, project().currency).replace(/\.00$/, "")}` : "",
+    time > 0 ? `+${minutes(time)}` : "",
+  ].filter((part) => part !== "");
 }
 
 function chartWords(now: number, accuracy: number, ahead: readonly Ahead[]): string {
@@ -63,82 +72,158 @@ export function learningCurve(answers: readonly Forecast[], chosen: number | nul
   return frame;
 }
 
-function drawn(answers: readonly Forecast[], chosen: number | null, width: number, height: number): SVGSVGElement {
-  const first = answers.find((one) => one.accuracy !== null);
-  const now = first?.labels_now ?? 0;
-  const accuracy = first?.accuracy ?? 0;
-  const measured = (first?.curve ?? []).filter((one) => one.labels > 0);
-  const all = aheadOf(answers);
-  const ahead = within(all, now);
-  const marked = ahead.find((one) => one.more === chosen);
-  const priced = ahead.filter((one) => costWords(one.answer).length > 0);
+/* What there is to draw, and where a value lies on the picture. */
+class Picture {
+  readonly now: number;
+  readonly accuracy: number;
+  readonly measured: readonly { labels: number; accuracy: number }[];
+  readonly ahead: readonly Ahead[];
+  readonly priced: readonly Ahead[];
+  readonly end: number; // labels at the right edge
+  readonly low: number;
+  readonly high: number;
+  private readonly bottom: number;
 
-  const bottom = priced.length > 0 ? 54 : 38;
-  const end = now + (ahead.at(-1)?.more ?? 0);
-  const [low, high] = shareRange([accuracy, ...measured.map((one) => one.accuracy), ...ahead.flatMap((one) => [one.low, one.high])]);
-  const x = (labels: number): number => LEFT + ((width - LEFT - RIGHT) * labels) / Math.max(1, end);
-  const y = (share: number): number => TOP + ((height - TOP - bottom) * (high - share)) / (high - low);
-  const line = (list: readonly [number, number][]): string => list.map(([a, b], i) => `${i === 0 ? "M" : "L"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
-  const text = (words: string, at: [number, number], props: Record<string, string | number> = {}): SVGTextElement => svg("text", { x: at[0], y: at[1], ...props }, words);
+  constructor(
+    answers: readonly Forecast[],
+    readonly width: number,
+    readonly height: number,
+  ) {
+    const first = answers.find((one) => one.accuracy !== null);
+    this.now = first?.labels_now ?? 0;
+    this.accuracy = first?.accuracy ?? 0;
+    this.measured = (first?.curve ?? []).filter((one) => one.labels > 0);
+    this.ahead = within(aheadOf(answers), this.now);
+    this.priced = this.ahead.filter((one) => costWords(one.answer).length > 0);
+    this.end = Math.max(1, this.now + (this.ahead.at(-1)?.more ?? 0));
+    const shares = [...this.measured.map((one) => one.accuracy), ...this.ahead.flatMap((one) => [one.low, one.high])];
+    [this.low, this.high] = shareRange([this.accuracy, ...shares]);
+    this.bottom = this.priced.length > 0 ? 54 : 38;
+  }
 
-  const title = chartWords(now, accuracy, ahead);
-  const chart = svg("svg", { width, height, role: "img", "aria-label": title });
-  const floor = y(low);
+  x(labels: number): number {
+    return LEFT + ((this.width - LEFT - RIGHT) * labels) / this.end;
+  }
+
+  y(share: number): number {
+    return TOP + ((this.height - TOP - this.bottom) * (this.high - share)) / (this.high - this.low);
+  }
+
+  get floor(): number {
+    return this.y(this.low);
+  }
+
+  path(points: readonly (readonly [number, number])[]): string {
+    return points
+      .map(([labels, share], i) => `${i === 0 ? "M" : "L"}${this.x(labels).toFixed(1)} ${this.y(share).toFixed(1)}`)
+      .join("");
+  }
+}
+
+function text(words: string, x: number, y: number, look: string, anchor = "start"): SVGTextElement {
+  return svg("text", { x, y, class: look, "text-anchor": anchor }, words);
+}
+
+function upright(look: string, x: number, from: number, to: number): SVGLineElement {
+  return svg("line", { class: look, x1: x, x2: x, y1: from, y2: to });
+}
+
+function axes(p: Picture): SVGElement[] {
+  const level = (look: string, y: number): SVGElement =>
+    svg("line", { class: look, x1: LEFT, x2: p.width - RIGHT, y1: y, y2: y });
+  const list: SVGElement[] = [];
   // The lowest value is always written, so that nobody takes the axis to begin at 0 where it does not.
-  const shares = ticks(low, high, Math.max(2, Math.round((height - TOP - bottom) / 44))).filter((share) => share === low || floor - y(share) > 14);
-  if (shares[0] !== low) shares.unshift(low);
-  for (const share of shares) {
-    chart.append(svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), text(percent(share), [LEFT - 7, y(share) + 4], { class: "tick", "text-anchor": "end" }));
+  const rows = Math.max(2, Math.round((p.floor - TOP) / 44));
+  const shares = ticks(p.low, p.high, rows).filter((share) => p.floor - p.y(share) > 14);
+  for (const share of [p.low, ...shares]) {
+    list.push(level("grid", p.y(share)), text(percent(share), LEFT - 7, p.y(share) + 4, "tick", "end"));
   }
-  for (const labels of ticks(0, end, Math.max(2, Math.round(width / 110)))) {
-    chart.append(svg("line", { class: "axis", x1: x(labels), x2: x(labels), y1: floor, y2: floor + 4 }), text(count(labels), [x(labels), floor + 18], { class: "tick", "text-anchor": "middle" }));
+  for (const labels of ticks(0, p.end, Math.max(2, Math.round(p.width / 110)))) {
+    list.push(
+      upright("axis", p.x(labels), p.floor, p.floor + 4),
+      text(count(labels), p.x(labels), p.floor + 18, "tick", "middle"),
+    );
   }
-  chart.append(svg("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: floor, y2: floor }));
-  chart.append(text("labels", [2, floor + 18], { class: "tick" }), text("balanced accuracy", [2, 12], { class: "tick" }));
+  return [
+    ...list,
+    level("axis", p.floor),
+    text("labels", 2, p.floor + 18, "tick"),
+    text("balanced accuracy", 2, 12, "tick"),
+  ];
+}
 
-  if (ahead.length > 0) {
-    const upper: [number, number][] = [[now, accuracy], ...ahead.map((one): [number, number] => [now + one.more, one.high])];
-    const lower: [number, number][] = ahead.map((one): [number, number] => [now + one.more, one.low]).reverse();
-    chart.append(svg("path", { class: "band", d: `${line(upper)}${line(lower).replace("M", "L")}Z` }));
-    chart.append(svg("path", { class: "ahead", d: line([[now, accuracy], ...ahead.map((one): [number, number] => [now + one.more, one.accuracy])]) }));
-  }
-  // The fit need not pass through the last measured point: the line to "now" is its own, thinner piece.
-  const last = measured.at(-1);
-  if (last !== undefined) chart.append(svg("path", { class: "joint", d: line([[last.labels, last.accuracy], [now, accuracy]]) }));
-  chart.append(svg("path", { class: "measured", d: line(measured.map((one) => [one.labels, one.accuracy])) }));
-  for (const one of measured) {
+function expected(p: Picture, chosen: number | null): SVGElement[] {
+  if (p.ahead.length === 0) return [];
+  const now = [p.now, p.accuracy] as const;
+  const line = (of: "accuracy" | "low" | "high"): [number, number][] =>
+    p.ahead.map((one) => [p.now + one.more, one[of]]);
+  const dots = p.ahead.map((one) => {
+    const marked = one.more === chosen;
+    const words = `${count(one.more)} more: ${points(one.accuracy - p.accuracy)} points, ${percent(one.low)} to ${percent(one.high)} in 8 of 10 cases`;
+    const place = { cx: p.x(p.now + one.more), cy: p.y(one.accuracy), r: marked ? 4.5 : 2.5 };
+    return svg("circle", { class: marked ? "ahead-point marked" : "ahead-point", ...place }, svg("title", {}, words));
+  });
+  return [
+    svg("path", { class: "band", d: `${p.path([now, ...line("high"), ...line("low").reverse()])}Z` }),
+    svg("path", { class: "ahead", d: p.path([now, ...line("accuracy")]) }),
+    ...dots,
+  ];
+}
+
+function past(p: Picture): SVGElement[] {
+  const line = p.measured.map((one) => [one.labels, one.accuracy] as const);
+  const last = line.at(-1);
+  const dots = p.measured.map((one) => {
     const words = `${count(one.labels)} labels: ${percent(one.accuracy)}, measured`;
-    chart.append(svg("circle", { class: "measured-point", cx: x(one.labels), cy: y(one.accuracy), r: 2.5 }, svg("title", {}, words)));
-  }
-  for (const one of ahead) {
-    const words = `${count(one.more)} more: ${points(one.accuracy - accuracy)} points, ${percent(one.low)} to ${percent(one.high)} in 8 of 10 cases`;
-    chart.append(svg("circle", { class: one === marked ? "ahead-point marked" : "ahead-point", cx: x(now + one.more), cy: y(one.accuracy), r: one === marked ? 4.5 : 2.5 }, svg("title", {}, words)));
-  }
+    return svg("circle", { cx: p.x(one.labels), cy: p.y(one.accuracy), r: 2.5 }, svg("title", {}, words));
+  });
+  const list: SVGElement[] = [svg("path", { class: "measured", d: p.path(line) }), ...dots];
+  // The fit need not pass through the last measured point: the line to "now" is its own, thinner piece.
+  if (last !== undefined) list.unshift(svg("path", { class: "joint", d: p.path([last, [p.now, p.accuracy]]) }));
+  return list;
+}
 
-  // The words beside the lines: where it stands above, what it was and what it will be along the curves.
-  chart.append(svg("line", { class: "now", x1: x(now), x2: x(now), y1: TOP - 8, y2: floor }));
-  chart.append(svg("circle", { class: "now-point", cx: x(now), cy: y(accuracy), r: 4 }));
-  const side = x(now) > width * 0.6 ? "end" : x(now) < width * 0.3 ? "start" : "middle";
-  chart.append(text(`now ${percent(accuracy)}, ${plural(now, "label")}`, [x(now) + (side === "end" ? 4 : side === "start" ? -4 : 0), TOP - 13], { class: "strong", "text-anchor": side }));
-  const middle = measured[Math.floor(measured.length / 2)];
-  if (middle !== undefined) chart.append(text("measured", [x(middle.labels) + 6, y(middle.accuracy) + 18], { class: "label" }));
-  const edge = ahead.at(-1);
+/* The words beside the lines: where it stands above, what it was and what it will be along the curves. */
+function labels(p: Picture): SVGElement[] {
+  const now = p.x(p.now);
+  const [anchor, shift] = now > p.width * 0.6 ? ["end", 4] : now < p.width * 0.3 ? ["start", -4] : ["middle", 0];
+  const list: SVGElement[] = [
+    upright("now", now, TOP - 8, p.floor),
+    svg("circle", { cx: now, cy: p.y(p.accuracy), r: 4 }),
+    text(`now ${percent(p.accuracy)}, ${plural(p.now, "label")}`, now + shift, TOP - 13, "strong", anchor),
+  ];
+  const middle = p.measured[Math.floor(p.measured.length / 2)];
+  if (middle !== undefined) list.push(text("measured", p.x(middle.labels) + 6, p.y(middle.accuracy) + 18, "label"));
+  const edge = p.ahead.at(-1);
   if (edge !== undefined) {
-    const below = y(edge.low) + 16 < floor;
-    chart.append(text(`${points(edge.accuracy - accuracy)} points for ${count(edge.more)} more`, [width - 2, Math.max(TOP + 4, y(edge.high) - 7)], { class: "strong", "text-anchor": "end" }));
-    chart.append(text("8 of 10 cases", [width - 2, below ? y(edge.low) + 14 : y(edge.low) - 6], { class: "label", "text-anchor": "end" }));
+    const gain = `${points(edge.accuracy - p.accuracy)} points for ${count(edge.more)} more`;
+    const below = p.y(edge.low) + 16 < p.floor;
+    list.push(text(gain, p.width - 2, Math.max(TOP + 4, p.y(edge.high) - 7), "strong", "end"));
+    list.push(text("8 of 10 cases", p.width - 2, p.y(edge.low) + (below ? 14 : -6), "label", "end"));
   }
+  return list;
+}
 
-  // Costs from the right, each where its budget is, as long as there is room.
+/* Costs from the right, each where its budget is, as long as there is room. */
+function costs(p: Picture): SVGElement[] {
+  if (p.priced.length === 0) return [];
+  const list: SVGElement[] = [text("cost", 2, p.floor + 35, "tick")];
   let free = Infinity;
-  for (const one of [...priced].reverse()) {
+  for (const one of [...p.priced].reverse()) {
     const words = costWords(one.answer).join(" · ");
-    const half = words.length * 3.2;
-    const at = Math.min(x(now + one.more), width - half - 2);
-    if (at + half + 10 > free || at - half < LEFT) continue;
-    free = at - half;
-    chart.append(svg("line", { class: "axis", x1: x(now + one.more), x2: x(now + one.more), y1: floor, y2: floor + 23 }), text(words, [at, floor + 35], { class: "tick", "text-anchor": "middle" }));
+    const half = words.length * 3.2; // about half of its width
+    const x = p.x(p.now + one.more);
+    const middle = Math.min(x, p.width - half - 2);
+    if (middle + half + 10 > free || middle - half < LEFT) continue;
+    free = middle - half;
+    list.push(upright("axis", x, p.floor, p.floor + 23), text(words, middle, p.floor + 35, "tick", "middle"));
   }
-  if (priced.length > 0) chart.append(text("cost", [2, floor + 35], { class: "tick" }));
-  return chart;
+  return list;
+}
+
+function drawn(answers: readonly Forecast[], chosen: number | null, width: number, height: number): SVGSVGElement {
+  const p = new Picture(answers, width, height);
+  const words = chartWords(p.now, p.accuracy, p.ahead);
+  const parts = [axes(p), expected(p, chosen), past(p), labels(p), costs(p)].flat();
+  return svg("svg", { width, height, role: "img", "aria-label": words }, ...parts);
 }

@@ -1,5 +1,6 @@
 /* The page: who is looking, which project, and the sections of it. */
 import "./style.css";
+import "./insight.css";
 import { Problem, api, onLoggedOut, openSession } from "./api";
 import { BalancePanel } from "./balance";
 import { BatchPanel } from "./batch";
@@ -14,6 +15,7 @@ import { listen, setShortcuts, showHelp } from "./keys";
 import { Overview } from "./overview";
 import { Pages, type Page } from "./pages";
 import { empty, failure, type PagePanel } from "./panel";
+import { ProposalsPanel } from "./proposals";
 import { openRefusals } from "./refusals";
 import { Runs, startResample } from "./runs";
 import { changed, clearListeners, on, project, state } from "./state";
@@ -158,6 +160,7 @@ function showProject(opened: Project, all: readonly Project[]): void {
       pageOf("forecast", "Forecast", "f", new ForecastPanel()),
       pageOf("label-checks", "Label checks", "l", new ChecksPanel()),
       pageOf("drift", "Drift", "d", new DriftPanel()),
+      pageOf("proposals", "Proposals", "p", new ProposalsPanel((...note) => pages.note("proposals", ...note))),
     ],
     opened.name,
   );
@@ -197,6 +200,7 @@ function showProject(opened: Project, all: readonly Project[]): void {
     { group: "Page", keys: ["f"], words: "Forecast", run: () => pages.go("forecast") },
     { group: "Page", keys: ["l"], words: "Labels that look wrong", run: () => pages.go("label-checks") },
     { group: "Page", keys: ["d"], words: "Drift", run: () => pages.go("drift") },
+    { group: "Page", keys: ["p"], words: "Proposals: labels for many images at once", run: () => pages.go("proposals") },
     { group: "Page", keys: ["b"], words: "Go to the batch", run: toBatch },
     { group: "Page", keys: ["c"], words: "Go to the clusters", run: atHome(() => clusters.focus()) },
     { group: "Page", keys: ["a"], words: "Go to the balance", run: jump(balance.element) },

@@ -30,11 +30,16 @@ interface Tile {
 }
 
 export class Overview extends Panel {
+  private stepping = false; // the first steps are shown: they follow what the project has
+
   constructor(private readonly pages: () => Pages) {
     super("overview", "At a glance", 3);
     // Room for the chart from the start, where there will be one.
     this.body.classList.toggle("tall", project().labels > 0);
     on("insight", () => void this.refresh());
+    on("project", () => {
+      if (this.stepping) void this.refresh();
+    });
   }
 
   async refresh(): Promise<void> {
@@ -63,6 +68,7 @@ export class Overview extends Panel {
     const usual = forecasts.find((one) => one.labels_more === usualBudget(forecasts.map((each) => each.labels_more)));
     const known = forecasts.some((one) => one.gain !== null);
     const tiles = [next(usual), wrong(checks, open, suspects), changedPool(drift)];
+    this.stepping = !known;
     const started = project().labels > 0 || drift.verdict === "found";
     replace(
       this.body,
@@ -80,30 +86,73 @@ export class Overview extends Panel {
 function firstSteps(answer: Forecast | undefined): HTMLElement {
   const { images, labels, published_run: published } = project();
   const steps: [boolean, string, Child][] = [
-    [images > 0, "Photos", images > 0 ? `${plural(images, "image")} in the pool` : h("span", {}, ...prose("`gleaner ingest` registers a folder; see below"))],
-    [published !== null, "Resample", published !== null ? "clusters and near-duplicates are found" : "finds clusters and near-duplicates"],
-    [labels > 0, "Label a batch", labels > 0 ? plural(labels, "label") : "take the first one below: it is chosen for diversity"],
-    [false, "Resample again", answer !== undefined && labels > 0 ? h("span", {}, ...prose(answer.words)) : "learns from the labels: forecast, label checks, better batches"],
+    [
+      images > 0,
+      "Photos",
+      images > 0
+        ? `${plural(images, "image")} in the pool`
+        : h("span", {}, ...prose("`gleaner ingest` registers a folder; see below")),
+    ],
+    [
+      published !== null,
+      "Resample",
+      published !== null ? "clusters and near-duplicates are found" : "finds clusters and near-duplicates",
+    ],
+    [
+      labels > 0,
+      "Label a batch",
+      labels > 0 ? plural(labels, "label") : "take the first one below: it is chosen for diversity",
+    ],
+    [
+      false,
+      "Resample again",
+      answer !== undefined && labels > 0
+        ? h("span", {}, ...prose(answer.words))
+        : "learns from the labels: forecast, label checks, better batches",
+    ],
   ];
   const current = steps.findIndex(([done]) => !done);
   const list = h("ol", { class: "steps", "aria-label": "First steps" });
   steps.forEach(([done, title, words], i) => {
     const look = done ? "ready" : i === current ? "current" : "";
     const act = i === current && images > 0 && (i === 1 || i === 3) && resampleNow("primary");
-    list.append(h("li", { class: look, "aria-current": i === current ? "step" : null }, h("strong", {}, title, done && h("span", { class: "sr" }, " (done)")), h("span", { class: "muted" }, words), act));
+    list.append(
+      h(
+        "li",
+        { class: look, "aria-current": i === current ? "step" : null },
+        h("strong", {}, title, done && h("span", { class: "sr" }, " (done)")),
+        h("span", { class: "muted" }, words),
+        act,
+      ),
+    );
   });
   return list;
 }
 
 function tile({ path, title, value, words, look = "" }: Tile): HTMLElement {
-  return pageLink(path, { class: `glance-tile ${look}` }, h("span", { class: "tile-title" }, title), h("span", { class: "big num" }, value), h("span", { class: "muted" }, words));
+  return pageLink(
+    path,
+    { class: `glance-tile ${look}` },
+    h("span", { class: "tile-title" }, title),
+    h("span", { class: "big num" }, value),
+    h("span", { class: "muted" }, words),
+  );
 }
 
 function next(answer: Forecast | undefined): Tile {
   const title = answer === undefined ? "Next labels" : `Next ${plural(answer.labels_more, "label")}`;
-  if (answer === undefined || answer.gain === null || answer.low === null || answer.high === null) return { path: "forecast", title, value: "–", words: "too few labels to say what they bring" };
-  const cost = [answer.price > 0 ? money(answer.price, project().currency) : "", answer.minutes > 0 ? minutes(answer.minutes) : ""].filter((part) => part !== "").join(", ");
-  const worth = answer.p_worth === null ? "Worth it? Say what a point is worth." : `Worth it with a chance of ${percent(answer.p_worth)}.`;
+  if (answer === undefined || answer.gain === null || answer.low === null || answer.high === null)
+    return { path: "forecast", title, value: "–", words: "too few labels to say what they bring" };
+  const cost = [
+    answer.price > 0 ? money(answer.price, project().currency) : "",
+    answer.minutes > 0 ? minutes(answer.minutes) : "",
+  ]
+    .filter((part) => part !== "")
+    .join(", ");
+  const worth =
+    answer.p_worth === null
+      ? "Worth it? Say what a point is worth."
+      : `Worth it with a chance of ${percent(answer.p_worth)}.`;
   return {
     path: "forecast",
     title: cost === "" ? title : `${title}: ${cost}`,
@@ -117,7 +166,12 @@ function wrong(checks: LabelChecks, open: number, suspects: string): Tile {
   const tile = { path: "label-checks", title: "Labels that look wrong" };
   if (checks.run === null || checks.checked === 0) return { ...tile, value: "–", words: "nothing is checked yet" };
   if (open === 0) return { ...tile, value: "0", words: `of ${plural(checks.checked, "checked label")}`, look: "good" };
-  return { ...tile, value: suspects, words: `of ${plural(checks.checked, "checked label")}: look and relabel`, look: "warn" };
+  return {
+    ...tile,
+    value: suspects,
+    words: `of ${plural(checks.checked, "checked label")}: look and relabel`,
+    look: "warn",
+  };
 }
 
 function changedPool(drift: Drift): Tile {
@@ -128,7 +182,14 @@ function changedPool(drift: Drift): Tile {
   if (drift.accepted) return { ...tile, value: "accepted", words: "the next resample compares with the pool as it is" };
   if (drift.verdict === "found") {
     const top = drift.clusters[0];
-    return { ...tile, value: "found", words: `${arrivals} lie elsewhere${top === undefined ? "" : `: cluster ${top.cluster} holds ${percent(top.share_arrivals)} of them`}`, look: "warn" };
+    return {
+      ...tile,
+      value: "found",
+      words: `${arrivals} lie elsewhere${top === undefined ? "" : `: cluster ${top.cluster} holds ${percent(top.share_arrivals)} of them`}`,
+      look: "warn",
+    };
   }
-  return drift.verdict === "none" ? { ...tile, value: "none", words: `${arrivals} lie as those before`, look: "good" } : { ...tile, value: "–", words: `${arrivals}: too few to say` };
+  return drift.verdict === "none"
+    ? { ...tile, value: "none", words: `${arrivals} lie as those before`, look: "good" }
+    : { ...tile, value: "–", words: `${arrivals}: too few to say` };
 }

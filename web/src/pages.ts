@@ -52,7 +52,15 @@ export class Pages {
     const link = this.links.get(path);
     if (link === undefined) return;
     link.querySelector(".note")?.remove();
-    if (text !== "") link.append(h("span", { class: `note ${look}`, title: words }, h("span", { "aria-hidden": "true" }, text), h("span", { class: "sr" }, ` (${words})`)));
+    if (text !== "")
+      link.append(
+        h(
+          "span",
+          { class: `note ${look}`, title: words },
+          h("span", { "aria-hidden": "true" }, text),
+          h("span", { class: "sr" }, ` (${words})`),
+        ),
+      );
   }
 
   private wanted(): Page {
@@ -73,8 +81,10 @@ export class Pages {
     for (const one of this.pages) {
       one.element.hidden = one !== page;
       const link = this.links.get(one.path)!;
-      if (one === page) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (one === page) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
     }
     document.title = `${page.path === "" ? "" : `${page.title} – `}${this.name} – gleaner`;
     page.shown();

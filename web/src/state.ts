@@ -14,15 +14,15 @@ export interface Named {
   name: string;
 }
 
-/* wish: the cluster that a batch was wished from, for the section that takes batches. */
-export const state: { session: Session; project: Project | null; wish: Named | null } = {
+/* wish: what another section wants of the one with the batches: one from a cluster, or a certain one that is out. */
+export const state: { session: Session; project: Project | null; wish: { cluster: Named } | { batch: number } | null } = {
   session: { role: "viewer", csrf: "", version: "" },
   project: null,
   wish: null,
 };
 
-export function wishBatch(cluster: Named): void {
-  state.wish = cluster;
+export function wish(what: { cluster: Named } | { batch: number }): void {
+  state.wish = what;
   changed("wish");
 }
 

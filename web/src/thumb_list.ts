@@ -12,7 +12,7 @@ export type ImageFilter = Record<string, string | number | boolean>;
 const PAGE = 60;
 
 export function imageWords(image: Image): string {
-  const label = image.label !== null ? `labelled ${image.label}` : image.predicted !== null ? `predicted ${image.predicted.class}` : "no label";
+  const label = image.label !== null ? `${image.label_source === "proposed" ? "proposed and accepted as" : "labelled"} ${image.label}` : image.predicted !== null ? `predicted ${image.predicted.class}` : "no label";
   return `${fileName(image.path)}, ${label}`;
 }
 
@@ -28,6 +28,7 @@ export function imageTile(image: Image, onclick: () => void): HTMLElement {
       name !== null && swatch(name, image.label !== null ? "labelled" : "predicted"),
       h("span", { class: "text" }, name ?? fileName(image.path)),
       image.label === null && image.predicted !== null && h("span", { class: "muted num" }, percent(image.predicted.p)),
+      image.label_source === "proposed" && h("span", { class: "muted" }, "proposed"),
     ),
   );
 }

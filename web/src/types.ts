@@ -66,6 +66,7 @@ export interface Image {
   bytes: number;
   added: string;
   label: string | null;
+  label_source: string | null;
   cluster: number | null;
   duplicate_of: number | null;
   predicted: Prediction | null;
@@ -156,6 +157,7 @@ export interface FeasibilityClass {
 export interface Feasibility {
   words: string;
   classes: FeasibilityClass[];
+  drift?: { words: string } | null; // batches of older versions say nothing of it
 }
 
 export type ItemState = "leased" | "labelled" | "released" | "expired";
@@ -165,7 +167,7 @@ export interface BatchItem {
   image: number;
   path: string;
   state: ItemState;
-  arm: "quota" | "explore" | "audit";
+  arm: "quota" | "explore" | "audit" | "proposal" | "check";
   reason: string;
   quota_class: string | null;
   predicted: Prediction | null;
@@ -294,6 +296,59 @@ export interface Drift {
   accepted: boolean;
   tests: DriftTest[];
   clusters: DriftCluster[];
+}
+
+export type ProposalKind = "cluster" | "clusters" | "duplicates"; // one class in one cluster, the surest of all, near-duplicates
+
+/* Labels that could be given to many images at once, after an audit. */
+export interface Proposal {
+  kind: ProposalKind;
+  cluster: number | null;
+  class: string | null; // null: each image its own
+  images: number;
+  groups: number | null;
+  labels: number;
+  agree: number;
+  p: number | null;
+  sample: number;
+  allowed: number;
+  p_pass: number;
+  saves: number;
+  price: number;
+  minutes: number;
+  attempt: number;
+  words: string;
+}
+
+export interface Proposals {
+  bound: number;
+  confidence: number;
+  words: string;
+  items: Proposal[];
+}
+
+export type AuditState = "auditing" | "passed" | "failed" | "accepted" | "broken" | "undone";
+
+export interface Audit {
+  id: number;
+  kind: ProposalKind;
+  cluster: number | null;
+  class: string | null;
+  state: AuditState;
+  words: string;
+  bound: number;
+  confidence: number;
+  images: number;
+  sample: number;
+  allowed: number;
+  answered: number;
+  disagree: number;
+  error_bound: number;
+  labels: number; // that the acceptance wrote
+  standing: number; // of those, still current
+  batch: number;
+  batch_state: Batch["state"];
+  created: string;
 }
 
 export interface Run {

@@ -81,7 +81,7 @@ struct {
     std::abort();
 }
 
-/* ---- changing stacks --------------------------------------------------------------------------------------------------- */
+/* ---- changing stacks ------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 /* Saves what a called function must keep, leaves the stack pointer in *from, goes on where *to was left. */
@@ -124,7 +124,8 @@ void to_main(bool for_good)
     change(from, &engine.main, for_good);
 }
 
-/* A fiber begins here. Its stack is given back before it leaves it for good: nobody takes it until the switch is done. */
+/* A fiber begins here. Its stack is given back before it leaves it for good: nobody takes it until the switch is done.
+ */
 void begin()
 {
 #if defined(__SANITIZE_ADDRESS__)
@@ -144,8 +145,10 @@ void begin()
 stack *new_stack()
 {
     auto s = std::make_unique<stack>();
-    void *memory = mmap(nullptr, STACK_BYTES + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory, 4096, PROT_NONE) != 0) give_up("no memory for the stacks of its threads");
+    void *memory =
+        mmap(nullptr, STACK_BYTES + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, 4096, PROT_NONE) != 0)
+        give_up("no memory for the stacks of its threads");
     s->low = static_cast<char *>(memory) + 4096;
     s->bytes = STACK_BYTES;
 #if defined(__SANITIZE_THREAD__)
@@ -194,17 +197,15 @@ void resume(fiber *f)
     change(&engine.main, f->on, false);
 }
 
-/* ---- a block ------------------------------------------------------------------------------------------------------------- */
+/* ---- a block --------------------------------------------------------------------------------------------------- */
 
 void shuffle_order()
 {
     size_t n = engine.order.size();
-    for (size_t i = 0; i < n; i++) engine.order[i] = engine.which_order == GLN_HOST_REVERSE ? (unsigned)(n - 1 - i) : (unsigned)i;
+    for (size_t i = 0; i < n; i++)
+        engine.order[i] = engine.which_order == GLN_HOST_REVERSE ? (unsigned)(n - 1 - i) : (unsigned)i;
     if (engine.which_order != GLN_HOST_SHUFFLED) return;
-    for (size_t i = n; i > 1; i--) {
-        engine.random = engine.random * 6364136223846793005u + 1442695040888963407u;
-        std::swap(engine.order[i - 1], engine.order[(engine.random >> 33) % i]);
-    }
+    for (size_t i = n; i > 1; i--) std::swap(engine.order[i - 1], engine.order[gln_host_chance(i)]);
 }
 
 bool release_barrier()
@@ -269,13 +270,22 @@ void run_block()
 gln_host_thread *gln_host_self;
 gln_host_block_state gln_host_block;
 
+bool gln_host_is_shuffled() { return engine.which_order == GLN_HOST_SHUFFLED; }
+
+size_t gln_host_chance(size_t n)
+{
+    engine.random = engine.random * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)(engine.random >> 33) % n;
+}
+
 void gln_host_device_order(gln_host_order order, uint64_t seed)
 {
     engine.which_order = order;
     engine.random = seed * 2 + 1;
 }
 
-void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &body)
+void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
+                         const std::function<void()> &body)
 {
     size_t n = (size_t)block.x * block.y * block.z;
     engine.name = name;
@@ -289,9 +299,11 @@ void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 gln_host_block.index = uint3{x, y, z};
-                /* Exactly as many bytes as were asked for, new for each block, NaN: AddressSanitizer and the results show misuse. */
+                /* Exactly as many bytes as were asked for, new for each block, NaN: AddressSanitizer and the results
+                   show misuse. */
                 void *shared = nullptr;
-                if (shared_bytes > 0 && posix_memalign(&shared, 128, shared_bytes) != 0) give_up("no memory for shared memory");
+                if (shared_bytes > 0 && posix_memalign(&shared, 128, shared_bytes) != 0)
+                    give_up("no memory for shared memory");
                 if (shared_bytes > 0) std::memset(shared, 0xff, shared_bytes);
                 gln_host_block.dynamic_shared = shared;
                 run_block();
@@ -335,15 +347,17 @@ const uint32_t *gln_host_exchange(unsigned mask, const void *words, size_t n_byt
     return slots;
 }
 
-void gln_host_copy_async(void *to, const void *from, bool in_range)
+void gln_host_copy_async(void *to, const void *from, bool in_range, unsigned n_bytes)
 {
     gln_host_thread *t = gln_host_self;
-    if (t->n_copies == sizeof t->copies / sizeof *t->copies) give_up("more asynchronous copies in flight than the host device holds");
+    if (t->n_copies == sizeof t->copies / sizeof *t->copies)
+        give_up("more asynchronous copies in flight than the host device holds");
     gln_host_copy *c = &t->copies[t->n_copies++];
     c->to = to;
     c->group = t->n_groups;
+    c->n_bytes = n_bytes;
     std::memset(c->bytes, 0, sizeof c->bytes);
-    if (in_range) std::memcpy(c->bytes, from, sizeof c->bytes);
+    if (in_range) std::memcpy(c->bytes, from, n_bytes);
 }
 
 void gln_host_copy_commit() { gln_host_self->n_groups++; }
@@ -356,7 +370,7 @@ void gln_host_copy_wait(unsigned n_left)
     for (unsigned i = 0; i < t->n_copies; i++) {
         gln_host_copy *c = &t->copies[i];
         if (c->group + n_left < t->n_groups)
-            std::memcpy(c->to, c->bytes, sizeof c->bytes);
+            std::memcpy(c->to, c->bytes, c->n_bytes);
         else
             t->copies[kept++] = *c;
     }

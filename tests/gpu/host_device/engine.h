@@ -1,10 +1,11 @@
 /*
- * How the host device runs a kernel: blocks one after another, the threads of a block as fibers that give way only where they
- * wait for each other: barriers, warp operations, matrix instructions. Included by the stand-in for <cuda_runtime.h>.
+ * How the host device runs a kernel: blocks one after another, the threads of a block as fibers that give way only
+ * where they wait for each other: barriers, warp operations, matrix instructions. Included by the stand-in for
+ * <cuda_runtime.h>.
  *
- * A thread runs until it has to wait, then the next one runs, in an order that the test picks (host_device.h), so a missing
- * barrier shows in one of the orders. Waiting that can never end (a barrier that some threads do not reach, a shuffle that
- * names a lane which has ended) aborts with the kernel's name.
+ * A thread runs until it has to wait, then the next one runs, in an order that the test picks (host_device.h), so a
+ * missing barrier shows in one of the orders. Waiting that can never end (a barrier that some threads do not reach, a
+ * shuffle that names a lane which has ended) aborts with the kernel's name.
  *
  * Threads: one kernel at a time in the process, under the lock of runtime.cpp.
  */
@@ -16,7 +17,7 @@
 struct gln_host_copy { /* an asynchronous copy to shared memory, not done until it is waited for */
     void *to;
     unsigned char bytes[16];
-    unsigned group;
+    unsigned group, n_bytes;
 };
 
 struct gln_host_thread {
@@ -36,20 +37,25 @@ struct gln_host_block_state {
 extern gln_host_thread *gln_host_self;
 extern gln_host_block_state gln_host_block;
 
-cudaError_t gln_host_launch_body(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                                 std::function<void()> body);
+cudaError_t gln_host_launch_body(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                                 cudaStream_t stream, std::function<void()> body);
+
+/* Whether the test asked for shuffled order, and its next number below n. */
+bool gln_host_is_shuffled();
+size_t gln_host_chance(size_t n);
 
 /* Runs all blocks now; called by the stream it was launched in. */
-void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &body);
+void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
+                         const std::function<void()> &body);
 
 /* All threads of the block that have not ended. Returns how many gave a `predicate`. */
 unsigned gln_host_barrier(bool predicate);
 
-/* Gives 16 words to the lanes of `mask`, waits for all of them, and returns where the words of lane 0 begin: lane l's are at
-   [l * 16]. They stay until the warp's next operation but one. *arrived: the lanes that took part. */
+/* Gives 16 words to the lanes of `mask`, waits for all of them, and returns where the words of lane 0 begin: lane l's
+   are at [l * 16]. They stay until the warp's next operation but one. *arrived: the lanes that took part. */
 const uint32_t *gln_host_exchange(unsigned mask, const void *words, size_t n_bytes, unsigned *arrived);
 
-void gln_host_copy_async(void *to, const void *from, bool in_range);
+void gln_host_copy_async(void *to, const void *from, bool in_range, unsigned n_bytes);
 void gln_host_copy_commit();
 void gln_host_copy_wait(unsigned n_left);
 

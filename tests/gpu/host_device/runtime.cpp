@@ -1,7 +1,8 @@
 /*
- * The CUDA runtime of the host device. Work put into a stream is kept and done only when someone waits for it: the host for the
- * stream or an event, another stream for an event, freeing memory for everything. So a result that is read too early, or a pinned
- * buffer that is filled again too early, shows.
+ * The CUDA runtime of the host device. Work put into a stream is kept and done only when someone waits for it: the host
+ * for the stream or an event, another stream for an event, freeing memory for everything. So a result that is read too
+ * early, or a pinned buffer that is filled again too early, shows. In shuffled order (host_device.h) streams also run
+ * ahead, each as far as chance has it: what one stream overwrites before another has read it shows, too.
  */
 #include <cuda_runtime.h>
 
@@ -85,6 +86,13 @@ void run_until(const std::shared_ptr<event_state> &e, uint64_t ticket)
 {
     while (e->done < ticket && e->stream != nullptr && run_one(e->stream)) {}
 }
+/* One stream, or none, is ahead of the others for a while. */
+void run_ahead()
+{
+    static size_t favourite;
+    if (gln_host_chance(16) == 0) favourite = gln_host_chance(streams.size() + 2);
+    if (favourite < streams.size()) run_all(streams[favourite]);
+}
 cudaError_t put(cudaStream_t stream, work item)
 {
     CUstream_st *s = of(stream);
@@ -92,6 +100,7 @@ cudaError_t put(cudaStream_t stream, work item)
         s->capture->items.push_back(std::move(item));
     else
         s->pending.push_back(std::move(item));
+    if (gln_host_is_shuffled()) run_ahead();
     return cudaSuccess;
 }
 /* What may not happen while any stream records. */
@@ -241,7 +250,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
     return cudaSuccess;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaMalloc(void **out, size_t n_bytes) { ENTER(); return allocate(&device_memory, out, n_bytes); }
 cudaError_t cudaMallocHost(void **out, size_t n_bytes) { ENTER(); return allocate(&pinned_memory, out, n_bytes); }
@@ -270,8 +279,8 @@ cudaError_t cudaHostUnregister(void *host)
     run_everything();
     return pinned_memory.erase(host) == 1 ? cudaSuccess : give(cudaErrorInvalidValue);
 }
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                              enum cudaMemcpyKind kind, cudaStream_t stream)
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
     ENTER();
     if (width == 0 || height == 0) return cudaSuccess;
@@ -279,14 +288,16 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
     bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
     if (to_pitch < width || from_pitch < width || (to_device && !is_device(to, to_bytes)) ||
-        (from_device && !is_device(from, from_bytes)) || (!to_device && is_device(to, 0)) || (!from_device && is_device(from, 0)))
+        (from_device && !is_device(from, from_bytes)) || (!to_device && is_device(to, 0)) ||
+        (!from_device && is_device(from, 0)))
         return give(cudaErrorInvalidValue);
     const void *host = to_device ? from : to;
     bool host_waits = to_device != from_device && !is_pinned(host);
     if (host_waits && of(stream)->capture == nullptr) run_all(of(stream));
     work item = [=] {
         for (size_t row = 0; row < height; row++)
-            std::memcpy(static_cast<char *>(to) + row * to_pitch, static_cast<const char *>(from) + row * from_pitch, width);
+            std::memcpy(static_cast<char *>(to) + row * to_pitch, static_cast<const char *>(from) + row * from_pitch,
+                        width);
     };
     if (host_waits && of(stream)->capture == nullptr) {
         if (sticky == cudaSuccess) item();
@@ -309,9 +320,12 @@ cudaError_t cudaMemsetAsync(void *device, int byte, size_t n_bytes, cudaStream_t
     if (!is_device(device, n_bytes)) return give(cudaErrorInvalidValue);
     return put(stream, [=] { std::memset(device, byte, n_bytes); });
 }
-cudaError_t cudaMemset(void *device, int byte, size_t n_bytes) { return cudaMemsetAsync(device, byte, n_bytes, nullptr); }
+cudaError_t cudaMemset(void *device, int byte, size_t n_bytes)
+{
+    return cudaMemsetAsync(device, byte, n_bytes, nullptr);
+}
 
-/* ---- order ---------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
 {
@@ -395,12 +409,13 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
 {
     ENTER();
     if (!begin->state->timed || !end->state->timed) return give(cudaErrorInvalidResourceHandle);
-    if (begin->state->done != begin->state->recorded || end->state->done != end->state->recorded) return give(cudaErrorNotReady);
+    if (begin->state->done != begin->state->recorded || end->state->done != end->state->recorded)
+        return give(cudaErrorNotReady);
     *ms = 1.0f; /* the host device has no time of its own */
     return cudaSuccess;
 }
 
-/* ---- graphs ---------------------------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode)
 {
@@ -470,15 +485,16 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute, int
 
 } // extern "C"
 
-cudaError_t gln_host_launch_body(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                                 std::function<void()> body)
+cudaError_t gln_host_launch_body(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                                 cudaStream_t stream, std::function<void()> body)
 {
     ENTER();
     size_t n_threads = (size_t)block.x * block.y * block.z;
     auto allowed = shared_allowed.find(kernel);
-    if (fails_now(&fail_launch) || n_threads == 0 || n_threads > 1024 || block.z > 64 || grid.x == 0 || grid.y == 0 || grid.z == 0 ||
-        grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 ||
-        shared_bytes > (allowed != shared_allowed.end() && allowed->second > 48 * 1024 ? (size_t)allowed->second : 48 * 1024))
+    if (fails_now(&fail_launch) || n_threads == 0 || n_threads > 1024 || block.z > 64 || grid.x == 0 || grid.y == 0 ||
+        grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535 ||
+        shared_bytes >
+            (allowed != shared_allowed.end() && allowed->second > 48 * 1024 ? (size_t)allowed->second : 48 * 1024))
         return give(cudaErrorInvalidConfiguration);
     return put(stream, [=] {
         n_launches++;

@@ -1,5 +1,5 @@
-/* binary16 for the host device: storage, conversions and the arithmetic that kernels use, each operation rounded once. Stands where
-   the toolkit's header would. */
+/* binary16 for the host device: storage, conversions and the arithmetic that kernels use, each operation rounded once.
+   Stands where the toolkit's header would. */
 #ifndef GLN_HOST_CUDA_FP16_H
 #define GLN_HOST_CUDA_FP16_H
 #ifdef __cplusplus

@@ -119,8 +119,15 @@ template <typename T> static inline T atomicCAS(T *p, T compare, T v)
 static const int warpSize = 32;
 
 #define GLN_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                                                     \
-    gln_host_launch(#kernel, (kernel), dim3(grid), dim3(block), (shared_bytes), (stream), [=] { (kernel)(__VA_ARGS__); })
+    gln_host_launch(#kernel, (kernel), dim3(grid), dim3(block), (shared_bytes), (stream), gln_host_call((kernel), __VA_ARGS__))
 #define GLN_DYNAMIC_SHARED(type, name) type *name = static_cast<type *>(gln_host_block.dynamic_shared)
+
+/* Arguments are taken when a kernel is launched, whenever it runs. */
+template <typename... Parameters>
+static inline auto gln_host_call(void (*kernel)(Parameters...), typename std::decay<Parameters>::type... arguments)
+{
+    return [=] { kernel(arguments...); };
+}
 
 template <typename Kernel, typename Body>
 static inline cudaError_t gln_host_launch(const char *name, Kernel *kernel, dim3 grid, dim3 block, size_t shared_bytes,

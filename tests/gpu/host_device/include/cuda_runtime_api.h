@@ -1,6 +1,6 @@
 /*
- * The part of the CUDA runtime that gleaner calls, for the host device (tests/gpu/host_device/README.md): the same names, the same
- * numbers, memory of the host. Stands where <cuda_runtime_api.h> of the toolkit would.
+ * The part of the CUDA runtime that gleaner calls, for the host device (tests/gpu/host_device/README.md): the same
+ * names, the same numbers, memory of the host. Stands where <cuda_runtime_api.h> of the toolkit would.
  */
 #ifndef GLN_HOST_CUDA_RUNTIME_API_H
 #define GLN_HOST_CUDA_RUNTIME_API_H
@@ -51,8 +51,16 @@ enum cudaMemcpyKind {
     cudaMemcpyDeviceToDevice = 3,
     cudaMemcpyDefault = 4
 };
-enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal = 0, cudaStreamCaptureModeThreadLocal = 1, cudaStreamCaptureModeRelaxed = 2 };
-enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1, cudaStreamCaptureStatusInvalidated = 2 };
+enum cudaStreamCaptureMode {
+    cudaStreamCaptureModeGlobal = 0,
+    cudaStreamCaptureModeThreadLocal = 1,
+    cudaStreamCaptureModeRelaxed = 2
+};
+enum cudaStreamCaptureStatus {
+    cudaStreamCaptureStatusNone = 0,
+    cudaStreamCaptureStatusActive = 1,
+    cudaStreamCaptureStatusInvalidated = 2
+};
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 typedef enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_16F = 2, CUDA_R_16BF = 14 } cudaDataType;
 
@@ -97,8 +105,8 @@ cudaError_t cudaHostRegister(void *host, size_t n_bytes, unsigned flags);
 cudaError_t cudaHostUnregister(void *host);
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind, cudaStream_t stream);
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                              enum cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, enum cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemset(void *device, int byte, size_t n_bytes);
 cudaError_t cudaMemsetAsync(void *device, int byte, size_t n_bytes, cudaStream_t stream);
 

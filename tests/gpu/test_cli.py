@@ -1,0 +1,219 @@
+"""What a user sees when the GPU does well, is missing, fills up or fails: the program itself, linked with the host device.
+
+    test_cli.py PROGRAM
+
+Photos are small PPM-like noise in PNG, the network is three layers with random weights; both are made here. Whatever happens, the vectors are
+those of the processor within what f16 allows, or the program ends with one line.
+"""
+
+import hashlib
+import json
+import math
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+PROGRAM = sys.argv.pop(1)
+SIDE, CHANNELS, N_PHOTOS = 16, 8, 20
+
+
+def gleaner(*arguments, check=0, **env):
+    done = subprocess.run([PROGRAM] + [str(a) for a in arguments], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "GLN_GPU_BATCH": "4", **{k: str(v) for k, v in env.items()}})
+    if done.returncode != check:
+        raise AssertionError(f"{arguments} {env}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+# ---- a network and photos -------------------------------------------------------------------------------------------------
+
+
+def varint(value):
+    out = bytearray()
+    while True:
+        out.append((value & 0x7F) | (0x80 if value > 0x7F else 0))
+        value >>= 7
+        if not value:
+            return bytes(out)
+
+
+def integer(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def block(field, data):
+    data = data.encode() if isinstance(data, str) else data
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def write_backbone(folder):
+    weights = random.Random(1)
+    data = struct.pack(f"<{CHANNELS * 27}f", *(0.1 * weights.gauss(0, 1) for _ in range(CHANNELS * 27)))
+    constant = block(5, b"".join(integer(1, d) for d in (CHANNELS, 3, 3, 3)) + integer(2, 1) + block(8, "w") + block(9, data))
+
+    def node(kind, inputs, output):
+        return block(1, b"".join(block(1, i) for i in inputs) + block(2, output) + block(3, kind) + block(4, kind))
+    shape = b"".join(block(1, integer(1, d) if d else block(2, "N")) for d in (0, 3, SIDE, SIDE))
+    graph = node("Conv", ["input", "w"], "c") + node("Relu", ["c"], "r") + node("GlobalAveragePool", ["r"], "p") + node("Flatten", ["p"], "embedding")
+    graph += constant + block(11, block(1, "input") + block(2, block(1, integer(1, 1) + block(2, shape))))
+    model = integer(1, 8) + block(7, graph) + block(8, integer(2, 17))
+    with open(os.path.join(folder, "small.onnx"), "wb") as f:
+        f.write(model)
+    manifest = {"name": "small", "model": "small.onnx", "sha256": hashlib.sha256(model).hexdigest(),
+                "input": {"side": SIDE, "resize": {"filter": "bilinear", "mode": "crop", "scale": 0.875}, "mean": [0.5] * 3, "std": [0.25] * 3},
+                "output": "embedding", "dimension": CHANNELS, "licence": "none", "source": "random"}
+    path = os.path.join(folder, "small.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(manifest, f)
+    return path
+
+
+def write_photos(folder, first, n):
+    os.makedirs(folder, exist_ok=True)
+    for i in range(first, first + n):
+        noise, width, height = random.Random(i), 20 + i % 7, 31 - i % 5
+        rows = b"".join(b"\0" + bytes(noise.randrange(256) for _ in range(3 * width)) for _ in range(height))
+
+        def chunk(kind, data):
+            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        with open(os.path.join(folder, f"{i:03d}.png"), "wb") as f:
+            f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+                    chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return folder
+
+
+def least_cosine(a, b):
+    least = 1.0
+    for i in range(0, len(a), CHANNELS):
+        x, y = a[i:i + CHANNELS], b[i:i + CHANNELS]
+        least = min(least, sum(p * q for p, q in zip(x, y)) / math.sqrt(sum(p * p for p in x) * sum(q * q for q in y)))
+    return least
+
+
+class Gpu(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="gleaner-gpu-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.backbone = write_backbone(self.folder)
+        self.photos = write_photos(os.path.join(self.folder, "photos"), 0, N_PHOTOS)
+        self.data = os.path.join(self.folder, "data")
+
+    def embed(self, *more, check=0, **env):
+        """The vectors, and what the program says."""
+        output = os.path.join(self.folder, "vectors.raw")
+        if os.path.exists(output):
+            os.remove(output)
+        done = gleaner("embed", "-b", self.backbone, "-o", output, "-f", "raw", "--json", "-q", *more, self.photos, check=check, **env)
+        if check != 0:
+            self.assertFalse(os.path.exists(output))
+            return None, done
+        with open(output, "rb") as f:
+            data = f.read()
+        self.assertEqual(len(data), 4 * CHANNELS * N_PHOTOS)
+        return struct.unpack(f"<{len(data) // 4}f", data), done
+
+    def ingest(self, *more, check=0, **env):
+        done = gleaner("ingest", "--data", self.data, "--json", "-q", *more, self.photos, check=check, **env)
+        return (json.loads(done.stdout) if check == 0 else None), done
+
+    def init(self):
+        gleaner("init", "--data", self.data, "--backbone", self.backbone, "--project", "p")
+
+    def test_auto_takes_the_gpu_and_says_so(self):
+        ours, done = self.embed()
+        said = json.loads(done.stdout)
+        self.assertEqual(said["precision"], "f16")
+        self.assertTrue(said["device"].startswith("GPU 0"), said)
+        theirs, done = self.embed("--device", "cpu")
+        said = json.loads(done.stdout)
+        self.assertEqual((said["device"], said["precision"] in ("f32", "bf16")), ("cpu", True))
+        self.assertGreaterEqual(least_cosine(ours, theirs), 0.9995)
+
+    def test_what_is_no_device_is_wrong_usage(self):
+        for text in ("gpu", "cuda:", "cuda:x", "cuda:0,0", "cuda:0,", "cuda0", "CUDA", "cuda:1000"):
+            done = gleaner("embed", "-b", self.backbone, "-o", "x.npy", "--device", text, self.photos, check=2)
+            self.assertIn("auto, cpu, cuda or cuda:N,M", done.stderr)
+
+    def test_a_gpu_that_is_not_there_is_named(self):
+        _, done = self.embed("--device", "cuda:7", check=1)
+        self.assertIn("there is no GPU 7", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_without_a_driver_auto_computes_and_cuda_stops(self):
+        for absent, words in (("35:0", "no NVIDIA driver"), ("35:12020", "12.2"), ("100:13000", "no device")):
+            _, done = self.embed(GLN_HOST_ABSENT=absent)
+            self.assertEqual(json.loads(done.stdout)["device"], "cpu")
+            _, done = self.embed("--device", "cuda", check=1, GLN_HOST_ABSENT=absent)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_a_failure_at_any_moment_gives_the_processors_vectors_or_an_error(self):
+        theirs, _ = self.embed("--device", "cpu")
+        took_over = stopped = 0
+        for what in ("GLN_HOST_FAIL_RUN", "GLN_HOST_FAIL_LAUNCH", "GLN_HOST_FAIL_ALLOCATION"):
+            for moment in (1, 4, 9, 16, 25, 33):
+                ours, done = self.embed(**{what: moment})
+                self.assertGreaterEqual(least_cosine(ours, theirs), 0.9995, f"{what} {moment}")
+                took_over += json.loads(done.stdout)["device"] == "cpu"
+                done = subprocess.run([PROGRAM, "embed", "-b", self.backbone, "-o", os.path.join(self.folder, "v.npy"), "-q", "--device", "cuda",
+                                       self.photos], capture_output=True, text=True, timeout=300,
+                                      env={**os.environ, "GLN_GPU_BATCH": "4", what: str(moment)})
+                self.assertIn(done.returncode, (0, 1), done.stderr)
+                stopped += done.returncode == 1
+        self.assertGreaterEqual(took_over, 8)
+        self.assertGreaterEqual(stopped, 8)
+
+    def test_a_failure_in_mid_ingest_is_in_the_record(self):
+        self.init()
+        said, done = self.ingest(GLN_HOST_FAIL_RUN=30)
+        self.assertEqual((said["added"], said["precision"]), (N_PHOTOS, "f16"))
+        self.assertIn("GPU 0", said["device"])
+        self.assertIn(", then cpu: ", said["device"])
+        self.assertIn("the processor takes over", done.stderr)
+
+    def test_the_processor_goes_on_where_a_gpu_was_if_it_computes_the_same(self):
+        self.init()
+        said, _ = self.ingest()
+        self.assertTrue(said["device"].startswith("GPU 0"))
+        write_photos(self.photos, N_PHOTOS, 5)
+        said, done = self.ingest(GLN_HOST_ABSENT="35:0")
+        self.assertEqual((said["added"], said["precision"]), (5, "f16"))
+        self.assertRegex(said["device"], r"^cpu for a GPU \(cosine (1\.0|0\.999[5-9])")
+        self.assertIn("no NVIDIA driver", done.stderr)
+        write_photos(self.photos, N_PHOTOS + 5, 1)
+        _, done = self.ingest("--precision", "f32", check=1)
+        self.assertIn("never mix", done.stderr)
+
+    def test_the_processor_holds_where_nothing_is_left_to_compare_with(self):
+        self.init()
+        self.ingest()
+        shutil.rmtree(self.photos)
+        write_photos(self.photos, N_PHOTOS, 5)
+        _, done = self.ingest("--device", "cpu", check=1)
+        self.assertIn("go on where the GPU is", done.stderr)
+        said, _ = self.ingest()  # there it goes on
+        self.assertEqual(said["added"], 5)
+
+    def test_a_pool_in_f32_goes_on_in_f32(self):
+        self.init()
+        said, _ = self.ingest("--device", "cpu", "--precision", "f32")
+        write_photos(self.photos, N_PHOTOS, 5)
+        said, _ = self.ingest()
+        self.assertEqual((said["added"], said["precision"]), (5, "f32"))
+        self.assertTrue(said["device"].startswith("GPU 0"), said)
+
+    def test_doctor_tells_what_gpu_there_is(self):
+        self.init()
+        self.ingest()
+        self.assertRegex(gleaner("doctor", "--data", self.data).stdout, r"ok   gpu +GPU 0, .* GB")
+        self.assertRegex(gleaner("doctor", "--data", self.data, GLN_HOST_ABSENT="35:0").stdout, r"ok   gpu +.*no NVIDIA driver")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]])
