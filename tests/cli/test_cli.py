@@ -174,7 +174,9 @@ class EndToEnd(Scratch):
         check = as_json("check", "--limit", 10, data=self.data)
         self.assertEqual((check["labels"], check["checked"]), (100, 100))
         found = {item["path"] for item in check["items"]}
-        self.assertGreaterEqual(len(found & wrong), 3, check)
+        # few are named with so few labels, and most of these are wrong indeed
+        self.assertGreaterEqual(len(found & wrong), 2, check)
+        self.assertGreater(2 * len(found & wrong), len(found), check)
         for item in check["items"]:
             if item["path"] in wrong:
                 self.assertEqual((item["given"], item["suggested"]), ("vehicles", "animals"))
@@ -248,7 +250,7 @@ class EndToEnd(Scratch):
         self.assertEqual(drift["reference"], 120)
         self.assertGreaterEqual(len(drift["clusters"]), 1)
         self.assertIn("The pool has changed", gleaner("drift", data=self.data).stdout)
-        self.assertEqual(len(as_json("forecast", data=self.data)["agreements"]), 1, "two models on unlabelled images")
+        self.assertEqual(as_json("forecast", data=self.data)["agreements"], [], "the same labels again are no other model")
 
         # the next batches look there, and say so, less as labels of it come in, and not at all once someone accepted it
         def taken(n):
@@ -281,7 +283,7 @@ class EndToEnd(Scratch):
         drift = as_json("drift", data=self.data)
         self.assertEqual((drift["verdict"], drift["arrivals"], drift["accepted"]), ("unknown", 0, False))
         again = as_json("forecast", data=self.data)["agreements"]
-        self.assertEqual(len(again), 1, "the same labels again are no other model")
+        self.assertEqual(len(again), 1, "two models on unlabelled images")
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])

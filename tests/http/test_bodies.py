@@ -59,8 +59,11 @@ class Bodies(HttpTest):
                 name = what["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
                 address = path.replace("{p}", "zoo").replace("{c}", str(cluster)).replace("{b}", str(batch["id"]))
                 for field, schema in document["components"]["schemas"][name]["properties"].items():
-                    allowed = schema.get("type", "string")
-                    allowed = set([allowed] if isinstance(allowed, str) else allowed)
+                    allowed = set()
+                    for way in schema.get("oneOf", [schema]):
+                        # of a list of words only null is no wrong kind: the sample is none of them
+                        kinds = way.get("type", "null" if "enum" in way and "oneOf" in schema else "string")
+                        allowed |= {kinds} if isinstance(kinds, str) else set(kinds)
                     allowed |= {"integer"} if "number" in allowed else set()
                     for kind, value in samples.items():
                         if kind in allowed:
