@@ -1,6 +1,7 @@
 /* Several backbones in one project: each with vectors of its own, one active, others that lag behind and catch up. */
 #include "common/memory.h"
 #include "engine/compare.h"
+#include "engine/state.h"
 #include "index/vectors.h"
 #include "tests/engine/photos.h"
 
@@ -249,9 +250,11 @@ START_TEST(backfill__a_photo_that_is_gone_leaves_a_gap_and_many_are_an_error)
     gln_ingest_summary s;
     gln_resample_summary r;
     gln_backbone_switch what;
+    gln_state *state = NULL;
     char path[GLN_PATH_MAX], moved[GLN_PATH_MAX];
     if (!gln_pool_fixture_make(&f, 20)) return;
     gln_pool_fixture_ingest(&f, &s);
+    gln_pool_fixture_resample(&f, &r);
     add_second(&f);
     gln_ok(gln_path_join(moved, f.data, "moved"));
     ck_assert_int_eq(rename(f.photos, moved), 0);
@@ -277,6 +280,9 @@ START_TEST(backfill__a_photo_that_is_gone_leaves_a_gap_and_many_are_an_error)
     gln_pool_fixture_reopen(&f);
     gln_ok(gln_engine_project_backbone_use(f.engine, f.project_id, first, &what));
     ck_assert_uint_eq(pool_size(&f), 60);
+    gln_ok(gln_state_take(f.engine, f.project_id, &state)); /* of the second still, without what the first said of the other two */
+    ck_assert_uint_eq(state->n, 58);
+    gln_state_give(f.engine, state);
     gln_engine_close(f.engine);
 }
 END_TEST
