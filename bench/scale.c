@@ -85,6 +85,17 @@ static gln_status add_block(gln_store *store, gln_vectors *vectors, struct pool 
     return st;
 }
 
+struct advance {
+    gln_store *store;
+    int64_t n_rows;
+};
+
+static gln_status advance(void *context, const gln_project_backbone_row *row)
+{
+    const struct advance *to = context;
+    return gln_store_backbone_advance(to->store, row->id, to->n_rows, row->precision);
+}
+
 /* Adds images [begin, end) of the pool. */
 static gln_status fill(const char *data, const char *vectors_path, const uint8_t *identity, struct pool *pool,
                        int64_t project_id, size_t begin, size_t end)
@@ -101,6 +112,7 @@ static gln_status fill(const char *data, const char *vectors_path, const uint8_t
     for (size_t first = begin; first < end && st == GLN_OK; first += BLOCK)
         st = add_block(store, vectors, pool, project_id, first, end - first < BLOCK ? end - first : BLOCK, rows);
     if (st == GLN_OK) st = gln_vectors_sync(vectors);
+    if (st == GLN_OK) st = gln_store_backbones(store, project_id, advance, &(struct advance){store, (int64_t)end});
     if (st == GLN_OK) st = gln_store_commit(store);
     gln_free(rows);
     gln_vectors_close(vectors);

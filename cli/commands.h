@@ -66,6 +66,9 @@ typedef struct gln_session {
 gln_status gln_session_open(gln_session *session, const gln_common_options *options, bool needs_project);
 void gln_session_close(gln_session *session);
 
+/* For commands without an engine: from here on SIGINT and SIGTERM cancel this progress, once; a second one ends the process. NULL: no longer. */
+void gln_cancel_on_signal(gln_progress *progress);
+
 /* The same for commands that only read: works beside a running server, since it takes no lock. Closed by gln_store_close. */
 gln_status gln_reader_open(gln_store **out, const gln_common_options *options, int64_t *out_project_id);
 

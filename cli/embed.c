@@ -1,9 +1,9 @@
 /* gleaner embed: photos to vectors, with neither project nor data directory. */
 #include "cli/commands.h"
-#include "cli/photo_list.h"
 #include "cli/vector_file.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "engine/photo_list.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -78,6 +78,7 @@ static void print_text(gln_session *session, const gln_ingest_summary *s)
            gln_thousands(duplicates, (long long)s->n_duplicates), gln_thousands(unchanged, (long long)s->n_unchanged),
            gln_thousands(refused, (long long)s->n_refused));
     if (s->n_unreadable != 0) printf("%zu folders or links could not be read\n", s->n_unreadable);
+    if (s->n_backfilled != 0) printf("%zu vectors made for backbones that lagged behind\n", s->n_backfilled);
     if (s->n_added != 0) printf("%.1f images a second, %.1f s in all; %s on %s\n", s->images_per_second, s->seconds, gln_precision_name(s->precision), s->device);
     print_refusals(session, s);
 }
@@ -93,6 +94,7 @@ static void print_json(const gln_session *session, const gln_ingest_summary *s)
     gln_json_set_number(json, "duplicates", (double)s->n_duplicates);
     gln_json_set_number(json, "refused", (double)s->n_refused);
     gln_json_set_number(json, "unreadable", (double)s->n_unreadable);
+    gln_json_set_number(json, "backfilled", (double)s->n_backfilled);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
     if (s->device[0] != 0) {

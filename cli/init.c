@@ -9,7 +9,7 @@
 static const gln_usage usage = {
     "init", "",
     "Makes a data directory (--data) with a backbone in it, and a project. Doing it again changes nothing but\n"
-    "what is new: classes are added to a project that is there.",
+    "what is new: classes and backbones are added to a project that is there.",
     "  gleaner init --backbone efficientnet-lite0.json --project homework --classes handwriting,print,table\n"
     "  gleaner init --project homework --class 'figure:share=0.3,price=0.12,seconds=8'\n",
 };
@@ -37,8 +37,8 @@ static bool parse_class(char *text, gln_class_spec *spec)
 
 struct init {
     gln_common_options common;
-    const char *backbone, *classes, *currency;
-    gln_texts class_specs;
+    const char *classes, *currency, *precision;
+    gln_texts class_specs, backbones;
     double price, seconds;
 };
 
@@ -73,7 +73,35 @@ static int collect_classes(const struct init *o, gln_class_spec **out, size_t *o
     return -1;
 }
 
-static gln_status make_project(const struct init *o, const char *backbone, const gln_class_spec *classes, size_t n_classes,
+/* Whether the project has it. */
+struct search {
+    const char *name;
+    bool found;
+};
+
+static gln_status look_at_backbone(void *context, const gln_project_backbone_row *row)
+{
+    struct search *search = context;
+    search->found = search->found || strcmp(row->name, search->name) == 0;
+    return GLN_OK;
+}
+
+/* The backbones that the project lacks. */
+static gln_status add_backbones(gln_engine *engine, int64_t project_id, char (*names)[128], size_t n, const char *precision)
+{
+    gln_status st = GLN_OK;
+    for (size_t i = 0; i < n && st == GLN_OK; i++) {
+        gln_store *reader = NULL;
+        struct search search = {.name = names[i]};
+        if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) return st;
+        st = gln_store_backbones(reader, project_id, look_at_backbone, &search);
+        gln_engine_reader_give(engine, reader);
+        if (st == GLN_OK && !search.found) st = gln_engine_project_backbone_add(engine, project_id, names[i], precision);
+    }
+    return st;
+}
+
+static gln_status make_project(const struct init *o, char (*names)[128], size_t n_names, const gln_class_spec *classes, size_t n_classes,
                                bool *out_made)
 {
     gln_engine *engine = NULL;
@@ -86,10 +114,12 @@ static gln_status make_project(const struct init *o, const char *backbone, const
         gln_engine_reader_give(engine, reader);
     }
     *out_made = id == 0;
-    gln_project_spec spec = {.name = o->common.project, .backbone = backbone[0] != 0 ? backbone : NULL,
+    gln_project_spec spec = {.name = o->common.project, .backbone = n_names != 0 ? names[0] : NULL, .precision = o->precision,
                              .currency = o->currency, .classes = classes, .n_classes = n_classes};
     if (st == GLN_OK && id == 0) st = gln_engine_project_create(engine, &spec, &id);
     else if (st == GLN_OK && n_classes != 0) st = gln_engine_classes_set(engine, id, classes, n_classes);
+    /* $GLEANER_BACKBONE is what a new project begins with, not a wish to add it to one that is there. */
+    if (st == GLN_OK && o->backbones.n != 0) st = add_backbones(engine, id, names, n_names, o->precision);
     gln_engine_close(engine);
     return st;
 }
@@ -97,14 +127,18 @@ static gln_status make_project(const struct init *o, const char *backbone, const
 int gln_command_init(int argc, char **argv)
 {
     struct init o = {0};
-    char backbone[128] = "", database[GLN_PATH_MAX];
+    static char names[GLN_TEXTS_MAX][128];
+    char database[GLN_PATH_MAX];
+    size_t n_names = 0;
     gln_class_spec *classes = NULL;
     size_t n_classes = 0;
     char *memory = NULL;
     const gln_option options[] = {
         GLN_DATA_OPTION(o.common),
         {"project", 'p', GLN_OPTION_TEXT, &o.common.project, "NAME", "project to make, or to add classes to"},
-        {"backbone", 'b', GLN_OPTION_TEXT, &o.backbone, "FILE", "manifest of a backbone (default: $GLEANER_BACKBONE)"},
+        {"backbone", 'b', GLN_OPTION_TEXTS, &o.backbones, "FILE",
+         "manifest of a backbone; repeated: several, the first one active (default: $GLEANER_BACKBONE)"},
+        GLN_PRECISION_OPTION(o.precision),
         {"classes", 'c', GLN_OPTION_TEXT, &o.classes, "A,B,C", "names of the classes"},
         {"class", 0, GLN_OPTION_TEXTS, &o.class_specs, "SPEC", "NAME[:share=X,price=Y,seconds=Z]; may be repeated"},
         {"price", 0, GLN_OPTION_NUMBER, &o.price, "X", "of one label, for classes without one"},
@@ -121,30 +155,35 @@ int gln_command_init(int argc, char **argv)
         return gln_usage_error(&usage, "classes belong to a project: name it with --project");
 
     const char *data = gln_data_directory(&o.common);
-    const char *manifest = o.backbone != NULL ? o.backbone : gln_default_backbone();
+    if (!gln_take_precision(&o.common.precision, o.precision)) return gln_usage_error(&usage, "%s", gln_message());
+    n_names = o.backbones.n != 0 ? o.backbones.n : gln_default_backbone() != NULL;
     gln_status st = gln_path_join(database, data, "gleaner.db");
     bool made = false;
     if ((code = collect_classes(&o, &classes, &n_classes, &memory)) >= 0) goto cleanup;
     code = GLN_EXIT_OK;
-    if (st == GLN_OK && manifest != NULL) {
-        st = gln_engine_init(data, manifest, backbone, sizeof backbone);
-    } else if (st == GLN_OK && !gln_file_exists(database)) {
+    for (size_t i = 0; i < n_names && st == GLN_OK; i++)
+        st = gln_engine_init(data, o.backbones.n != 0 ? o.backbones.text[i] : gln_default_backbone(), names[i], sizeof names[i]);
+    if (n_names == 0 && st == GLN_OK && !gln_file_exists(database)) {
         code = gln_usage_error(&usage, "a new data directory needs a backbone: name its manifest with --backbone, or set "
                                        "GLEANER_BACKBONE");
         goto cleanup;
     }
-    if (st == GLN_OK && o.common.project != NULL) st = make_project(&o, backbone, classes, n_classes, &made);
+    if (st == GLN_OK && o.common.project != NULL) st = make_project(&o, names, n_names, classes, n_classes, &made);
     if (st != GLN_OK) {
         code = gln_failed("init", st);
     } else if (o.common.json) {
         gln_json *json = gln_json_object();
         gln_json_set_string(json, "data", data);
-        if (backbone[0] != 0) gln_json_set_string(json, "backbone", backbone);
+        if (n_names != 0) gln_json_set_string(json, "backbone", names[0]);
+        gln_json *list = n_names > 1 ? gln_json_set(json, "backbones", gln_json_array()) : NULL;
+        for (size_t i = 0; list != NULL && i < n_names; i++) gln_json_push(list, gln_json_new_string(names[i]));
         gln_json_set_string(json, "project", o.common.project);
         gln_json_set_bool(json, "made", made);
         gln_print_json(json);
     } else {
-        printf("%s: data directory ready%s%s\n", data, backbone[0] != 0 ? ", backbone " : "", backbone);
+        printf("%s: data directory ready", data);
+        for (size_t i = 0; i < n_names; i++) printf("%s%s", i == 0 ? ", backbone " : ", ", names[i]);
+        printf("\n");
         if (o.common.project != NULL)
             printf("project %s %s, %zu classes given\n", o.common.project, made ? "made" : "was there already", n_classes);
     }

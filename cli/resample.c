@@ -53,6 +53,8 @@ int gln_command_resample(int argc, char **argv)
             gln_json_set_number(json, "duplicate_threshold", (double)s.duplicate_threshold);
             gln_json_set_number(json, "clusters", (double)s.n_clusters);
             gln_json_set_number(json, "graph_recall", s.graph_recall);
+            gln_json_set_number(json, "backfilled", (double)s.n_backfilled);
+            gln_json_set_string(json, "backbone", s.backbone);
             gln_json_set_string(json, "sanity", s.sanity);
             gln_json_set_string(json, "classifier", s.classifier);
             gln_json_set_number(json, "seconds", s.seconds);
@@ -64,6 +66,8 @@ int gln_command_resample(int argc, char **argv)
         char images[32];
         printf("run %lld: %s images, %zu labels in %zu classes, %.1f s\n", (long long)s.run_id,
                gln_thousands(images, (long long)s.n_images), s.n_labels, s.n_classes_labelled, s.seconds);
+        if (s.backbone[0] != 0) printf("  backbone         %s\n", s.backbone);
+        if (s.n_backfilled != 0) printf("  vectors          %zu made that it lacked\n", s.n_backfilled);
         printf("  near-duplicates  %zu images stand behind another one (cosine above %.4f)\n", s.n_duplicates,
                (double)s.duplicate_threshold);
         printf("  clusters         %zu: %s\n", s.n_clusters, s.sanity);

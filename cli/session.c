@@ -113,6 +113,24 @@ void gln_session_close(gln_session *session)
     session->engine = NULL;
 }
 
+/* The progress that a signal cancels, of a command that has no engine at work. */
+static gln_progress *volatile cancelled_by_signal;
+
+static void on_signal_cancel(int number)
+{
+    (void)number;
+    if (cancelled_by_signal != NULL) gln_progress_cancel(cancelled_by_signal);
+}
+
+void gln_cancel_on_signal(gln_progress *progress)
+{
+    cancelled_by_signal = progress;
+    struct sigaction action = {.sa_handler = on_signal_cancel, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    if (progress == NULL) action = (struct sigaction){.sa_handler = SIG_DFL};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 gln_status gln_reader_open(gln_store **out, const gln_common_options *options, int64_t *out_project_id)
 {
     char path[GLN_PATH_MAX], name[101], currency[8];

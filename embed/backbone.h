@@ -150,6 +150,10 @@ gln_status gln_preprocess_image(float *input, const gln_preprocess *preprocess, 
  */
 size_t gln_preprocess_needs(const gln_preprocess *preprocess);
 
+/* For gln_decode_options.centre: what share of the shorter side the crop takes, with what its filter reads around; 0 where all of the image
+   is looked at. */
+double gln_preprocess_centre(const gln_preprocess *preprocess);
+
 /*
  * embeddings [n, d] f32, not normalised, from input [n, 3, side, side] f32; 1 <= n <= max_batch. Images are spread over the
  * threads, one each at a time; a row depends on its image alone, bit by bit, whatever batch it comes in.

@@ -313,6 +313,7 @@ static gln_status pipeline_init(struct pipeline *p, gln_backbone *backbone, cons
     size_t needed = gln_preprocess_needs(preprocess);
     if (needed < options->thumbnail_side) needed = options->thumbnail_side;
     if (p->decode.shorter_side_at_least < needed) p->decode.shorter_side_at_least = needed;
+    p->decode.centre = options->thumbnail_side == 0 ? gln_preprocess_centre(&p->info->preprocess) : 0; /* a thumbnail shows all of it */
 
     if ((st = gln_alloc(&p->slots, p->n_slots, sizeof *p->slots, "slots")) != GLN_OK ||
         (st = gln_alloc(&p->window, p->n_slots, sizeof *p->window, "slots")) != GLN_OK ||

@@ -31,12 +31,14 @@ typedef struct gln_image {
 
 typedef struct gln_decode_options {
     size_t shorter_side_at_least; /* JPEG may be decoded smaller as long as this holds; 0: full size */
+    double centre; /* only the central square of this share of the shorter side will be looked at, and a few pixels around: of a JPEG what
+                      lies outside may stay black. 0: all of it */
     size_t max_pixels;
     size_t max_bytes;
 } gln_decode_options;
 
 #define GLN_DECODE_OPTIONS_INIT                                                                                      \
-    {.shorter_side_at_least = 0, .max_pixels = 100u * 1000 * 1000, .max_bytes = 64u * 1024 * 1024}
+    {.shorter_side_at_least = 0, .centre = 0, .max_pixels = 100u * 1000 * 1000, .max_bytes = 64u * 1024 * 1024}
 
 /* What the first bytes say. */
 gln_image_format gln_image_sniff(const unsigned char *bytes, size_t n_bytes);

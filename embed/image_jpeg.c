@@ -139,6 +139,35 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t n)
     }
 }
 
+/* The pixels [begin, end) of an axis of n that the centre of a length needs, with some around for the filter and for the decoder, whose
+   smoothing of colours differs at the edge of what it is asked for. */
+static void centre_range(size_t *begin, size_t *end, size_t n, double length)
+{
+    const double around = 24;
+    double from = ((double)n - length) / 2 - around, to = ((double)n + length) / 2 + around;
+    *begin = from > 0 ? (size_t)from : 0;
+    *end = to < (double)n ? (size_t)to + 1 : n;
+    if (*end > n) *end = n;
+}
+
+/* Reads and checks all of the file, but makes pixels of its centre only. */
+static void read_centre(j_decompress_ptr codec, gln_image *image, double share)
+{
+    size_t shorter = image->width < image->height ? image->width : image->height;
+    size_t left, right, top, bottom;
+    centre_range(&left, &right, image->width, share * (double)shorter);
+    centre_range(&top, &bottom, image->height, share * (double)shorter);
+    JDIMENSION x = (JDIMENSION)left, width = (JDIMENSION)(right - left);
+    if (right - left < image->width) jpeg_crop_scanline(codec, &x, &width); /* to whole blocks: x becomes less, width more */
+    else x = 0;
+    if (top != 0) jpeg_skip_scanlines(codec, (JDIMENSION)top);
+    while (codec->output_scanline < bottom) {
+        JSAMPROW row = image->rgb + (codec->output_scanline * image->width + x) * 3;
+        jpeg_read_scanlines(codec, &row, 1);
+    }
+    if (bottom < image->height) jpeg_skip_scanlines(codec, (JDIMENSION)(image->height - bottom));
+}
+
 /* Everything after setjmp: may be left by longjmp at any call into libjpeg. */
 static gln_status read_image(struct reader *reader, gln_image *image, unsigned *orientation,
                              const unsigned char *bytes, size_t n_bytes, const gln_decode_options *options)
@@ -171,7 +200,14 @@ static gln_status read_image(struct reader *reader, gln_image *image, unsigned *
     image->original_width = codec->image_width;
     image->original_height = codec->image_height;
     size_t row_bytes = image->width * 3;
-    if ((st = gln_alloc_raw(&image->rgb, image->height, row_bytes, "JPEG pixels")) != GLN_OK) return st;
+    bool centre = options->centre > 0 && !is_cmyk;
+    st = centre ? gln_alloc(&image->rgb, image->height, row_bytes, "JPEG pixels")
+                : gln_alloc_raw(&image->rgb, image->height, row_bytes, "JPEG pixels");
+    if (st != GLN_OK) return st;
+    if (centre) {
+        read_centre(codec, image, options->centre);
+        return GLN_OK;
+    }
     if (is_cmyk && (st = gln_alloc_raw(&reader->cmyk_row, image->width, 4, "JPEG row")) != GLN_OK) return st;
     while (codec->output_scanline < codec->output_height) {
         uint8_t *row = image->rgb + codec->output_scanline * row_bytes;

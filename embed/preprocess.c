@@ -130,3 +130,10 @@ size_t gln_preprocess_needs(const gln_preprocess *preprocess)
 {
     return check(preprocess) == GLN_OK ? SPARE * resized_side(preprocess) : 0;
 }
+
+double gln_preprocess_centre(const gln_preprocess *preprocess)
+{
+    const double most_support = 2; /* of the bicubic filter, in pixels of the input, to both sides */
+    if (check(preprocess) != GLN_OK || preprocess->fit != GLN_FIT_CROP) return 0;
+    return ((double)preprocess->side + 2 * most_support) / (double)resized_side(preprocess);
+}

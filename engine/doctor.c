@@ -80,12 +80,14 @@ static gln_status test_backbone(const char *manifest, const gln_vectors *vectors
 /* Rows and trailers say the same: row r of the file belongs to the image that the database says. */
 struct row_check {
     const gln_vectors *vectors;
+    int64_t n_rows, n_all; /* of this backbone, and of the one that has come farthest */
     size_t n, n_sampled;
 };
 
 static gln_status check_row(void *context, const gln_pool_row *row)
 {
     struct row_check *check = context;
+    if (row->vector_row >= check->n_rows && row->vector_row < check->n_all) return GLN_OK; /* to come */
     check->n++;
     check->n_sampled += row->cluster_id != 0;
     if ((size_t)row->vector_row >= gln_vectors_count(check->vectors))
@@ -100,18 +102,25 @@ static gln_status check_row(void *context, const gln_pool_row *row)
     return GLN_OK;
 }
 
-static void check_vectors(struct doctor *doctor, const gln_project_row *project, const gln_vectors *vectors)
+static void check_vectors(struct doctor *doctor, const gln_project_row *project, const gln_project_backbone *backbone, int64_t n_rows,
+                          const gln_vectors *vectors)
 {
     char words[256];
-    struct row_check check = {.vectors = vectors};
+    struct row_check check = {.vectors = vectors, .n_rows = backbone->n_rows, .n_all = n_rows};
     gln_status st = gln_store_pool(doctor->reader, project->id, check_row, &check);
     if (st == GLN_OK && doctor->thorough) {
         gln_progress_stage(doctor->progress, "vectors", gln_vectors_count(vectors));
         st = gln_vectors_verify(vectors, doctor->progress);
     }
-    snprintf(words, sizeof words, "%zu rows of %zu numbers belong to %zu images%s", gln_vectors_count(vectors),
-             gln_vectors_dimension(vectors), check.n, doctor->thorough ? ", every checksum verified" : "");
+    int length = snprintf(words, sizeof words, "%zu rows of %zu numbers by %.60s belong to %zu images%s", gln_vectors_count(vectors),
+                          gln_vectors_dimension(vectors), backbone->name, check.n, doctor->thorough ? ", every checksum verified" : "");
+    if (backbone->n_gaps != 0)
+        length += snprintf(words + length, sizeof words - (size_t)length, "; %lld had no photo any more", (long long)backbone->n_gaps);
+    if (backbone->n_rows < n_rows)
+        snprintf(words + length, sizeof words - (size_t)length, "; %lld are to come, by the next ingest%s",
+                 (long long)(n_rows - backbone->n_rows), backbone->active ? " or resample" : "");
     tell(doctor, "vectors", st, words);
+    if (!backbone->active) return;
     snprintf(words, sizeof words, check.n_sampled == check.n ? "all %zu images are in the published state"
                                                               : "%zu of %zu images are in the published state; `gleaner "
                                                                 "resample` takes in the others", check.n_sampled, check.n);
@@ -124,18 +133,24 @@ static gln_status check_project(void *context, const gln_project_row *project)
     struct doctor *doctor = context;
     gln_engine *engine = doctor->engine;
     gln_room *room = NULL;
+    gln_project_backbones backbones;
     char words[256], path[GLN_PATH_MAX];
     snprintf(words, sizeof words, "%s: %lld images, %lld labels, %lld classes", project->name,
              (long long)project->n_images, (long long)project->n_labels, (long long)project->n_classes);
     tell(doctor, "project", GLN_OK, words);
-    gln_status st = gln_engine_manifest_path(engine->data, project->backbone, path);
-    if (gln_engine_room(engine, project->id, &room) != GLN_OK) return GLN_E_MEMORY;
-    gln_vectors *vectors = gln_room_vectors(engine, room);
-    if (st == GLN_OK) st = test_backbone(path, vectors, words);
-    tell(doctor, "backbone", st, words);
-    if (vectors != NULL) check_vectors(doctor, project, vectors);
-    else tell(doctor, "vectors", GLN_OK, "none yet");
-    return GLN_OK;
+    gln_status st = gln_project_backbones_read(doctor->reader, project->id, &backbones);
+    if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
+    for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {
+        const gln_project_backbone *backbone = &backbones.item[i];
+        gln_vectors *vectors = gln_room_vectors(engine, room, backbone->name);
+        gln_status tested = gln_engine_manifest_path(engine->data, backbone->name, path);
+        if (tested == GLN_OK) tested = test_backbone(path, vectors, words);
+        if (backbones.n > 1) strncat(words, backbone->active ? ", active" : ", not active", sizeof words - strlen(words) - 1);
+        tell(doctor, "backbone", tested, words);
+        if (vectors != NULL) check_vectors(doctor, project, backbone, backbones.n_rows, vectors);
+        else tell(doctor, "vectors", GLN_OK, "none yet");
+    }
+    return st;
 }
 
 gln_status gln_engine_doctor(gln_engine *engine, bool thorough, gln_finding_fn finding, void *context,

@@ -29,13 +29,6 @@ gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id,
     return gln_path_join(out, engine->data, name);
 }
 
-gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, char out[GLN_PATH_MAX])
-{
-    char name[64];
-    snprintf(name, sizeof name, "index/%lld.graph", (long long)project_id);
-    return gln_path_join(out, engine->data, name);
-}
-
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX])
 {
     char name[160];
@@ -113,18 +106,38 @@ gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **ou
     return st;
 }
 
-gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room)
+gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room, const char *backbone)
 {
+    gln_vectors *vectors = NULL;
     pthread_mutex_lock(&engine->rooms_lock);
-    gln_vectors *vectors = room->vectors;
+    for (struct gln_room_file *file = room->files; file != NULL && vectors == NULL; file = file->next)
+        if (strcmp(file->backbone, backbone) == 0) vectors = file->vectors;
     pthread_mutex_unlock(&engine->rooms_lock);
     return vectors;
 }
 
-void gln_room_set_vectors(gln_engine *engine, gln_room *room, gln_vectors *vectors)
+gln_status gln_room_add_vectors(gln_engine *engine, gln_room *room, const char *backbone, gln_vectors *vectors)
+{
+    struct gln_room_file *file = NULL;
+    gln_status st = gln_alloc(&file, 1, sizeof *file, "vectors of a project");
+    if (st != GLN_OK) {
+        gln_vectors_close(vectors);
+        return st;
+    }
+    snprintf(file->backbone, sizeof file->backbone, "%s", backbone);
+    file->vectors = vectors;
+    pthread_mutex_lock(&engine->rooms_lock);
+    file->next = room->files;
+    room->files = file;
+    pthread_mutex_unlock(&engine->rooms_lock);
+    return GLN_OK;
+}
+
+void gln_room_forget_vectors(gln_engine *engine, gln_room *room, const char *backbone)
 {
     pthread_mutex_lock(&engine->rooms_lock);
-    room->vectors = vectors;
+    for (struct gln_room_file *file = room->files; file != NULL; file = file->next)
+        if (strcmp(file->backbone, backbone) == 0) file->backbone[0] = 0;
     pthread_mutex_unlock(&engine->rooms_lock);
 }
 
@@ -133,24 +146,43 @@ struct open_context {
     gln_store *reader;
 };
 
-/* Opens the vectors of one project, if it has any, and cuts what no row counts. */
+/* What a resample kept before there were several backbones has names without any. */
+static void rename_kept(gln_engine *engine, const gln_project_row *project)
+{
+    static const char *const kinds[] = {"graph", "graph-next", "centroids", "classifier"};
+    char name[64], old[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        snprintf(name, sizeof name, "index/%lld.%s", (long long)project->id, kinds[i]);
+        if (gln_path_join(old, engine->data, name) == GLN_OK && gln_file_exists(old) &&
+            gln_engine_kept_path(engine, project->id, project->published_backbone, kinds[i], path) == GLN_OK)
+            rename(old, path);
+    }
+}
+
+/* Opens the vectors of one project, those that it has, and cuts what no row counts. */
 static gln_status open_room(void *context, const gln_project_row *project)
 {
     struct open_context *open = context;
     gln_engine *engine = open->engine;
     char path[GLN_PATH_MAX];
-    int64_t n_rows = 0;
+    gln_project_backbones backbones;
     gln_room *room = NULL;
-    gln_status st = gln_engine_vectors_path(engine, project->id, project->backbone, path);
-    if (st == GLN_OK) st = gln_store_vector_rows(open->reader, project->id, &n_rows);
+    if (project->published_backbone[0] != 0) rename_kept(engine, project);
+    gln_status st = gln_project_backbones_read(open->reader, project->id, &backbones);
     if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
-    if (st != GLN_OK) return st;
-    if (!gln_file_exists(path)) {
-        if (n_rows == 0) return GLN_OK;
-        return gln_fail(GLN_E_CORRUPT, "%s is missing, and project %s counts %lld vectors in it; put it back from a "
-                        "backup, or delete the project and ingest again", path, project->name, (long long)n_rows);
+    for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {
+        const gln_project_backbone *backbone = &backbones.item[i];
+        gln_vectors *vectors = NULL;
+        if ((st = gln_engine_vectors_path(engine, project->id, backbone->name, path)) != GLN_OK) return st;
+        if (!gln_file_exists(path)) {
+            if (backbone->n_rows == 0) continue;
+            return gln_fail(GLN_E_CORRUPT, "%s is missing, and project %s counts %lld vectors in it; put it back from a "
+                            "backup, or delete the project and ingest again", path, project->name, (long long)backbone->n_rows);
+        }
+        st = gln_vectors_open(&vectors, path, 0, NULL, (size_t)backbone->n_rows);
+        if (st == GLN_OK) st = gln_room_add_vectors(engine, room, backbone->name, vectors);
     }
-    return gln_vectors_open(&room->vectors, path, 0, NULL, (size_t)n_rows);
+    return st;
 }
 
 static gln_status open_rooms(gln_engine *engine)
@@ -221,7 +253,11 @@ void gln_engine_close(gln_engine *engine)
     for (gln_room *room = engine->rooms, *next = NULL; room != NULL; room = next) {
         next = room->next;
         gln_state_free(room->state);
-        gln_vectors_close(room->vectors);
+        for (struct gln_room_file *file = room->files, *after = NULL; file != NULL; file = after) {
+            after = file->next;
+            gln_vectors_close(file->vectors);
+            gln_free(file);
+        }
         gln_free(room);
     }
     for (size_t i = 0; i < engine->n_idle; i++) gln_store_close(engine->idle[i]);

@@ -73,6 +73,7 @@ typedef struct gln_class_spec {
 typedef struct gln_project_spec {
     const char *name;      /* 1 to 100 characters: letters, digits, '.', '_', '-'; begins with a letter or digit */
     const char *backbone;  /* a name in the data directory; NULL: the only one there is */
+    const char *precision; /* of its vectors: "auto", "f32", ...; NULL: auto */
     const char *currency;  /* three capital letters; NULL: EUR */
     const gln_class_spec *classes;
     size_t n_classes;
@@ -88,6 +89,25 @@ gln_status gln_engine_classes_set(gln_engine *engine, int64_t project_id, const 
                                   size_t n_classes);
 gln_status gln_engine_class_delete(gln_engine *engine, int64_t project_id, const char *name);
 gln_status gln_engine_cluster_describe(gln_engine *engine, int64_t cluster_id, const char *name, const char *notes);
+
+/*
+ * A project has one backbone or more, each with vectors of its own, which never mix; one is active: sampling reads its vectors. An ingest
+ * brings all of them up to date, a resample the active one. `precision` as above.
+ * Errors: GLN_E_NOT_FOUND (the data directory has none of this name), GLN_E_CONFLICT (the project has it), GLN_E_LIMIT.
+ */
+gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_id, const char *name, const char *precision);
+
+/* What switching means. */
+typedef struct gln_backbone_switch {
+    bool changed;     /* it was another one */
+    bool resample;    /* the published state is of another one: batches come from that until the next resample, which makes neighbours,
+                         near-duplicates, clusters and classifier anew */
+    int64_t n_behind; /* images that it has no vectors of yet; the next ingest or resample makes them */
+} gln_backbone_switch;
+gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_id, const char *name, gln_backbone_switch *out);
+/* Takes it out of the project and deletes its vectors there. GLN_E_CONFLICT: it is the active one, the published state is of it, or
+   the others lag behind it. */
+gln_status gln_engine_project_backbone_remove(gln_engine *engine, int64_t project_id, const char *name);
 
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 
@@ -111,6 +131,7 @@ typedef struct gln_ingest_summary {
     size_t n_added;      /* new images */
     size_t n_duplicates; /* the same bytes as a known image: one more name for it */
     size_t n_refused;
+    size_t n_backfilled; /* vectors made for backbones that lagged behind */
     size_t n_unreadable; /* folders and links that could not be followed */
     double seconds, images_per_second;
     gln_precision precision; /* of the vectors, and what computed them; "" when nothing was new */
@@ -133,6 +154,8 @@ typedef struct gln_resample_summary {
     size_t n_images, n_labels, n_classes_labelled, n_duplicate_groups, n_duplicates, n_clusters;
     float duplicate_threshold;
     double graph_recall;
+    size_t n_backfilled;         /* vectors made because the active backbone lagged behind */
+    char backbone[320];          /* after a switch: what was made anew, in words; else "" */
     char sanity[256];            /* of the clusters, in words */
     char classifier[256];        /* chosen kernel and score, or why there is none, in words */
     double seconds;

@@ -8,6 +8,8 @@
  *   1. rows appended to the vectors file, and synced
  *   2. one database transaction: images with the numbers of their rows, names, refusals
  *
+ * New images are embedded by the project's active backbone; its other ones follow (backfill.c).
+ *
  * A kill between the two leaves rows that nothing counts: the next open cuts them off. A kill earlier loses the batch in
  * flight, whose files are still new to the next ingest. Thumbnails are derived and may be written at any time.
  */
@@ -18,7 +20,6 @@
 #include "embed/extractor.h"
 #include "engine/internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,8 +46,8 @@ struct ingest {
     gln_store *reader;
     pthread_mutex_t reader_lock; /* decode threads ask about hashes at the same time */
     gln_project project;
-    gln_room *room;
-    gln_vectors *vectors_file;
+    gln_project_backbones backbones;
+    gln_vectors *vectors_file; /* the active one's */
     size_t d;
     gln_ingest_summary *summary;
     /* the first pass */
@@ -58,6 +59,7 @@ struct ingest {
     size_t n_pending, pending_capacity;
     float *vectors; /* [vectors_capacity / d, d] of this batch */
     size_t n_vectors, vectors_capacity;
+    gln_json *backfills; /* which backbones caught up, and what computed them; NULL: none */
 };
 
 /* ---- first pass ------------------------------------------------------------------------------------------------------ */
@@ -226,7 +228,13 @@ static gln_status write_pending(struct ingest *ingest, gln_store *store)
     int64_t now_ms = gln_clock_ms(), next_id = 0;
     size_t first_row = 0;
     gln_status st = gln_store_image_next_id(store, &next_id);
-    if (st == GLN_OK && ingest->n_vectors != 0) st = append_vectors(ingest, next_id, &first_row);
+    if (st == GLN_OK && ingest->n_vectors != 0) {
+        const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+        st = append_vectors(ingest, next_id, &first_row);
+        if (st == GLN_OK)
+            st = gln_store_backbone_advance(store, active->id, (int64_t)(first_row + ingest->n_vectors),
+                                            gln_precision_name(active->precision));
+    }
     for (size_t i = 0; i < ingest->n_pending && st == GLN_OK; i++) {
         struct pending *p = &ingest->pending[i];
         const struct file *file = &ingest->files[p->file];
@@ -259,7 +267,9 @@ static gln_status flush(void *context)
     size_t rows_before = gln_vectors_count(ingest->vectors_file);
     gln_status st = gln_engine_write_begin(ingest->engine, &store);
     if (st == GLN_OK) st = gln_engine_write_end(ingest->engine, write_pending(ingest, store));
-    if (st != GLN_OK) {
+    if (st == GLN_OK) {
+        ingest->backbones.item[ingest->backbones.active].n_rows = (int64_t)gln_vectors_count(ingest->vectors_file);
+    } else {
         *ingest->summary = before; /* counts say what was acknowledged */
         char message[GLN_MESSAGE_MAX];
         gln_message_copy(message, sizeof message);
@@ -271,68 +281,15 @@ static gln_status flush(void *context)
     return st;
 }
 
-/* Opens the project's vectors for this backbone; the first ingest makes the file. */
-static gln_status open_vectors(struct ingest *ingest, const gln_backbone_info *info)
-{
-    char path[GLN_PATH_MAX];
-    gln_engine *engine = ingest->engine;
-    ingest->d = info->d;
-    ingest->vectors_file = gln_room_vectors(engine, ingest->room);
-    if (ingest->vectors_file != NULL) {
-        if (memcmp(gln_vectors_identity(ingest->vectors_file), info->identity, sizeof info->identity) == 0) return GLN_OK;
-        return gln_fail(GLN_E_CONFLICT, "project %s was embedded with another version of backbone %s, or in another precision "
-                        "than %s, and vectors of two never mix; make a new project", ingest->project.name, info->name,
-                        gln_precision_name(info->precision));
-    }
-    gln_status st = gln_engine_vectors_path(engine, ingest->project.id, ingest->project.backbone, path);
-    if (st == GLN_OK) st = gln_vectors_open(&ingest->vectors_file, path, info->d, info->identity, 0);
-    if (st == GLN_OK) gln_room_set_vectors(engine, ingest->room, ingest->vectors_file);
-    return st;
-}
-
-/* The processor may stand in for a GPU only where it is seen to compute the same. */
-static gln_status settle_device(struct ingest *ingest, gln_backbone *backbone)
-{
-    const gln_backbone_info *info = gln_backbone_info_of(backbone);
-    gln_ingest_summary *summary = ingest->summary;
-    size_t shorter_side = gln_preprocess_needs(&info->preprocess);
-    double agreement = NAN;
-    summary->precision = info->precision;
-    snprintf(summary->device, sizeof summary->device, "%s", info->device.name);
-    if (!info->device.stands_in) return GLN_OK;
-    if (shorter_side < THUMBNAIL_SIDE) shorter_side = THUMBNAIL_SIDE;
-    gln_status st = gln_engine_check_stand_in(ingest->engine, backbone, ingest->vectors_file, shorter_side, &agreement);
-    if (st != GLN_OK) return st;
-    snprintf(summary->device, sizeof summary->device, "cpu for a GPU (cosine %.5f to what is there)", agreement);
-    gln_log(GLN_LOG_WARNING, "%s; the processor goes on in its place, smallest cosine %.5f to vectors that are there", info->device.note[0] != 0 ? info->device.note : "no GPU is used", agreement);
-    return GLN_OK;
-}
-
-/* A GPU that failed on the way is in the record, and so is who went on. */
-static void note_device(gln_ingest_summary *summary, const gln_backbone_info *info)
-{
-    size_t length = strlen(summary->device);
-    if (strncmp(summary->device, "cpu", 3) == 0 || strcmp(summary->device, info->device.name) == 0) return;
-    snprintf(summary->device + length, sizeof summary->device - length, ", then %.100s: %.250s", info->device.name, info->device.note);
-}
-
 static gln_status embed_files(struct ingest *ingest)
 {
-    char manifest[GLN_PATH_MAX];
     gln_backbone *backbone = NULL;
-    gln_engine *engine = ingest->engine;
-    gln_backbone_options options = GLN_BACKBONE_OPTIONS_INIT;
-    options.max_batch = MODEL_BATCH;
-    options.n_threads = engine->n_threads;
-    options.precision = engine->precision;
-    options.devices = engine->devices;
-    gln_vectors *there = gln_room_vectors(engine, ingest->room);
-    if (there != NULL) options.identity = gln_vectors_identity(there);
-    gln_status st = gln_engine_manifest_path(engine->data, ingest->project.backbone, manifest);
-    if (st == GLN_OK) st = gln_backbone_load(&backbone, manifest, &options);
-    if (st == GLN_OK) st = open_vectors(ingest, gln_backbone_info_of(backbone));
-    if (st == GLN_OK) st = settle_device(ingest, backbone);
+    gln_computed computed;
+    gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+    gln_status st = gln_project_backbone_open(ingest->engine, &ingest->project, active, MODEL_BATCH, &backbone, &ingest->vectors_file);
+    if (st == GLN_OK) st = gln_computed_begin(&computed, ingest->engine, backbone, ingest->vectors_file, THUMBNAIL_SIDE);
     if (st == GLN_OK) {
+        ingest->d = gln_backbone_info_of(backbone)->d;
         gln_extractor_options extractor = GLN_EXTRACTOR_OPTIONS_INIT;
         extractor.batch = MODEL_BATCH;
         extractor.thumbnail_side = THUMBNAIL_SIDE;
@@ -340,7 +297,9 @@ static gln_status embed_files(struct ingest *ingest)
         extractor.flush = flush;
         gln_progress_stage(ingest->run->progress, "embed", ingest->n_files);
         st = gln_extractor_run(backbone, &extractor, next_file, take_result, ingest, ingest->run->progress);
-        note_device(ingest->summary, gln_backbone_info_of(backbone));
+        gln_computed_end(&computed, backbone);
+        ingest->summary->precision = computed.precision;
+        memcpy(ingest->summary->device, computed.device, sizeof computed.device);
         /* What was finished before an error or a stop on request still counts. */
         if (st != GLN_OK && ingest->n_pending != 0) {
             char message[GLN_MESSAGE_MAX];
@@ -353,8 +312,27 @@ static gln_status embed_files(struct ingest *ingest)
     return st;
 }
 
-static char *summary_text(const gln_ingest_summary *s)
+static gln_status backfill(struct ingest *ingest, gln_project_backbone *which)
 {
+    size_t n = 0;
+    int64_t n_rows = ingest->backbones.n_rows;
+    const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
+    gln_computed computed = {0};
+    gln_status st = gln_backfill(ingest->run, &ingest->project, which, active->n_rows > n_rows ? active->n_rows : n_rows, &n, &computed);
+    ingest->summary->n_backfilled += n;
+    if (n == 0) return st;
+    if (ingest->backfills == NULL) ingest->backfills = gln_json_array();
+    gln_json *item = gln_json_push(ingest->backfills, gln_json_object());
+    gln_json_set_string(item, "backbone", which->name);
+    gln_json_set_number(item, "vectors", (double)n);
+    gln_json_set_string(item, "precision", gln_precision_name(computed.precision));
+    gln_json_set_string(item, "device", computed.device);
+    return st;
+}
+
+static char *summary_text(struct ingest *ingest)
+{
+    const gln_ingest_summary *s = ingest->summary;
     gln_json *json = gln_json_object();
     gln_json_set_number(json, "found", (double)s->n_found);
     gln_json_set_number(json, "unchanged", (double)s->n_unchanged);
@@ -362,11 +340,16 @@ static char *summary_text(const gln_ingest_summary *s)
     gln_json_set_number(json, "duplicates", (double)s->n_duplicates);
     gln_json_set_number(json, "refused", (double)s->n_refused);
     gln_json_set_number(json, "unreadable", (double)s->n_unreadable);
+    gln_json_set_number(json, "backfilled", (double)s->n_backfilled);
     gln_json_set_number(json, "seconds", s->seconds);
     gln_json_set_number(json, "images_per_second", s->images_per_second);
     if (s->device[0] != 0) {
         gln_json_set_string(json, "precision", gln_precision_name(s->precision));
         gln_json_set_string(json, "device", s->device);
+    }
+    if (ingest->backfills != NULL) {
+        gln_json_set(json, "backfills", ingest->backfills);
+        ingest->backfills = NULL;
     }
     char *text = gln_json_print(json, false);
     gln_json_free(json);
@@ -386,9 +369,12 @@ gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *requ
     pthread_mutex_init(&ingest.reader_lock, NULL);
     if ((st = gln_engine_reader_take(engine, &ingest.reader)) == GLN_OK)
         st = gln_project_read(ingest.reader, request->project_id, &ingest.project);
-    if (st == GLN_OK) st = gln_engine_room(engine, request->project_id, &ingest.room);
+    if (st == GLN_OK) st = gln_project_backbones_read(ingest.reader, request->project_id, &ingest.backbones);
     if (st == GLN_OK) st = find_files(&ingest, request);
+    /* New images take the next row of all vectors files, so the active backbone must not lag behind then; the others follow. */
+    if (st == GLN_OK) st = backfill(&ingest, &ingest.backbones.item[ingest.backbones.active]);
     if (st == GLN_OK && ingest.n_files != 0) st = embed_files(&ingest);
+    for (size_t i = 0; i < ingest.backbones.n && st == GLN_OK; i++) st = backfill(&ingest, &ingest.backbones.item[i]);
 
     summary->seconds = gln_clock_monotonic_s() - started_s;
     if (summary->seconds > 0.0) summary->images_per_second = (double)summary->n_added / summary->seconds;
@@ -399,7 +385,7 @@ gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *requ
     gln_free(ingest.files);
     gln_free(ingest.pending);
     gln_free(ingest.vectors);
-    char *text = summary_text(summary);
+    char *text = summary_text(&ingest);
     st = gln_run_end(&run, st, text);
     gln_free(text);
     return st;

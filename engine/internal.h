@@ -25,7 +25,11 @@ enum { MAX_READERS = 64 };
    guarded by the rooms lock. */
 typedef struct gln_room {
     int64_t project_id;
-    gln_vectors *vectors; /* NULL before the first ingest */
+    struct gln_room_file {
+        char backbone[101];
+        gln_vectors *vectors;
+        struct gln_room_file *next;
+    } *files; /* of each of its backbones that has vectors; open until the engine closes, since batches may read them */
     gln_state *state;     /* NULL before the first resample; counted, see state.h */
     bool state_loaded;    /* whether the database was asked for a published state yet */
     bool held;            /* gln_state_hold */
@@ -68,16 +72,18 @@ gln_status gln_engine_write_end(gln_engine *engine, gln_status status);
 /* The room of a project, made on first use. */
 gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **out);
 
-/* The room's vectors, NULL before the first ingest; and setting them, once. */
-gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room);
-void gln_room_set_vectors(gln_engine *engine, gln_room *room, gln_vectors *vectors);
+/* The room's vectors by a backbone, NULL when there are none yet; and adding them, once. Taken over also on failure. */
+gln_vectors *gln_room_vectors(gln_engine *engine, gln_room *room, const char *backbone);
+gln_status gln_room_add_vectors(gln_engine *engine, gln_room *room, const char *backbone, gln_vectors *vectors);
+/* They are deleted on disk: nobody finds them any more, whoever reads them goes on. */
+void gln_room_forget_vectors(gln_engine *engine, gln_room *room, const char *backbone);
 
 /* data/vectors/<project>-<backbone>.vec and the like. */
 gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
                                    char out[GLN_PATH_MAX]);
-gln_status gln_engine_graph_path(const gln_engine *engine, int64_t project_id, char out[GLN_PATH_MAX]);
-/* data/index/<project>.<kind>: what the last resample keeps for the next one. */
-gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX]);
+/* data/index/<project>-<backbone>.<kind>: what the last resample on these vectors keeps for the next one. */
+gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *backbone, const char *kind,
+                                char out[GLN_PATH_MAX]);
 gln_status gln_engine_manifest_path(const char *data, const char *backbone, char out[GLN_PATH_MAX]);
 
 /* ---- backbone_files.c ------------------------------------------------------------------------------------------- */
@@ -104,11 +110,28 @@ gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone,
 /* A project's name, backbone and settings, copied. */
 typedef struct gln_project {
     int64_t id, published_run_id;
-    char name[101], backbone[101], currency[8];
+    char name[101], backbone[101], published_backbone[101], currency[8];
     double duplicate_threshold;
 } gln_project;
 /* GLN_E_NOT_FOUND when there is no such project. */
 gln_status gln_project_read(gln_store *store, int64_t project_id, gln_project *out);
+
+/* The backbones of a project in the order in which they were added. */
+typedef struct gln_project_backbone {
+    int64_t id, n_rows, n_gaps;
+    char name[101];
+    gln_precision precision; /* AUTO: not decided yet */
+    bool active;
+} gln_project_backbone;
+#define GLN_MAX_PROJECT_BACKBONES 16
+typedef struct gln_project_backbones {
+    size_t n, active; /* items; which of them is active */
+    int64_t n_rows;   /* of the vectors file that has come farthest */
+    gln_project_backbone item[GLN_MAX_PROJECT_BACKBONES];
+} gln_project_backbones;
+gln_status gln_project_backbones_read(gln_store *store, int64_t project_id, gln_project_backbones *out);
+/* A backbone's name in the data directory; with name NULL the only one there is. */
+gln_status gln_backbone_find(const gln_engine *engine, const char *name, char out[101]);
 
 /* The classes of a project in the order of their ids. */
 typedef struct gln_classes {
@@ -144,6 +167,28 @@ gln_status gln_run_begin(gln_run *run, gln_engine *engine, const char *kind, int
                          const char *parameters, uint64_t seed, const gln_watch *watch);
 /* Records the end: done with `summary` (JSON) when status is GLN_OK, else failed or cancelled with this thread's sentence. Returns status. */
 gln_status gln_run_end(gln_run *run, gln_status status, const char *summary);
+
+/* ---- backfill.c --------------------------------------------------------------------------------------------------- */
+
+/* Loads a backbone of a project in the precision that its vectors have, or that the project or the engine asks for, and opens its vectors
+   file; the first time makes it, and writes down the precision. GLN_E_CONFLICT when vectors and backbone do not belong together. */
+gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *project, gln_project_backbone *which, size_t max_batch,
+                                     gln_backbone **out_backbone, gln_vectors **out_vectors);
+/* What computed vectors, for the record of a run. */
+typedef struct gln_computed {
+    gln_precision precision;
+    char device[512]; /* "cpu", "GPU 0, NVIDIA H100"; with what happened on the way; "" when nothing was embedded */
+} gln_computed;
+/* Before anything is embedded: the processor may stand in for a GPU only where it is seen to compute the same; else GLN_E_CONFLICT.
+   thumbnail_side: of those that are made on the way, 0 for none. */
+gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
+                              size_t thumbnail_side);
+/* Afterwards: a GPU that failed on the way is in the record, and so is who went on. */
+void gln_computed_end(gln_computed *computed, const gln_backbone *backbone);
+/* Embeds the images of the project that this backbone lags behind with, committing as it goes; *out_n counts them, and *computed says
+   what did it. A photo that cannot be read any more leaves a gap; many of them are an error, since a disk may be missing. */
+gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows, size_t *out_n,
+                        gln_computed *computed);
 
 gln_status gln_runs_start_worker(gln_engine *engine);
 void gln_runs_stop_worker(gln_engine *engine);

@@ -27,7 +27,7 @@ gln_status gln_engine_thumbnail_path(const gln_engine *engine, const uint8_t sha
 struct picture {
     int64_t project_id, vector_row;
     uint8_t sha256[32];
-    char format[16];
+    char format[16], backbone[101]; /* the project's active one */
 };
 
 static gln_status copy_picture(void *context, const gln_image_row *row)
@@ -45,7 +45,10 @@ static gln_status read_picture(gln_engine *engine, int64_t image_id, struct pict
     gln_store *reader = NULL;
     gln_status st = gln_engine_reader_take(engine, &reader);
     if (st != GLN_OK) return st;
+    gln_project project = {0};
     st = gln_store_image_get(reader, image_id, copy_picture, picture);
+    if (st == GLN_OK) st = gln_project_read(reader, picture->project_id, &project);
+    snprintf(picture->backbone, sizeof picture->backbone, "%s", project.backbone);
     gln_engine_reader_give(engine, reader);
     return st;
 }
@@ -176,7 +179,12 @@ gln_status gln_engine_similar(gln_engine *engine, int64_t image_id, size_t k, gl
         for (size_t j = 0; j < k && near[j] != GLN_NO_NEIGHBOUR; j++)
             out[(*out_n)++] = (gln_similar){state->image_id[near[j]], state->graph->similarity[i * state->graph->k + j]};
     } else {
-        st = search_vectors(gln_room_vectors(engine, room), image_id, (size_t)picture.vector_row, k, out, out_n);
+        /* Those of the published state, else of the active backbone; of a new image the active one's, which come first. */
+        gln_vectors *vectors = state != NULL ? gln_room_vectors(engine, room, state->backbone) : NULL;
+        if (vectors == NULL || (size_t)picture.vector_row >= gln_vectors_count(vectors))
+            vectors = gln_room_vectors(engine, room, picture.backbone);
+        st = vectors == NULL ? gln_fail(GLN_E_CONFLICT, "there are no vectors by %s yet", picture.backbone)
+                             : search_vectors(vectors, image_id, (size_t)picture.vector_row, k, out, out_n);
     }
     if (state != NULL) gln_state_give(engine, state);
     return st;

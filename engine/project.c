@@ -6,7 +6,6 @@
 #include "engine/resample_kept.h"
 #include "sampler/clusters.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +23,7 @@ static gln_status copy_project(void *context, const gln_project_row *row)
     project->duplicate_threshold = row->duplicate_threshold;
     snprintf(project->name, sizeof project->name, "%s", row->name);
     snprintf(project->backbone, sizeof project->backbone, "%s", row->backbone);
+    snprintf(project->published_backbone, sizeof project->published_backbone, "%s", row->published_backbone);
     snprintf(project->currency, sizeof project->currency, "%s", row->currency);
     return GLN_OK;
 }
@@ -129,38 +129,6 @@ static gln_status check_class(const gln_class_spec *spec, size_t index)
     return GLN_OK;
 }
 
-/* A backbone's name in the data directory; with name NULL the only one there is. */
-static gln_status find_backbone(const gln_engine *engine, const char *name, char out[101])
-{
-    char folder_path[GLN_PATH_MAX], path[GLN_PATH_MAX];
-    gln_status st = gln_path_join(folder_path, engine->data, "backbones");
-    if (st != GLN_OK) return st;
-    if (name != NULL) {
-        size_t length = strlen(name);
-        if (length == 0 || length > 100 || strchr(name, '/') != NULL || name[0] == '.')
-            return gln_fail(GLN_E_ARGUMENT, "backbone: \"%.60s\" is not a name", name);
-        if ((st = gln_engine_manifest_path(engine->data, name, path)) != GLN_OK) return st;
-        if (!gln_file_exists(path))
-            return gln_fail(GLN_E_NOT_FOUND, "backbone: there is no %s in %s; `gleaner init --backbone` adds one", name,
-                            folder_path);
-        snprintf(out, 101, "%s", name);
-        return GLN_OK;
-    }
-    size_t n_found = 0;
-    DIR *folder = opendir(folder_path);
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (dot == NULL || dot == entry->d_name || strcmp(dot, ".json") != 0 || dot - entry->d_name > 100) continue;
-        snprintf(out, 101, "%.*s", (int)(dot - entry->d_name), entry->d_name);
-        n_found++;
-    }
-    if (folder != NULL) closedir(folder);
-    if (n_found == 1) return GLN_OK;
-    return gln_fail(n_found == 0 ? GLN_E_NOT_FOUND : GLN_E_ARGUMENT,
-                    n_found == 0 ? "backbone: there is none in %s; `gleaner init --backbone` adds one"
-                                 : "backbone: there are several in %s; name one of them", folder_path);
-}
-
 /* ---- changing ---------------------------------------------------------------------------------------------------------- */
 
 /* Adds or changes classes inside a write transaction and checks the sum of shares afterwards. */
@@ -201,7 +169,7 @@ gln_status gln_engine_project_create(gln_engine *engine, const gln_project_spec 
     const char *currency = spec->currency == NULL ? "EUR" : spec->currency;
     if (strlen(currency) != 3 || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
         return gln_fail(GLN_E_ARGUMENT, "currency: \"%.10s\" is not a code of three capital letters", currency);
-    if ((st = find_backbone(engine, spec->backbone, backbone)) != GLN_OK) return st;
+    if ((st = gln_backbone_find(engine, spec->backbone, backbone)) != GLN_OK) return st;
 
     gln_store *store = NULL;
     if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
@@ -212,10 +180,12 @@ gln_status gln_engine_project_create(gln_engine *engine, const gln_project_spec 
         .duplicate_threshold = NAN,
         .created_ms = gln_clock_ms(),
     };
-    int64_t id = 0;
+    int64_t id = 0, backbone_id = 0;
     st = gln_store_project_find(store, spec->name, &id);
     if (st == GLN_OK && id != 0) st = gln_fail(GLN_E_CONFLICT, "name: there is a project %s already", spec->name);
     if (st == GLN_OK) st = gln_store_project_add(store, &row, &id);
+    gln_project_backbone_row first = {.project_id = id, .name = backbone, .precision = spec->precision, .created_ms = row.created_ms};
+    if (st == GLN_OK) st = gln_store_backbone_add(store, &first, &backbone_id);
     if (st == GLN_OK) st = set_classes(store, id, spec->classes, spec->n_classes);
     if ((st = gln_engine_write_end(engine, st)) == GLN_OK) *out_id = id;
     return st;
@@ -237,7 +207,7 @@ gln_status gln_engine_project_rename(gln_engine *engine, int64_t project_id, con
 gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
 {
     char vectors_path[GLN_PATH_MAX];
-    gln_project project;
+    gln_project_backbones backbones = {0};
     gln_store *store = NULL;
     gln_room *room = NULL;
     /* Not while a run writes to it. */
@@ -245,8 +215,9 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
         return gln_fail(GLN_E_BUSY, "a run is in progress; stop it, or wait for its end, before deleting a project");
     gln_status st = gln_engine_write_begin(engine, &store);
     if (st == GLN_OK) {
+        gln_project project;
         st = gln_project_read(store, project_id, &project);
-        if (st == GLN_OK) st = gln_engine_vectors_path(engine, project_id, project.backbone, vectors_path);
+        if (st == GLN_OK) st = gln_project_backbones_read(store, project_id, &backbones);
         if (st == GLN_OK) st = gln_store_project_delete(store, project_id);
         st = gln_engine_write_end(engine, st);
     }
@@ -257,8 +228,11 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
         room->state = NULL;
         pthread_mutex_unlock(&engine->rooms_lock);
         gln_state_free(dead);
-        unlink(vectors_path);
-        gln_kept_remove(engine, project_id);
+        for (size_t i = 0; i < backbones.n; i++) {
+            gln_room_forget_vectors(engine, room, backbones.item[i].name);
+            if (gln_engine_vectors_path(engine, project_id, backbones.item[i].name, vectors_path) == GLN_OK) unlink(vectors_path);
+            gln_kept_remove(engine, project_id, backbones.item[i].name);
+        }
     }
     pthread_mutex_unlock(&engine->run);
     return st;

@@ -447,10 +447,11 @@ static gln_status switch_over(const gln_publication *p, const struct old_cluster
     if (st == GLN_OK) st = gln_store_clusters_show(store, p->project_id, p->run->id);
     for (size_t c = 0; c < p->clusters->k && st == GLN_OK; c++)
         st = gln_store_cluster_set_size(store, new_id[c], p->clusters->size[c], mean_distance[c]);
+    if (st == GLN_OK) st = gln_store_sampling_forget_gaps(store, p->project_id, (*p->state)->backbone);
     if (st == GLN_OK) st = write_medoids(p, store, medoid, new_id);
     if (st == GLN_OK) st = gln_insight_write(p->insight, p->insight_input, store, p->run->id, new_id);
     if (st == GLN_OK) st = gln_store_run_snapshot(store, p->run->id, p->snapshot_id);
-    if (st == GLN_OK) st = gln_store_project_publish(store, p->project_id, p->run->id);
+    if (st == GLN_OK) st = gln_store_project_publish(store, p->project_id, p->run->id, (*p->state)->backbone);
     /* The summary holds what a later start needs to load this state: it counts with it or not at all. */
     if (st == GLN_OK) {
         char *text = gln_resample_facts_text(p->facts);
@@ -481,7 +482,8 @@ gln_status gln_publish(gln_publication *p)
     if ((st = gln_engine_write_end(p->engine, bear_clusters(p, store, new_id, mean_distance))) != GLN_OK ||
         (st = write_parts(p, new_id, &n_changed)) != GLN_OK || (st = gln_state_hold(p->engine, p->project_id, true)) != GLN_OK)
         goto cleanup;
-    if ((st = switch_over(p, &old, new_id, mean_distance, medoid)) == GLN_OK) st = gln_kept_publish(p->engine, p->project_id);
+    st = switch_over(p, &old, new_id, mean_distance, medoid);
+    if (st == GLN_OK) st = gln_kept_publish(p->engine, p->project_id, (*p->state)->backbone);
     if (st == GLN_OK) st = order_clusters(*p->state, new_id, k);
     if (st == GLN_OK && (st = gln_state_publish(p->engine, *p->state)) == GLN_OK) *p->state = NULL;
     (void)gln_state_hold(p->engine, p->project_id, false);

@@ -96,7 +96,7 @@ static gln_status read_pool(struct resample *r)
     if ((st = gln_store_begin_read(reader)) != GLN_OK) goto cleanup;
     if ((st = gln_classes_read(reader, r->project.id, &r->classes)) != GLN_OK) goto cleanup;
     if ((st = gln_store_pool(reader, r->project.id, count_image, r)) != GLN_OK) goto cleanup;
-    gln_vectors *vectors = gln_room_vectors(r->engine, room);
+    gln_vectors *vectors = gln_room_vectors(r->engine, room, r->project.backbone);
     if (r->n == 0 || vectors == NULL) {
         st = gln_fail(GLN_E_CONFLICT, "project %s has no images yet; `gleaner ingest` adds some", r->project.name);
         goto cleanup;
@@ -116,6 +116,7 @@ static gln_status read_pool(struct resample *r)
     if ((st = gln_store_pool(reader, r->project.id, read_image, r)) != GLN_OK) goto cleanup;
     r->state->project_id = r->project.id;
     r->state->run_id = r->run->id;
+    snprintf(r->state->backbone, sizeof r->state->backbone, "%s", r->project.backbone);
     for (size_t i = 0; i < r->classes.n; i++) {
         r->state->class_id[i] = r->classes.id[i];
         r->state->hit_rate[i] = 1.0;
@@ -159,7 +160,7 @@ static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
 {
     gln_kmeans_result both[2] = {{0}};
     begin_stage(r, "clusters", r->n);
-    gln_status st = gln_kept_clusters(both, r->engine, r->project.id, &r->pool, r->request->n_clusters, r->request->seed,
+    gln_status st = gln_kept_clusters(both, r->engine, r->project.id, r->project.backbone, &r->pool, r->request->n_clusters, r->request->seed,
                                       r->request->force, r->run->progress);
     *clusters = both[0];
     if (st == GLN_OK) {
@@ -222,8 +223,8 @@ static gln_status classify(struct resample *r)
     gln_kept_classifier_key(key, &r->classes, r->state->image_id, r->label, r->n, r->pool.d, r->request->seed);
     gln_hex(r->facts.classifier_key, key, sizeof key);
     st = GLN_E_NOT_FOUND;
-    if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, key);
-    if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, key);
+    if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, r->project.backbone, key);
+    if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, r->project.backbone, key);
     if (st != GLN_OK) goto cleanup;
     if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(r->svm), &r->classes)) != GLN_OK) goto cleanup;
     memcpy(r->state->hit_rate, gln_svm_card_of(r->svm)->hit_rate, r->classes.n * sizeof(double));
@@ -285,6 +286,12 @@ static void parameters_text(const gln_resample_request *request, char out[128])
     snprintf(out, 128, "{\"clusters\":%zu}", request->n_clusters);
 }
 
+/* Whether the published state is of another backbone than the active one. */
+static bool is_switched(const gln_project *project)
+{
+    return project->published_backbone[0] != 0 && strcmp(project->published_backbone, project->backbone) != 0;
+}
+
 /* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will see. */
 static gln_status look_for_news(gln_engine *engine, const gln_resample_request *request, gln_project *project,
                                 int64_t *out_snapshot, char out_classifier[65], bool *out_unchanged)
@@ -301,6 +308,9 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, request->project_id, project);
     if (st == GLN_OK) st = gln_store_snapshot_find(reader, project->id, out_snapshot);
     if (st == GLN_OK) st = gln_store_images_count(reader, &all, &n_images);
+    gln_project_backbones backbones;
+    if (st == GLN_OK) st = gln_project_backbones_read(reader, project->id, &backbones);
+    if (st == GLN_OK) n_images -= backbones.item[backbones.active].n_gaps;
     if (st == GLN_OK && project->published_run_id != 0)
         st = gln_store_run_get(reader, project->published_run_id, read_published, &published);
     gln_engine_reader_give(engine, reader);
@@ -311,11 +321,29 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
         if (st != GLN_OK) return st;
     }
     parameters_text(request, parameters);
+    if (is_switched(project)) published.classifier[0] = 0; /* what it said is of other vectors */
     memcpy(out_classifier, published.classifier, sizeof published.classifier);
-    *out_unchanged = project->published_run_id != 0 && published.snapshot_id == *out_snapshot &&
+    *out_unchanged = project->published_run_id != 0 && !is_switched(project) && published.snapshot_id == *out_snapshot &&
                      published.n_images == n_images && published.seed == (int64_t)request->seed &&
                      strcmp(published.parameters, parameters) == 0;
     return GLN_OK;
+}
+
+/* The active backbone may lag behind: it was added or chosen since the last ingest. And whose vectors were read last is said. */
+static gln_status catch_up(struct resample *r)
+{
+    gln_store *reader = NULL;
+    gln_project_backbones backbones;
+    gln_status st = gln_engine_reader_take(r->engine, &reader);
+    if (st == GLN_OK) st = gln_project_backbones_read(reader, r->project.id, &backbones);
+    gln_engine_reader_give(r->engine, reader);
+    if (st == GLN_OK) st = gln_backfill(r->run, &r->project, &backbones.item[backbones.active], backbones.n_rows, &r->facts.n_backfilled,
+                                         &r->facts.backfilled_by);
+    if (st == GLN_OK && is_switched(&r->project))
+        snprintf(r->facts.backbone_words, sizeof r->facts.backbone_words,
+                 "%s instead of %s: neighbours, near-duplicates, clusters and classifier are made from its vectors", r->project.backbone,
+                 r->project.published_backbone);
+    return st;
 }
 
 gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *request, int64_t run_id,
@@ -344,6 +372,7 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
     gln_resample_facts_init(&r.facts);
     /* The labels may have changed while this run waited for its turn. */
     st = look_for_news(engine, request, &r.project, &r.snapshot_id, r.published_classifier, &unchanged);
+    if (st == GLN_OK) st = catch_up(&r);
     if (st == GLN_OK) st = read_pool(&r);
     if (st == GLN_OK) st = find_neighbours(&r);
     if (st == GLN_OK) st = find_duplicates(&r);

@@ -18,10 +18,11 @@ static const double most_new_rows = 0.3;
 /* Measured against a full k-means (bench/LOG.md): while these hold, assigning to kept centroids costs less than 1% of inertia. */
 static const double most_new_clustered = 0.1, most_drift = 1.02;
 
-gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *kind, char out[GLN_PATH_MAX])
+gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *backbone, const char *kind,
+                                char out[GLN_PATH_MAX])
 {
-    char name[64];
-    snprintf(name, sizeof name, "index/%lld.%s", (long long)project_id, kind);
+    char name[192];
+    snprintf(name, sizeof name, "index/%lld-%s.%s", (long long)project_id, backbone, kind);
     return gln_path_join(out, engine->data, name);
 }
 
@@ -43,7 +44,7 @@ static gln_status extend(gln_engine *engine, gln_state *state, gln_graph **graph
 {
     char path[GLN_PATH_MAX];
     gln_centroids kept = {0};
-    gln_status st = gln_engine_kept_path(engine, state->project_id, "centroids", path);
+    gln_status st = gln_engine_kept_path(engine, state->project_id, state->backbone, "centroids", path);
     if (st != GLN_OK) return st;
     bool have = gln_centroids_load(&kept, path) == GLN_OK && kept.d == state->embeddings.d;
     st = gln_graph_extend(graph, &state->embeddings, have ? kept.centroid[0] : NULL, have ? kept.k[0] : 0, options, progress);
@@ -57,8 +58,8 @@ gln_status gln_kept_graph(gln_engine *engine, gln_state *state, bool from_scratc
     uint8_t key[32];
     gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
     gln_graph *graph = NULL;
-    gln_status st = gln_engine_graph_path(engine, state->project_id, published);
-    if (st == GLN_OK) st = gln_engine_kept_path(engine, state->project_id, "graph-next", next);
+    gln_status st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph", published);
+    if (st == GLN_OK) st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph-next", next);
     if (st != GLN_OK) return st;
     if (!from_scratch) {
         graph = load_prefix(state, next); /* of a run that was stopped after this stage */
@@ -88,22 +89,22 @@ cleanup:
     return st;
 }
 
-gln_status gln_kept_publish(gln_engine *engine, int64_t project_id)
+gln_status gln_kept_publish(gln_engine *engine, int64_t project_id, const char *backbone)
 {
     char published[GLN_PATH_MAX], next[GLN_PATH_MAX];
-    gln_status st = gln_engine_graph_path(engine, project_id, published);
-    if (st == GLN_OK) st = gln_engine_kept_path(engine, project_id, "graph-next", next);
+    gln_status st = gln_engine_kept_path(engine, project_id, backbone, "graph", published);
+    if (st == GLN_OK) st = gln_engine_kept_path(engine, project_id, backbone, "graph-next", next);
     /* Without a next one the graph is the same as before. */
     if (st == GLN_OK) rename(next, published);
     return st;
 }
 
-void gln_kept_remove(gln_engine *engine, int64_t project_id)
+void gln_kept_remove(gln_engine *engine, int64_t project_id, const char *backbone)
 {
     static const char *const kinds[] = {"graph", "graph-next", "centroids", "classifier"};
     char path[GLN_PATH_MAX];
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (gln_engine_kept_path(engine, project_id, kinds[i], path) == GLN_OK) unlink(path);
+        if (gln_engine_kept_path(engine, project_id, backbone, kinds[i], path) == GLN_OK) unlink(path);
 }
 
 /* ---- clusters ------------------------------------------------------------------------------------------------------------- */
@@ -116,7 +117,7 @@ static bool still_good(const gln_centroids *kept, const uint8_t key[32], const g
            kept->k[1] <= pool->n && change <= most_new_clustered * (double)kept->n_rows;
 }
 
-static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const gln_embeddings *pool,
+static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone, const gln_embeddings *pool,
                               size_t n_clusters, uint64_t seed, const uint8_t key[32], gln_progress *progress)
 {
     char path[GLN_PATH_MAX];
@@ -126,7 +127,7 @@ static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int6
     gln_status st = gln_kmeans(&out[0], pool, &options, progress);
     options.seed = gln_rng_mix(seed, 1);
     if (st == GLN_OK) st = gln_kmeans(&out[1], pool, &options, progress);
-    if (st == GLN_OK) st = gln_engine_kept_path(engine, project_id, "centroids", path);
+    if (st == GLN_OK) st = gln_engine_kept_path(engine, project_id, backbone, "centroids", path);
     if (st != GLN_OK) return st;
     gln_centroids keep = {.n_rows = pool->n, .d = pool->d, .k = {out[0].k, out[1].k},
                           .mean_l2_sq = pool->n != 0 ? out[0].inertia / (double)pool->n : 0.0,
@@ -135,7 +136,7 @@ static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int6
     return gln_centroids_save(&keep, path);
 }
 
-gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const gln_embeddings *pool,
+gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone, const gln_embeddings *pool,
                              size_t n_clusters, uint64_t seed, bool from_scratch, gln_progress *progress)
 {
     char path[GLN_PATH_MAX];
@@ -143,7 +144,7 @@ gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64
     uint64_t words[2] = {seed, n_clusters};
     gln_centroids kept = {0};
     gln_sha256(key, words, sizeof words);
-    gln_status st = gln_engine_kept_path(engine, project_id, "centroids", path);
+    gln_status st = gln_engine_kept_path(engine, project_id, backbone, "centroids", path);
     if (st != GLN_OK) return st;
     if (!from_scratch && gln_centroids_load(&kept, path) == GLN_OK && still_good(&kept, key, pool)) {
         st = gln_kmeans_assign(&out[0], pool, kept.centroid[0], kept.k[0], progress);
@@ -157,7 +158,7 @@ gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64
         gln_kmeans_dispose(&out[0]);
     }
     gln_centroids_dispose(&kept);
-    return st != GLN_OK ? st : search_both(out, engine, project_id, pool, n_clusters, seed, key, progress);
+    return st != GLN_OK ? st : search_both(out, engine, project_id, backbone, pool, n_clusters, seed, key, progress);
 }
 
 /* ---- the classifier --------------------------------------------------------------------------------------------------------- */
@@ -175,18 +176,18 @@ void gln_kept_classifier_key(uint8_t key[32], const gln_classes *classes, const 
     gln_sha256(key, parts, sizeof parts);
 }
 
-gln_status gln_kept_classifier(gln_svm **out, gln_engine *engine, int64_t project_id, const uint8_t key[32])
+gln_status gln_kept_classifier(gln_svm **out, gln_engine *engine, int64_t project_id, const char *backbone, const uint8_t key[32])
 {
     char path[GLN_PATH_MAX];
     *out = NULL;
-    gln_status st = gln_engine_kept_path(engine, project_id, "classifier", path);
+    gln_status st = gln_engine_kept_path(engine, project_id, backbone, "classifier", path);
     return st == GLN_OK ? gln_svm_load(out, path, key) : st;
 }
 
-gln_status gln_kept_classifier_save(const gln_svm *svm, gln_engine *engine, int64_t project_id, const uint8_t key[32])
+gln_status gln_kept_classifier_save(const gln_svm *svm, gln_engine *engine, int64_t project_id, const char *backbone, const uint8_t key[32])
 {
     char path[GLN_PATH_MAX];
-    gln_status st = gln_engine_kept_path(engine, project_id, "classifier", path);
+    gln_status st = gln_engine_kept_path(engine, project_id, backbone, "classifier", path);
     return st == GLN_OK ? gln_svm_save(svm, path, key) : st;
 }
 

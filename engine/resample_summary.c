@@ -108,6 +108,12 @@ char *gln_resample_facts_text(const gln_resample_facts *facts)
     else gln_json_set_null(json, "classifier");
     gln_json_set_string(json, "classifier_words", facts->classifier_words);
     gln_json_set_string(json, "classifier_key", facts->classifier_key);
+    gln_json_set_string(json, "backbone_words", facts->backbone_words);
+    gln_json_set_number(json, "backfilled", (double)facts->n_backfilled);
+    if (facts->n_backfilled != 0) {
+        gln_json_set_string(json, "precision", gln_precision_name(facts->backfilled_by.precision));
+        gln_json_set_string(json, "device", facts->backfilled_by.device);
+    }
     gln_json *stages = gln_json_set(json, "stages", gln_json_object());
     double seconds = 0.0;
     for (size_t i = 0; i < facts->n_stages; i++) {
@@ -133,6 +139,8 @@ void gln_resample_facts_summarise(const gln_resample_facts *facts, gln_resample_
     summary->graph_recall = facts->graph_recall;
     snprintf(summary->sanity, sizeof summary->sanity, "%s", facts->clusters.words);
     snprintf(summary->classifier, sizeof summary->classifier, "%s", facts->classifier_words);
+    snprintf(summary->backbone, sizeof summary->backbone, "%s", facts->backbone_words);
+    summary->n_backfilled = facts->n_backfilled;
     summary->seconds = 0.0;
     for (size_t i = 0; i < facts->n_stages; i++) summary->seconds += facts->stage[i].ended_s - facts->stage[i].started_s;
 }

@@ -18,6 +18,9 @@ typedef struct gln_resample_facts {
     double graph_recall;
     gln_clusters_report clusters;
     char classifier_words[256];
+    char backbone_words[320]; /* after a switch: what was made anew; else "" */
+    size_t n_backfilled;
+    gln_computed backfilled_by; /* what computed them */
     char classifier_key[65]; /* hash of what the classifier was trained on, in hex; "" without one */
     gln_json *classifier; /* the model card; NULL without a classifier */
     struct {

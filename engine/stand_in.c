@@ -28,18 +28,24 @@ static gln_status compare_row(gln_engine *engine, gln_backbone *backbone, const 
     gln_decode_options decode = GLN_DECODE_OPTIONS_INIT;
     decode.shorter_side_at_least = shorter_side;
     *out_done = false;
-    if (gln_engine_original(engine, gln_vectors_image_id(vectors, row), &bytes, &n_bytes, format, sizeof format) != GLN_OK) return GLN_OK;
-    gln_status st = gln_image_decode(&image, bytes, n_bytes, &decode);
+    gln_status st = gln_alloc(&both, 2, info->d * sizeof *both, "embeddings");
+    if (st != GLN_OK) return st;
+    gln_kernels()->gather_f32(both + info->d, &pool, &index, 1);
+    bool gap = true; /* zeros: there was no photo when this backbone came to it */
+    for (size_t i = 0; i < info->d && gap; i++) gap = both[info->d + i] == 0.0f;
+    if (gap || gln_engine_original(engine, gln_vectors_image_id(vectors, row), &bytes, &n_bytes, format, sizeof format) != GLN_OK)
+        goto cleanup;
+    st = gln_image_decode(&image, bytes, n_bytes, &decode);
     if (st == GLN_OK) st = gln_alloc(&input, 3 * side, side * sizeof *input, "input");
-    if (st == GLN_OK) st = gln_alloc(&both, 2, info->d * sizeof *both, "embeddings");
     if (st == GLN_OK) st = gln_preprocess_image(input, &info->preprocess, &image);
     if (st == GLN_OK) st = gln_backbone_run(backbone, input, 1, both);
     if (st == GLN_OK) {
-        gln_kernels()->gather_f32(both + info->d, &pool, &index, 1);
         gln_kernels()->l2_normalise(both, 2, info->d);
         *out_cosine = (double)gln_kernels()->dot(both, both + info->d, info->d);
         *out_done = true;
     }
+
+cleanup:
     gln_image_dispose(&image);
     gln_free(bytes);
     gln_free(input);

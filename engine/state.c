@@ -8,6 +8,7 @@
 #include "engine/resample_kept.h"
 #include "index/neighbours.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -209,14 +210,14 @@ static gln_status load_graph(gln_engine *engine, gln_state *state)
 {
     char path[GLN_PATH_MAX];
     uint8_t key[32];
-    gln_status st = gln_engine_graph_path(engine, state->project_id, path);
+    gln_status st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph", path);
     if (st != GLN_OK) return st;
     gln_state_key(key, state->image_id, state->row, state->n);
     if (gln_graph_load(&state->graph, path, key) == GLN_OK) return GLN_OK;
     /* A kill between publishing a resample and renaming its graph leaves that under its first name. */
     char next[GLN_PATH_MAX];
-    if ((st = gln_engine_kept_path(engine, state->project_id, "graph-next", next)) != GLN_OK) return st;
-    if (gln_graph_load(&state->graph, next, key) == GLN_OK) return gln_kept_publish(engine, state->project_id);
+    if ((st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph-next", next)) != GLN_OK) return st;
+    if (gln_graph_load(&state->graph, next, key) == GLN_OK) return gln_kept_publish(engine, state->project_id, state->backbone);
     gln_log(GLN_LOG_INFO, "building the neighbour graph of %zu images again: %s", state->n, gln_message());
     gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
     if ((st = gln_graph_build(&state->graph, &state->embeddings, &options, NULL)) != GLN_OK) return st;
@@ -242,6 +243,7 @@ static gln_status load(gln_engine *engine, gln_room *room, const gln_project *pr
     if ((st = gln_store_pool(reader, project->id, load_row, &loading)) != GLN_OK) goto cleanup;
     state->project_id = project->id;
     state->run_id = project->published_run_id;
+    snprintf(state->backbone, sizeof state->backbone, "%s", project->published_backbone);
     if (clusters.n != 0) memcpy(state->cluster_id, clusters.ids, clusters.n * sizeof *clusters.ids);
     for (size_t i = 0; i < state->n; i++) {
         size_t cluster = find_id(state->cluster_id, clusters.n, loading.image_cluster_id[i]);
@@ -256,7 +258,7 @@ static gln_status load(gln_engine *engine, gln_room *room, const gln_project *pr
         state->representative[i] = (uint32_t)(representative == SIZE_MAX ? i : representative);
     }
     if ((st = gln_store_run_get(reader, project->published_run_id, read_classifier, state)) != GLN_OK) goto cleanup;
-    state->embeddings = gln_vectors_view(gln_room_vectors(engine, room));
+    state->embeddings = gln_vectors_view(gln_room_vectors(engine, room, state->backbone));
     if (state->n != 0 && state->row[state->n - 1] >= state->embeddings.n) {
         st = gln_fail(GLN_E_CORRUPT, "the vectors file of project %s is shorter than its rows; run `gleaner doctor`",
                       project->name);
@@ -299,7 +301,7 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
         }
         round++;
         if (st == GLN_OK) st = gln_project_read(reader, project_id, &project);
-        if (st == GLN_OK && project.published_run_id != 0 && gln_room_vectors(engine, room) != NULL)
+        if (st == GLN_OK && project.published_run_id != 0 && gln_room_vectors(engine, room, project.published_backbone) != NULL)
             st = load(engine, room, &project, reader);
         gln_engine_reader_give(engine, reader);
         if (st != GLN_OK) break;

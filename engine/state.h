@@ -20,6 +20,7 @@ struct gln_engine;
 
 typedef struct gln_state {
     int64_t project_id, run_id;
+    char backbone[101];         /* whose vectors these are */
     size_t n;                   /* images, by view index */
     int64_t *image_id;          /* [n], ascending: view index i is image_id[i] */
     uint32_t *row;              /* [n] rows of the vectors file */

@@ -132,6 +132,7 @@ gln_status gln_handle_project_change(gln_request *request, gln_reply *reply)
     static const gln_field fields[] = {
         {.name = "name", .kind = GLN_FIELD_STRING, .min = 1, .max = 100},
         {.name = "classes", .kind = GLN_FIELD_ARRAY, .min = 0, .max = MAX_CLASSES},
+        {.name = "backbone", .kind = GLN_FIELD_STRING, .min = 1, .max = 100},
     };
     gln_engine *engine = request->server->engine;
     gln_store *store = NULL;
@@ -143,6 +144,8 @@ gln_status gln_handle_project_change(gln_request *request, gln_reply *reply)
     if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);
     if (st == GLN_OK) st = gln_class_map_read(&known, store, project_id);
     const char *name = gln_fields_string(request->json, "name");
+    const char *backbone = gln_fields_string(request->json, "backbone");
+    gln_backbone_switch what;
     const gln_json *array = gln_json_get(request->json, "classes");
     if (st == GLN_OK && array != NULL) st = read_classes(request, array, &known, &classes, &n_classes);
     /* Asked before anything changes, so that a taken name does not leave half of the change behind. */
@@ -150,6 +153,8 @@ gln_status gln_handle_project_change(gln_request *request, gln_reply *reply)
     if (st == GLN_OK && other_id != 0 && other_id != project_id)
         st = gln_fail(GLN_E_CONFLICT, "name: there is a project %s already", name);
     gln_request_read_end(request);
+    if (st == GLN_OK && backbone != NULL) st = gln_engine_project_backbone_use(engine, project_id, backbone, &what);
+    if (st == GLN_E_NOT_FOUND && backbone != NULL) st = GLN_E_ARGUMENT; /* a value of the body, not the address */
     if (st == GLN_OK && name != NULL && other_id == 0) st = gln_engine_project_rename(engine, project_id, name);
     if (st == GLN_OK && array != NULL) st = gln_engine_classes_set(engine, project_id, classes, n_classes);
     gln_free(classes);

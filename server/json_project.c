@@ -15,7 +15,40 @@ static gln_status build_project(void *context, const gln_project_row *row)
     gln_json_set_number(*out, "images", (double)row->n_images);
     gln_json_set_number(*out, "labels", (double)row->n_labels);
     gln_shape_set_id(*out, "published_run", row->published_run_id);
+    if (row->published_backbone[0] != 0) gln_json_set_string(*out, "published_backbone", row->published_backbone);
+    else gln_json_set_null(*out, "published_backbone");
     return *out == NULL ? gln_fail(GLN_E_MEMORY, "no memory for the reply") : GLN_OK;
+}
+
+/* "behind" is known once the one that has come farthest is. */
+struct backbones {
+    gln_json *list, *item[64];
+    int64_t n_rows[64], most;
+    size_t n;
+};
+
+static gln_status build_backbone(void *context, const gln_project_backbone_row *row)
+{
+    struct backbones *b = context;
+    if (b->n == sizeof b->item / sizeof *b->item) return gln_fail(GLN_E_LIMIT, "more backbones of a project than a reply holds");
+    gln_json *item = gln_json_push(b->list, gln_json_object());
+    gln_json_set_string(item, "name", row->name);
+    gln_json_set_bool(item, "active", row->active);
+    gln_json_set_string(item, "precision", row->precision);
+    gln_json_set_number(item, "vectors", (double)(row->n_rows - row->n_gaps));
+    gln_json_set_number(item, "gaps", (double)row->n_gaps);
+    if (row->n_rows > b->most) b->most = row->n_rows;
+    b->item[b->n] = item;
+    b->n_rows[b->n++] = row->n_rows;
+    return GLN_OK;
+}
+
+static gln_status set_backbones(gln_json *project, gln_store *store, int64_t project_id)
+{
+    struct backbones b = {.list = gln_json_set(project, "backbones", gln_json_array())};
+    gln_status st = gln_store_backbones(store, project_id, build_backbone, &b);
+    for (size_t i = 0; i < b.n; i++) gln_json_set_number(b.item[i], "behind", (double)(b.most - b.n_rows[i]));
+    return st;
 }
 
 gln_status gln_shape_project(gln_json **out, gln_store *store, int64_t project_id)
@@ -28,6 +61,7 @@ gln_status gln_shape_project(gln_json **out, gln_store *store, int64_t project_i
     if (st == GLN_OK) st = gln_class_map_read(&classes, store, project_id);
     if (st != GLN_OK) goto cleanup;
     gln_json_set_number(*out, "refused", (double)n_refused);
+    if ((st = set_backbones(*out, store, project_id)) != GLN_OK) goto cleanup;
     gln_json *list = gln_json_set(*out, "classes", gln_json_array());
     for (size_t i = 0; i < classes.n; i++) {
         gln_json *entry = gln_json_push(list, gln_json_object());

@@ -133,7 +133,9 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
     gln_statement_open(&s, store,
                        "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability,"
                        " l.source = 'proposed'"
-                       " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.project_id = ? ORDER BY i.vector_row",
+                       " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.project_id = ?1 AND NOT EXISTS (SELECT 1 FROM vector_gap g WHERE g.image_id = i.id"
+                       " AND g.backbone_id = (SELECT a.id FROM project_backbone a JOIN project p ON p.id = a.project_id"
+                       " AND p.backbone = a.name WHERE p.id = ?1)) ORDER BY i.vector_row",
                        "reading the pool");
     gln_bind_int(&s, project_id);
     gln_status st = GLN_OK;

@@ -9,7 +9,7 @@
     " (SELECT count(*) FROM image i INDEXED BY image_by_project WHERE i.project_id = p.id),"                          \
     " (SELECT count(*) FROM label l WHERE l.project_id = p.id AND l.ended_ms IS NULL),"                               \
     " (SELECT count(*) FROM class c WHERE c.project_id = p.id)"                                                       \
-    " FROM project p "
+    ", coalesce(p.published_backbone, '') FROM project p "
 
 static void read_project(gln_statement *s, gln_project_row *row)
 {
@@ -24,6 +24,7 @@ static void read_project(gln_statement *s, gln_project_row *row)
         .n_images = gln_column_int(s, 7),
         .n_labels = gln_column_int(s, 8),
         .n_classes = gln_column_int(s, 9),
+        .published_backbone = gln_column_text(s, 10),
     };
 }
 
@@ -120,11 +121,13 @@ gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double 
     return change(&s, id);
 }
 
-gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id)
+gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "UPDATE project SET published_run_id = ? WHERE id = ?", "publishing a run");
+    gln_statement_open(&s, store, "UPDATE project SET published_run_id = ?, published_backbone = ? WHERE id = ?",
+                       "publishing a run");
     gln_bind_id(&s, run_id);
+    gln_bind_text(&s, backbone);
     gln_bind_int(&s, id);
     return change(&s, id);
 }

@@ -20,6 +20,19 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
     return gln_statement_insert(&s, NULL);
 }
 
+gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone)
+{
+    gln_statement s;
+    gln_statement_open(&s, store,
+                       "DELETE FROM sampling WHERE image_id IN (SELECT g.image_id FROM project_backbone b CROSS JOIN vector_gap g"
+                       " ON g.backbone_id = b.id WHERE b.project_id = ? AND b.name = ?)",
+                       "forgetting images without a vector");
+    gln_bind_int(&s, project_id);
+    gln_bind_text(&s, backbone);
+    int64_t n = 0;
+    return gln_statement_change(&s, &n);
+}
+
 /*
  * Predicted and unlabelled is predicted less predicted-and-labelled: the first is a walk along an index, the second goes by the
  * labels, which are few. Asking each image of the pool whether it has a label would be a probe of an index an image.

@@ -51,7 +51,8 @@ gln_status gln_store_check(gln_store *store, bool thorough);
 
 typedef struct gln_project_row {
     int64_t id;
-    const char *name, *backbone, *currency;
+    const char *name, *backbone, *currency; /* backbone: the active one */
+    const char *published_backbone; /* whose vectors the published run has read; "" before the first. Filled on reading */
     double duplicate_threshold; /* NaN: chosen each night */
     int64_t created_ms, published_run_id;
     int64_t n_images, n_labels, n_classes; /* filled on reading */
@@ -64,8 +65,36 @@ gln_status gln_store_project_get(gln_store *store, int64_t id, gln_project_fn fn
 gln_status gln_store_projects(gln_store *store, int64_t after_id, size_t limit, gln_project_fn fn, void *context);
 gln_status gln_store_project_rename(gln_store *store, int64_t id, const char *name);
 gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double threshold); /* NaN: automatic */
-gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id);
+gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone);
 gln_status gln_store_project_delete(gln_store *store, int64_t id);
+
+/* A backbone of a project. Row r of its vectors file belongs to the image with vector_row r. */
+typedef struct gln_project_backbone_row {
+    int64_t id, project_id;
+    const char *name, *precision; /* "auto" until its first vectors, then what they are in */
+    int64_t n_rows, created_ms;   /* n_rows: of its vectors file, that count */
+    /* filled on reading: */
+    bool active;
+    int64_t n_gaps; /* rows of zeros: their photos could not be read any more */
+} gln_project_backbone_row;
+typedef gln_status (*gln_project_backbone_fn)(void *context, const gln_project_backbone_row *row);
+
+gln_status gln_store_backbone_add(gln_store *store, const gln_project_backbone_row *row, int64_t *out_id); /* GLN_E_CONFLICT: it has it */
+gln_status gln_store_backbones(gln_store *store, int64_t project_id, gln_project_backbone_fn fn, void *context); /* in the order added */
+gln_status gln_store_backbone_advance(gln_store *store, int64_t id, int64_t n_rows, const char *precision);
+gln_status gln_store_backbone_delete(gln_store *store, int64_t id);
+/* Makes it the active one; GLN_E_NOT_FOUND when it is none of the project's. */
+gln_status gln_store_backbone_use(gln_store *store, int64_t project_id, const char *name);
+gln_status gln_store_gap_put(gln_store *store, int64_t backbone_id, int64_t image_id, const char *reason);
+
+/* Images from a row of the vectors on, by row: what a backbone that lags behind has to embed. */
+typedef struct gln_image_source {
+    int64_t image_id, vector_row;
+    uint8_t sha256[32];
+} gln_image_source;
+typedef gln_status (*gln_image_source_fn)(void *context, const gln_image_source *row);
+gln_status gln_store_image_sources(gln_store *store, int64_t project_id, int64_t first_row, size_t limit, gln_image_source_fn fn,
+                                   void *context);
 
 typedef struct gln_class_row {
     int64_t id, project_id;
@@ -125,7 +154,7 @@ gln_status gln_store_images_count(gln_store *store, const gln_image_filter *filt
 /* One past the highest vector_row used by the project: what the vectors file must hold. */
 gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n);
 
-/* The pool for the sampler: every image by vector_row with label, lease and what sampling says. Lean and fast: one
+/* The pool for the sampler: every image that the active backbone has a vector of, by vector_row with label, lease and what sampling says. Lean and fast: one
    pass, no strings. `probability` is NULL or n_probability float32, one a class in the order of class ids. */
 typedef struct gln_pool_row {
     int64_t image_id, vector_row, label_class_id, cluster_id, representative_id, leased_batch_id;
@@ -219,6 +248,8 @@ typedef struct gln_sampling_row {
 } gln_sampling_row;
 /* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
+/* Removes rows of images that this backbone has no vector of: what they say is of another one. */
+gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone);
 /* The same over the project, by class id: the pool's estimated balance. */
 gln_status gln_store_predictions(gln_store *store, int64_t project_id, gln_class_count_fn fn, void *context);
 

@@ -490,10 +490,47 @@ class Embed(Scratch):
             self.assertEqual(f.read(), b"precious")
 
 
+MEAN_COLOUR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "backbones", "mean_colour.json")
+
+
 class Backbones(Scratch):
+    def test_several_in_one_project(self):
+        """Two from the start, one switched to, compared on the project's labels, taken out again."""
+        made = as_json("init", "--project", "p", "--backbone", BACKBONE, "--backbone", MEAN_COLOUR, "--precision", "f32", data=self.data)
+        self.assertEqual(made["backbones"], ["efficientnet-lite0", "mean-colour"])
+        gleaner("init", "--project", "p", "--backbone", MEAN_COLOUR, data=self.data)  # is there already
+        folder = os.path.join(STAMPS, "food")
+        done = as_json("ingest", folder, data=self.data)
+        self.assertEqual(done["backfilled"], done["added"])
+        refused = gleaner("ingest", os.path.join(STAMPS, "clothes"), "--precision", "bf16", data=self.data, check=1).stderr
+        self.assertIn("never mix", refused)
+
+        def listed():
+            return {b["name"]: b for b in as_json("backbone", "list", data=self.data)["projects"][0]["backbones"]}
+
+        self.assertEqual([(b["active"], b["precision"], b["vectors"], b["behind"]) for b in listed().values()],
+                         [(True, "f32", done["added"], 0), (False, "f32", done["added"], 0)])
+        self.assertIn("active", gleaner("backbone", "list", data=self.data).stdout)
+        gleaner("label", "--folders", "--root", folder, "--add-classes", data=self.data)
+        gleaner("resample", data=self.data)
+        compared = as_json("backbone", "compare", "--project", "p", data=self.data)
+        self.assertEqual([(b["name"], b["active"]) for b in compared["backbones"]], [("efficientnet-lite0", True), ("mean-colour", False)])
+        self.assertIn(compared["use"], listed())
+        switched = as_json("backbone", "use", "mean-colour", data=self.data)
+        self.assertEqual((switched["changed"], switched["needs_resample"], switched["behind"]), (True, True, 0))
+        self.assertIn("until `gleaner resample`", gleaner("backbone", "use", "mean-colour", data=self.data).stdout)
+        self.assertIn("mean-colour instead of efficientnet-lite0", gleaner("resample", data=self.data).stdout)
+        doctor = gleaner("doctor", data=self.data).stdout
+        self.assertEqual(doctor.count("ok   vectors"), 2)
+        self.assertIn("mean-colour", gleaner("backbone", "remove", "mean-colour", "--project", "p", data=self.data, check=1).stderr)
+        gleaner("backbone", "remove", "efficientnet-lite0", "--project", "p", data=self.data)
+        self.assertEqual(list(listed()), ["mean-colour"])
+        gleaner("backbone", "use", "absent", data=self.data, check=1)
+
     def test_add_list_show_verify_remove(self):
         self.init()
-        self.assertEqual([(b["name"], b["projects"]) for b in as_json("backbone", "list", data=self.data)], [("efficientnet-lite0", 1)])
+        self.assertEqual([(b["name"], b["projects"]) for b in as_json("backbone", "list", data=self.data)["backbones"]],
+                         [("efficientnet-lite0", 1)])
         self.assertIn("of 1 projects, p among them", gleaner("backbone", "remove", "efficientnet-lite0", data=self.data, check=1).stderr)
         gleaner("backbone", "remove", "../x", data=self.data, check=1)
         self.assertIn("backbone list", gleaner("backbone", "show", "absent", data=self.data, check=1).stderr)
@@ -517,7 +554,7 @@ class Backbones(Scratch):
         gleaner("backbone", "add", path, data=self.data)
         write(licence="another")
         self.assertIn("another manifest", gleaner("backbone", "add", path, data=self.data, check=1).stderr)
-        self.assertEqual(len(as_json("backbone", "list", data=self.data)), 2)
+        self.assertEqual(len(as_json("backbone", "list", data=self.data)["backbones"]), 2)
         exact = as_json("backbone", "show", "other", "--precision", "f32", data=self.data)
         self.assertEqual((exact["dimension"], exact["precision"]), (1280, "f32"))
         verified = as_json("backbone", "verify", "other", data=self.data)

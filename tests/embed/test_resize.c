@@ -11,6 +11,7 @@
 #include "tests/support/support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,6 +324,60 @@ START_TEST(preprocess__senseless_settings_are_refused)
 }
 END_TEST
 
+/* Every kind of JPEG among the fixtures, and large ones in all proportions: the input is the same whether all of it was decoded or the
+   centre alone. */
+static void same_from_the_centre(const unsigned char *bytes, size_t n_bytes, const gln_preprocess *preprocess, const char *what)
+{
+    float *input[2] = {NULL, NULL};
+    size_t n = 3 * preprocess->side * preprocess->side;
+    for (size_t i = 0; i < 2; i++) {
+        gln_image image = {0};
+        gln_decode_options options = GLN_DECODE_OPTIONS_INIT;
+        options.shorter_side_at_least = gln_preprocess_needs(preprocess);
+        if (i == 1) options.centre = gln_preprocess_centre(preprocess);
+        gln_ok(gln_image_decode(&image, bytes, n_bytes, &options));
+        gln_ok(gln_alloc(&input[i], n, sizeof *input[i], "input"));
+        gln_ok(gln_preprocess_image(input[i], preprocess, &image));
+        gln_image_dispose(&image);
+    }
+    ck_assert_msg(memcmp(input[0], input[1], n * sizeof *input[0]) == 0, "%s, side %zu, share %g", what, preprocess->side,
+                  preprocess->crop_share);
+    for (size_t i = 0; i < 2; i++) gln_free(input[i]);
+}
+
+START_TEST(preprocess__the_centre_of_a_jpeg_is_enough)
+{
+    static const double shares[] = {0.875, 0.5, 1.0};
+    static const size_t sides[] = {8, 24, 224};
+    static const size_t sizes[][2] = {{640, 480}, {333, 901}, {1200, 200}, {1021, 1019}, {65, 300}};
+    gln_rng rng;
+    gln_rng_seed(&rng, 3);
+    for (size_t a = 0; a < 9; a++) {
+        gln_preprocess preprocess = {.side = sides[a % 3], .fit = GLN_FIT_CROP, .crop_share = shares[a / 3],
+                                     .filter = a % 2 == 0 ? GLN_FILTER_BICUBIC : GLN_FILTER_BILINEAR, .std = {1, 1, 1}};
+        for (size_t i = 0; fixture_names[i] != NULL; i++) {
+            size_t n_bytes = 0;
+            unsigned char *bytes = fixture_read(fixture_names[i], &n_bytes);
+            same_from_the_centre(bytes, n_bytes, &preprocess, fixture_names[i]);
+            gln_free(bytes);
+        }
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            unsigned char *bytes = NULL;
+            uint8_t *rgb = NULL;
+            size_t n_bytes = 0, n = sizes[i][0] * sizes[i][1] * 3;
+            char what[64];
+            gln_ok(gln_alloc(&rgb, n, 1, "photo"));
+            for (size_t j = 0; j < n; j++) rgb[j] = (uint8_t)(j / 3 % sizes[i][0] * (1 + j % 3) + gln_rng_below(&rng, 90));
+            gln_ok(gln_image_encode_jpeg(&bytes, &n_bytes, rgb, sizes[i][0], sizes[i][1], 85));
+            snprintf(what, sizeof what, "%zu x %zu", sizes[i][0], sizes[i][1]);
+            same_from_the_centre(bytes, n_bytes, &preprocess, what);
+            gln_free(bytes);
+            gln_free(rgb);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resize");
@@ -337,6 +392,7 @@ int main(void)
     tcase_add_test(tests, preprocess__stretch_takes_the_whole_image);
     tcase_add_test(tests, preprocess__reduced_decoding_stays_within_half_a_level);
     tcase_add_test(tests, preprocess__senseless_settings_are_refused);
+    tcase_add_test(tests, preprocess__the_centre_of_a_jpeg_is_enough);
     suite_add_tcase(suite, tests);
     return gln_test_main(suite);
 }

@@ -26,6 +26,7 @@ void gln_pool_fixture_reopen(gln_pool_fixture *f);
 /* The class that a photo's folder says. */
 const char *gln_photos_class(const char *path);
 
+TCase *gln_backbones_tests(void);
 TCase *gln_batches_tests(void);
 TCase *gln_resample_tests(void);
 TCase *gln_audits_tests(void);

@@ -485,6 +485,7 @@ int main(void)
     tcase_add_test(tests, label__rejects_by_item_and_keeps_history);
     tcase_add_test(tests, similar__finds_the_same_kind);
     suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, gln_backbones_tests());
     suite_add_tcase(suite, gln_batches_tests());
     suite_add_tcase(suite, gln_resample_tests());
     suite_add_tcase(suite, gln_audits_tests());

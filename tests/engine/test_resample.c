@@ -79,7 +79,7 @@ static struct kept read_kept(const gln_pool_fixture *f, const char *kind)
 {
     struct kept kept = {NULL, 0};
     char name[64], path[GLN_PATH_MAX];
-    snprintf(name, sizeof name, "index/%lld.%s", (long long)f->project_id, kind);
+    snprintf(name, sizeof name, "index/%lld-efficientnet-lite0.%s", (long long)f->project_id, kind);
     gln_ok(gln_path_join(path, f->data, name));
     if (gln_file_exists(path)) gln_ok(gln_file_read(&kept.bytes, &kept.n, path, 1 << 30));
     return kept;

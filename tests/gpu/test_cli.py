@@ -12,6 +12,7 @@ import math
 import os
 import random
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -52,8 +53,8 @@ def block(field, data):
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def write_backbone(folder):
-    weights = random.Random(1)
+def write_backbone(folder, name="small", seed=1):
+    weights = random.Random(seed)
     data = struct.pack(f"<{CHANNELS * 27}f", *(0.1 * weights.gauss(0, 1) for _ in range(CHANNELS * 27)))
     constant = block(5, b"".join(integer(1, d) for d in (CHANNELS, 3, 3, 3)) + integer(2, 1) + block(8, "w") + block(9, data))
 
@@ -63,12 +64,12 @@ def write_backbone(folder):
     graph = node("Conv", ["input", "w"], "c") + node("Relu", ["c"], "r") + node("GlobalAveragePool", ["r"], "p") + node("Flatten", ["p"], "embedding")
     graph += constant + block(11, block(1, "input") + block(2, block(1, integer(1, 1) + block(2, shape))))
     model = integer(1, 8) + block(7, graph) + block(8, integer(2, 17))
-    with open(os.path.join(folder, "small.onnx"), "wb") as f:
+    with open(os.path.join(folder, name + ".onnx"), "wb") as f:
         f.write(model)
-    manifest = {"name": "small", "model": "small.onnx", "sha256": hashlib.sha256(model).hexdigest(),
+    manifest = {"name": name, "model": name + ".onnx", "sha256": hashlib.sha256(model).hexdigest(),
                 "input": {"side": SIDE, "resize": {"filter": "bilinear", "mode": "crop", "scale": 0.875}, "mean": [0.5] * 3, "std": [0.25] * 3},
                 "output": "embedding", "dimension": CHANNELS, "licence": "none", "source": "random"}
-    path = os.path.join(folder, "small.json")
+    path = os.path.join(folder, name + ".json")
     with open(path, "w", encoding="utf-8") as f:
         json.dump(manifest, f)
     return path
@@ -207,6 +208,28 @@ class Gpu(unittest.TestCase):
         said, _ = self.ingest()
         self.assertEqual((said["added"], said["precision"]), (5, "f32"))
         self.assertTrue(said["device"].startswith("GPU 0"), said)
+
+    def test_a_backbone_that_lags_behind_catches_up_as_the_active_one_would(self):
+        def recorded(run):
+            database = sqlite3.connect(f"file:{self.data}/gleaner.db?mode=ro", uri=True)
+            summary = json.loads(database.execute("SELECT summary FROM run WHERE id = ?", (run,)).fetchone()[0])
+            database.close()
+            return summary["backfills"]
+        self.init()
+        self.ingest()
+        newest = os.path.join(self.photos, f"{N_PHOTOS - 1:03d}.png")
+        os.remove(newest)  # a gap, and the first row that the processor would be checked by
+        second = write_backbone(self.folder, "second", 2)
+        gleaner("backbone", "add", second, "--data", self.data, "--project", "p")
+        said, _ = self.ingest()
+        [what] = recorded(said["run"])
+        self.assertEqual((said["backfilled"], what["backbone"], what["vectors"], what["precision"]), (N_PHOTOS, "second", N_PHOTOS, "f16"))
+        self.assertTrue(what["device"].startswith("GPU 0"), what)
+        write_photos(self.photos, N_PHOTOS - 1, 3)
+        said, _ = self.ingest(GLN_HOST_ABSENT="35:0")
+        [what] = recorded(said["run"])
+        self.assertEqual((said["added"], said["backfilled"], what["precision"]), (2, 2, "f16"))
+        self.assertRegex(what["device"], r"^cpu for a GPU \(cosine (1\.0|0\.999[5-9])")
 
     def test_doctor_tells_what_gpu_there_is(self):
         self.init()

@@ -24,6 +24,18 @@ class Projects(HttpTest):
         self.assertEqual([(c["name"], c["price"], c["seconds"], c["labels"], c["target_share"]) for c in got["classes"]],
                          [(name, 0.1, 6, 4, None) for _, name, _ in CLASSES])
         self.assertIsInstance(got["published_run"], int)
+        self.assertEqual(got["published_backbone"], "efficientnet-lite0")
+        backbone = dict(got["backbones"][0])
+        self.assertIn(backbone.pop("precision"), ("f32", "bf16"))
+        self.assertEqual((len(got["backbones"]), backbone),
+                         (1, {"name": "efficientnet-lite0", "active": True, "vectors": got["images"], "behind": 0, "gaps": 0}))
+
+    def test_the_active_backbone_is_one_of_the_projects(self):
+        fine = self.pool.lead.patch("/v1/projects/zoo", {"backbone": "efficientnet-lite0"})
+        self.assertEqual((fine.status, fine.json["backbone"]), (200, "efficientnet-lite0"))
+        got = self.pool.lead.patch("/v1/projects/zoo", {"backbone": "resnet-9000"})
+        self.assertProblem(got, 422, "argument")
+        self.assertIn("resnet-9000", got.json["detail"])
 
     def test_a_project_is_made_changed_and_deleted(self):
         got = self.pool.admin.post("/v1/projects", {"name": "made.1", "currency": "CHF", "backbone": "efficientnet-lite0", "classes": [

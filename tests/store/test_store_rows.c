@@ -36,7 +36,7 @@ START_TEST(project__what_was_added_is_read_back_with_counts)
     fixture_image(store, id, 1);
     fixture_label(store, id, image, class_id, 1);
     fixture_label(store, id, image, class_id, 2);
-    gln_ok(gln_store_project_publish(store, id, 9));
+    gln_ok(gln_store_project_publish(store, id, 9, "lite0"));
 
     project_copy copy = { 0 };
     gln_ok(gln_store_project_get(store, id, copy_project, &copy));

@@ -31,6 +31,8 @@ export interface Project {
   labels: number;
   refused: number;
   published_run: number | null;
+  published_backbone: string | null;
+  backbones: { name: string; active: boolean; precision: string; vectors: number; behind: number; gaps: number }[];
   classes: ProjectClass[];
 }
 

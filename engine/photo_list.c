@@ -1,10 +1,8 @@
-#include "cli/photo_list.h"
+#include "engine/photo_list.h"
 
 #include "common/files.h"
 #include "common/log.h"
 #include "common/memory.h"
-
-#include <signal.h>
 
 static gln_status add_file(void *context, const char *path, uint64_t n_bytes)
 {
@@ -45,21 +43,4 @@ gln_status gln_photo_list_next(void *context, gln_extract_item *item, bool *out_
         item->path = list->path[list->next++];
     }
     return GLN_OK;
-}
-
-static gln_progress *volatile cancelled_by_signal;
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (cancelled_by_signal != NULL) gln_progress_cancel(cancelled_by_signal);
-}
-
-void gln_cancel_on_signal(gln_progress *progress)
-{
-    cancelled_by_signal = progress;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    if (progress == NULL) action = (struct sigaction){.sa_handler = SIG_DFL};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
 }

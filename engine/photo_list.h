@@ -1,6 +1,6 @@
 /*
- * The files that a command line names, folders walked, as a source of the extractor: for commands that work without a
- * project (embed, backbone compare).
+ * Files by name, folders walked, as a source of the extractor: for what works without a project (`gleaner embed`, the comparison
+ * of backbones on a folder).
  *
  *     gln_photo_list photos = {0};
  *     for (size_t i = 0; i < n_rest && st == GLN_OK; i++) st = gln_photo_list_add(&photos, rest[i]);
@@ -9,8 +9,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef GLN_CLI_PHOTO_LIST_H
-#define GLN_CLI_PHOTO_LIST_H
+#ifndef GLN_ENGINE_PHOTO_LIST_H
+#define GLN_ENGINE_PHOTO_LIST_H
 
 #include "common/progress.h"
 #include "embed/extractor.h"
@@ -28,8 +28,5 @@ void gln_photo_list_dispose(gln_photo_list *list);
 
 /* A gln_extract_next_fn; tags are places in the list. `context` points to a gln_photo_list, or to a struct that begins with one. */
 gln_status gln_photo_list_next(void *context, gln_extract_item *item, bool *out_more);
-
-/* From here on SIGINT and SIGTERM cancel this progress, once; a second one ends the process. NULL: no longer. */
-void gln_cancel_on_signal(gln_progress *progress);
 
 #endif
