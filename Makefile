@@ -44,7 +44,7 @@ asan tsan: setup-check
 	@cd build/$@ && ctest --output-on-failure -LE 'web|peer'
 
 # What holds memory in unusual ways and runs without FAISS and oneDNN: their threads and generated code say nothing about ours.
-VALGRIND_TESTS := common/test_common index/test_vectors embed/test_onnx sampler/test_sampler_select store/test_store_rows
+VALGRIND_TESTS := common/test_common index/test_vectors embed/test_onnx sampler/test_sampler_groups sampler/test_sampler_proposals store/test_store_rows
 valgrind: setup-check
 	@mkdir -p build
 	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
