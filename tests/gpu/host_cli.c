@@ -18,12 +18,17 @@ static size_t number(const char *name)
     return text != NULL ? strtoul(text, NULL, 10) : 0;
 }
 
+static int code(const char *text)
+{
+    return (int)strtol(text, NULL, 10);
+}
+
 __attribute__((constructor)) static void prepare(void)
 {
     const char *absent = getenv("GLN_HOST_ABSENT");
     if (absent != NULL) {
         const char *colon = strchr(absent, ':');
-        gln_host_device_absent(atoi(absent), colon != NULL ? atoi(colon + 1) : 0);
+        gln_host_device_absent(code(absent), colon != NULL ? code(colon + 1) : 0);
     }
     gln_host_device_fail_run(number("GLN_HOST_FAIL_RUN"));
     gln_host_device_fail_launch(number("GLN_HOST_FAIL_LAUNCH"));
