@@ -23,15 +23,7 @@ gln_status gln_handle_forecast(gln_request *request, gln_reply *reply)
 
 gln_status gln_handle_label_checks(gln_request *request, gln_reply *reply)
 {
-    gln_page page = {0};
-    gln_store *store = NULL;
-    gln_json *json = NULL;
-    int64_t project_id = 0;
-    gln_status st = gln_page_begin(&page, request);
-    if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);
-    if (st == GLN_OK) st = gln_insight_label_checks(&json, store, project_id, page.after, page.limit);
-    gln_json_free(page.items);
-    return st == GLN_OK ? gln_reply_json(reply, 200, json) : st;
+    return gln_reply_page(reply, request, gln_insight_label_checks);
 }
 
 gln_status gln_handle_drift(gln_request *request, gln_reply *reply)

@@ -159,6 +159,9 @@ gln_status gln_page_begin(gln_page *page, gln_request *request);
 bool gln_page_takes(gln_page *page, int64_t id);
 /* {"items", "next"}; the items belong to it. */
 gln_json *gln_page_end(gln_page *page);
+/* Replies a page of the project in the address that the engine writes whole, its cursor included. */
+typedef gln_status gln_page_writer(gln_json **out, gln_store *store, int64_t project_id, int64_t after, size_t limit);
+gln_status gln_reply_page(gln_reply *reply, gln_request *request, gln_page_writer *write);
 
 /* ---- reply.c ----------------------------------------------------------------------------------------------------- */
 

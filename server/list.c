@@ -37,3 +37,16 @@ gln_json *gln_page_end(gln_page *page)
     page->items = NULL;
     return list;
 }
+
+gln_status gln_reply_page(gln_reply *reply, gln_request *request, gln_page_writer *write)
+{
+    gln_page page = {0};
+    gln_store *store = NULL;
+    gln_json *json = NULL;
+    int64_t project_id = 0;
+    gln_status st = gln_page_begin(&page, request);
+    if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);
+    if (st == GLN_OK) st = write(&json, store, project_id, page.after, page.limit);
+    gln_json_free(page.items);
+    return st == GLN_OK ? gln_reply_json(reply, 200, json) : st;
+}

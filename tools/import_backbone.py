@@ -26,6 +26,8 @@ import sys
 import tempfile
 import zipfile
 
+from protobuf_wire import block, number, varint
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MANIFESTS = os.path.join(os.path.dirname(HERE), "backbones")
 MAX_WHEEL_BYTES = 256 << 20
@@ -151,25 +153,6 @@ def read_checkpoint(data):
 
 ONNX_FLOAT = 1
 ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS = 1, 2, 7
-
-
-def varint(value):
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def number(field, value):
-    return varint(field << 3) + varint(value)
-
-
-def block(field, data):
-    data = data.encode() if isinstance(data, str) else data
-    return varint(field << 3 | 2) + varint(len(data)) + data
 
 
 class OnnxGraph:

@@ -15,10 +15,14 @@ import argparse
 import operator
 import os
 import struct
+import sys
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+from protobuf_wire import block, number, varint  # noqa: E402
 
 OPSET = 20
 
@@ -159,25 +163,6 @@ def noise(n, tiny, seed=2):
 # ---- ONNX -----------------------------------------------------------------------------------------------------------------
 
 
-def varint(value):
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while True:
-        out.append((value & 0x7F) | (0x80 if value > 0x7F else 0))
-        value >>= 7
-        if not value:
-            return bytes(out)
-
-
-def integer(field, value):
-    return varint(field << 3) + varint(value)
-
-
-def block(field, data):
-    data = data.encode() if isinstance(data, str) else data
-    return varint(field << 3 | 2) + varint(len(data)) + data
-
-
 class Writer:
     def __init__(self):
         self.nodes, self.constants, self.n = [], [], 0
@@ -189,9 +174,9 @@ class Writer:
     def constant(self, tensor):
         tensor, name = tensor.detach().cpu().contiguous(), self.name()
         kind = 7 if tensor.dtype == torch.int64 else 1
-        dims = b"".join(integer(1, d) for d in tensor.shape)
+        dims = b"".join(number(1, d) for d in tensor.shape)
         data = (tensor if kind == 7 else tensor.float()).numpy().tobytes()
-        self.constants.append(block(5, dims + integer(2, kind) + block(8, name) + block(9, data)))
+        self.constants.append(block(5, dims + number(2, kind) + block(8, name) + block(9, data)))
         return name
 
     def ints(self, *values):
@@ -202,11 +187,11 @@ class Writer:
         for key, value in attributes.items():
             part = block(1, key)
             if isinstance(value, float):
-                part += varint(2 << 3 | 5) + struct.pack("<f", value) + integer(20, 1)
+                part += varint(2 << 3 | 5) + struct.pack("<f", value) + number(20, 1)
             elif isinstance(value, int):
-                part += integer(3, value) + integer(20, 2)
+                part += number(3, value) + number(20, 2)
             else:
-                part += b"".join(integer(8, v) for v in value) + integer(20, 7)
+                part += b"".join(number(8, v) for v in value) + number(20, 7)
             parts += block(5, part)
         names = b"".join(block(1, i) for i in inputs)
         self.nodes.append(block(1, names + block(2, out) + block(3, f"{kind}_{out}") + block(4, kind) + parts))
@@ -216,11 +201,11 @@ class Writer:
         self.nodes.append(block(1, block(1, result) + block(2, "embedding") + block(3, "result") + block(4, "Identity")))
 
         def value(name, dims):
-            shape = b"".join(block(1, block(2, "N") if d is None else integer(1, d)) for d in dims)
-            return block(1, name) + block(2, block(1, integer(1, 1) + block(2, shape)))
+            shape = b"".join(block(1, block(2, "N") if d is None else number(1, d)) for d in dims)
+            return block(1, name) + block(2, block(1, number(1, 1) + block(2, shape)))
         graph = b"".join(self.nodes) + block(2, "network") + b"".join(self.constants) + block(11, value("input", [None, 3, side, side]))
-        graph += block(12, block(1, "embedding") + block(2, block(1, integer(1, 1))))
-        return integer(1, 9) + block(7, graph) + block(8, integer(2, OPSET))
+        graph += block(12, block(1, "embedding") + block(2, block(1, number(1, 1))))
+        return number(1, 9) + block(7, graph) + block(8, number(2, OPSET))
 
 
 def module_node(w, m, x):

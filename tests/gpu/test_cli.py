@@ -20,6 +20,9 @@ import tempfile
 import unittest
 import zlib
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+from protobuf_wire import block, number  # noqa: E402
+
 PROGRAM = sys.argv.pop(1)
 SIDE, CHANNELS, N_PHOTOS = 16, 8, 20
 
@@ -35,35 +38,17 @@ def gleaner(*arguments, check=0, **env):
 # ---- a network and photos -------------------------------------------------------------------------------------------------
 
 
-def varint(value):
-    out = bytearray()
-    while True:
-        out.append((value & 0x7F) | (0x80 if value > 0x7F else 0))
-        value >>= 7
-        if not value:
-            return bytes(out)
-
-
-def integer(field, value):
-    return varint(field << 3) + varint(value)
-
-
-def block(field, data):
-    data = data.encode() if isinstance(data, str) else data
-    return varint(field << 3 | 2) + varint(len(data)) + data
-
-
 def write_backbone(folder, name="small", seed=1):
     weights = random.Random(seed)
     data = struct.pack(f"<{CHANNELS * 27}f", *(0.1 * weights.gauss(0, 1) for _ in range(CHANNELS * 27)))
-    constant = block(5, b"".join(integer(1, d) for d in (CHANNELS, 3, 3, 3)) + integer(2, 1) + block(8, "w") + block(9, data))
+    constant = block(5, b"".join(number(1, d) for d in (CHANNELS, 3, 3, 3)) + number(2, 1) + block(8, "w") + block(9, data))
 
     def node(kind, inputs, output):
         return block(1, b"".join(block(1, i) for i in inputs) + block(2, output) + block(3, kind) + block(4, kind))
-    shape = b"".join(block(1, integer(1, d) if d else block(2, "N")) for d in (0, 3, SIDE, SIDE))
+    shape = b"".join(block(1, number(1, d) if d else block(2, "N")) for d in (0, 3, SIDE, SIDE))
     graph = node("Conv", ["input", "w"], "c") + node("Relu", ["c"], "r") + node("GlobalAveragePool", ["r"], "p") + node("Flatten", ["p"], "embedding")
-    graph += constant + block(11, block(1, "input") + block(2, block(1, integer(1, 1) + block(2, shape))))
-    model = integer(1, 8) + block(7, graph) + block(8, integer(2, 17))
+    graph += constant + block(11, block(1, "input") + block(2, block(1, number(1, 1) + block(2, shape))))
+    model = number(1, 8) + block(7, graph) + block(8, number(2, 17))
     with open(os.path.join(folder, name + ".onnx"), "wb") as f:
         f.write(model)
     manifest = {"name": name, "model": name + ".onnx", "sha256": hashlib.sha256(model).hexdigest(),

@@ -19,6 +19,20 @@ struct data {
     gln_embeddings embeddings;
 };
 
+/* Four groups at the corners of a square, those across from each other of one class. */
+static void make_xor(struct data *data)
+{
+    gln_rng rng;
+    gln_rng_seed(&rng, 8);
+    memset(data, 0, sizeof *data);
+    for (size_t i = 0; i < N; i++) {
+        double a = i & 1 ? 1.0 : -1.0, b = i & 2 ? 1.0 : -1.0;
+        data->y[i] = a * b > 0.0;
+        data->x[i][0] = (float)(a + 0.2 * gln_rng_normal(&rng));
+        data->x[i][1] = (float)(b + 0.2 * gln_rng_normal(&rng));
+    }
+}
+
 /* Three blobs for classes 0, 1 and 3; class 2 has no label. */
 static void make_blobs(struct data *data, double spread, uint64_t seed)
 {
@@ -375,15 +389,7 @@ END_TEST
 START_TEST(landmarks__few_of_them_tell_what_a_line_cannot)
 {
     static struct data data;
-    gln_rng rng;
-    gln_rng_seed(&rng, 8);
-    memset(&data, 0, sizeof data);
-    for (size_t i = 0; i < N; i++) {
-        double a = i & 1 ? 1.0 : -1.0, b = i & 2 ? 1.0 : -1.0;
-        data.y[i] = a * b > 0.0;
-        data.x[i][0] = (float)(a + 0.2 * gln_rng_normal(&rng));
-        data.x[i][1] = (float)(b + 0.2 * gln_rng_normal(&rng));
-    }
+    make_xor(&data);
     gln_svm *svm = search_landmarks(&data, true, true, 24, NULL);
     const gln_svm_card *card = gln_svm_card_of(svm);
     ck_assert_int_eq(card->chosen.kernel, GLN_SVM_RBF);
@@ -426,15 +432,7 @@ END_TEST
 START_TEST(svm__xor_needs_the_rbf_kernel)
 {
     static struct data data;
-    gln_rng rng;
-    gln_rng_seed(&rng, 8);
-    memset(&data, 0, sizeof data);
-    for (size_t i = 0; i < N; i++) {
-        double a = i & 1 ? 1.0 : -1.0, b = i & 2 ? 1.0 : -1.0;
-        data.y[i] = a * b > 0.0;
-        data.x[i][0] = (float)(a + 0.2 * gln_rng_normal(&rng));
-        data.x[i][1] = (float)(b + 0.2 * gln_rng_normal(&rng));
-    }
+    make_xor(&data);
     gln_svm *svm = search(&data, (gln_svm_options)GLN_SVM_OPTIONS_INIT);
     const gln_svm_card *card = gln_svm_card_of(svm);
     ck_assert_int_eq(card->chosen.kernel, GLN_SVM_RBF);
