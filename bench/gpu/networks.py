@@ -307,9 +307,12 @@ class Shapes(torch.fx.Interpreter):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
-    parser.add_argument("names", nargs="*")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(NETWORKS)} (default: all)")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
+    for name in options.names:
+        if name not in NETWORKS:
+            parser.error(f"{name}: no such network, only {', '.join(NETWORKS)}")
     os.makedirs(options.folder, exist_ok=True)
     for name in options.names or NETWORKS:
         path = os.path.join(options.folder, name + ".onnx")
