@@ -194,6 +194,12 @@ describe("insight", { concurrency: 1 }, () => {
     assert.equal(looks.length, Math.min(3, suspects.size));
     assert.ok(looks.every((one) => suspects.has(one.image)));
     assert.equal(await page.locator(".bench .item .badge.check").count(), looks.length);
+    for (const { image, label } of looks) {
+      const tile = page.locator(`.bench .item[data-image="${image}"]`);
+      assert.equal(await tile.locator(".item-words").innerText(), label);
+      const [badge, whole] = await Promise.all([tile.locator(".badge").boundingBox(), tile.boundingBox()]);
+      assert.ok(badge.width < whole.width / 2 && badge.height < whole.height / 4, "a badge, not a bar");
+    }
     assert.ok((await page.locator("#batch .promise").textContent()).includes(feasibility.relabel.words));
     await page.getByRole("button", { name: "Give back" }).click();
     await page.locator("dialog.confirm").getByRole("button", { name: "Give back" }).click();
