@@ -15,7 +15,8 @@ enum { MAX_OPTIONS = 32, HELP_CODE = 1000, FIRST_CODE = 1001 };
 
 static void print_help(const gln_usage *usage, const gln_option *options)
 {
-    printf("usage: gleaner %s [options] %s\n\n%s\n\noptions:\n", usage->command, usage->arguments, usage->purpose);
+    printf("usage: gleaner %s [options]%s%s\n\n%s\n\noptions:\n", usage->command, usage->arguments[0] != 0 ? " " : "",
+           usage->arguments, usage->purpose);
     for (const gln_option *o = options; o->name != NULL; o++) {
         char left[64], letter[8] = "    ";
         if (o->letter != 0) snprintf(letter, sizeof letter, "-%c, ", o->letter);

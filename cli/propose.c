@@ -9,9 +9,10 @@
 static const gln_usage usage = {
     "propose", "",
     "Lists groups of images that a label could be given to all at once: what the classifier calls one class inside one\n"
-    "cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a random sample of one group as a batch; once its labels\n"
-    "are back (`gleaner label --batch`, or over HTTP) --accept gives the rest the proposed label, if the sample shows that few\n"
-    "enough are wrong. --undo takes all of them back, at any time. --audits lists what was asked for.",
+    "cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a random sample\n"
+    "of one group as a batch; once its labels are back (`gleaner label --batch`, or over HTTP) --accept gives the rest the\n"
+    "proposed label, if the sample shows that few enough are wrong. --undo takes all of them back, at any time. --audits\n"
+    "lists what was asked for.",
     "  gleaner propose --bound 0.05\n"
     "  gleaner propose --audit --cluster 17 --class print\n"
     "  gleaner propose --audit --clusters\n"

@@ -321,6 +321,7 @@ class EndToEnd(Scratch):
             time.sleep(took * moment / 10)
             running.kill()
             n_killed += running.wait() == -signal.SIGKILL
+            gleaner("check", data=data) # opening finishes or removes a publication that was cut off
             self.assertIn(published(data), ([], wanted), "all of a state is published, or nothing")
             gleaner("resample", data=data)
             self.assertEqual(published(data), wanted, f"killed after {moment} of 10 parts of its time")
@@ -328,6 +329,65 @@ class EndToEnd(Scratch):
             self.assertEqual([item["image"] for item in again["items"]], [item["image"] for item in batch["items"]])
             shutil.rmtree(data)
         self.assertGreaterEqual(n_killed, 3)
+
+    def test_a_group_is_labelled_by_an_audit_of_a_few_and_that_is_undone(self):
+        root = self.photos(40, ["animals", "vehicles"])
+        self.init("--classes", "animals,vehicles", "--price", "0.1")
+        gleaner("ingest", root, data=self.data)
+        self.assertIn("No audit was asked for yet.", gleaner("propose", "--audits", data=self.data).stdout)
+        table = os.path.join(self.folder, "labels.csv")
+
+        def back(items, *more):
+            lines = [f"{item['path']},{os.path.basename(os.path.dirname(item['path']))}\n" for item in items]
+            with open(table, "w", encoding="utf-8") as f:
+                f.write("".join(["path,class\n"] + lines))
+            gleaner("label", "--csv", table, *more, data=self.data)
+
+        back([{"path": os.path.join(root, name, photo)} for name in ("animals", "vehicles")
+              for photo in sorted(os.listdir(os.path.join(root, name)))[:15]])
+        gleaner("resample", data=self.data)
+        easy = ("--bound", 0.4, "--confidence", 0.6)
+        proposals = as_json("propose", *easy, data=self.data)
+        self.assertEqual((proposals["bound"], proposals["confidence"]), (0.4, 0.6))
+        first = next(item for item in proposals["items"] if item["kind"] == "clusters")
+        text = gleaner("propose", *easy, "--all", data=self.data).stdout
+        self.assertTrue(text.startswith(proposals["words"]), text)
+        self.assertIn(f"{first['images']:.0f}", next(line for line in text.splitlines() if line.startswith("  clusters ")))
+
+        take = ("propose", "--audit", "--clusters", *easy, "--seed", 3, "--key", "k", "--holder", "anna")
+        audit = as_json(*take, data=self.data)
+        self.assertEqual((audit["state"], audit["kind"], audit["images"]), ("auditing", "clusters", first["images"]))
+        self.assertEqual(as_json(*take, data=self.data)["id"], audit["id"])
+        self.assertIn(f"audit {audit['id']}: all clusters", gleaner("propose", "--audits", data=self.data).stdout)
+        gleaner("propose", "--accept", audit["id"], data=self.data, check=1)  # no label of the sample is back
+        batch = as_json("batch", "--show", audit["batch"], data=self.data)
+        self.assertEqual(len(batch["items"]), audit["sample"])
+        self.assertEqual({item["arm"] for item in batch["items"]}, {"proposal"})
+        back(batch["items"], "--batch", audit["batch"])
+        passed = as_json("propose", "--show", audit["id"], data=self.data)
+        self.assertEqual((passed["state"], passed["answered"]), ("passed", audit["sample"]), passed["words"])
+
+        def labels(*more):
+            return [json.loads(line) for line in gleaner("export", "--format", "jsonl", *more, data=self.data).stdout.splitlines()]
+
+        people = labels()
+        accepted = as_json("propose", "--accept", audit["id"], data=self.data)
+        self.assertEqual((accepted["state"], accepted["labels"]), ("accepted", audit["images"] - audit["sample"]))
+        proposed = [label for label in labels() if label["source"] == "proposed"]
+        self.assertEqual([label["audit"] for label in proposed], [audit["id"]] * accepted["labels"])
+        self.assertTrue(all(label["error_bound"] <= 0.4 for label in proposed))
+        self.assertEqual(labels("--people"), people)
+        self.assertEqual(as_json("propose", "--undo", audit["id"], data=self.data)["state"], "undone")
+        self.assertEqual(labels(), people)
+
+        # what is wrong is named, and nothing is begun
+        for arguments, code, said in ((("--show", 99), 1, "no audit 99"), (("--accept", 99), 1, "no audit 99"),
+                                      (("--bound", 2), 1, "bound: 2"), (("--audit",), 2, "say of what"),
+                                      (("--size", 5), 2, "go with --audit"), (("--audits", "--undo", 1), 2, "at a time"),
+                                      (("--audit", "--cluster", 987654, "--class", "animals"), 1, "987654"),
+                                      (("--audit", "--duplicates", "--clusters"), 2, "say of what")):
+            self.assertIn(said, gleaner("propose", *arguments, data=self.data, check=code).stderr)
+        self.assertEqual(len(as_json("propose", "--audits", data=self.data)["items"]), 1)
 
     def test_labels_from_files_are_taken_line_by_line(self):
         root = self.photos(2, ["food"])

@@ -171,10 +171,30 @@ class Batches(HttpTest):
                               ({"size": 1, "audit_share": -0.1}, "/audit_share"), ({"size": 1, "seed": -1}, "/seed"),
                               ({"size": 1, "seed": 1e17}, "/seed"), ({"size": 1, "lease_hours": 0}, "/lease_hours"),
                               ({"size": 1, "lease_hours": 721}, "/lease_hours"), ({"size": 1, "holder": 1}, "/holder"),
-                              ({"size": 1, "holder": "x" * 201}, "/holder"), ({"size": 1, "sise": 1}, "/sise")):
+                              ({"size": 1, "holder": "x" * 201}, "/holder"), ({"size": 1, "sise": 1}, "/sise"),
+                              ({"size": 1, "relabel": 1.1}, "/relabel"), ({"size": 1, "relabel": -0.1}, "/relabel"),
+                              ({"size": 1, "relabel": "much"}, "/relabel"), ({"size": 1, "relabel": True}, "/relabel")):
             self.assertProblem(self.pool.lead.post(BATCHES, body), 422, "argument", pointer)
         for body in ({}, {"size": None}, {"seed": 4}):
             self.assertProblem(self.pool.lead.post(BATCHES, body), 422, "argument")
+        self.assertEqual(every_item(self.pool.viewer, "/v1/projects/zoo/images?leased=true"), [])
+
+    def test_second_looks_are_given_when_asked_for_only(self):
+        suspects = {item["image"]: item["given"] for item in every_item(self.pool.viewer, "/v1/projects/zoo/label-checks")}
+        for more in ({}, {"relabel": None}, {"relabel": "off"}, {"relabel": 0}):
+            batch = self.pool.take(4, **more)
+            self.assertNotIn("check", {item["arm"] for item in batch["items"]}, more)
+            self.pool.release(batch)
+        for share, most in (("auto", 2), (0.5, 2), (1, 4)):
+            batch = self.pool.take(4, relabel=share)
+            looks = [item for item in batch["items"] if item["arm"] == "check"]
+            self.assertEqual(batch["request"]["relabel"], share)
+            self.assertEqual(batch["feasibility"]["relabel"]["images"], len(looks))
+            self.assertLessEqual(len(looks), min(most, len(suspects)))
+            for item in looks:
+                self.assertEqual((item["checked"], item["label"]), (suspects[item["image"]],) * 2)
+                self.assertTrue(0 < item["p_wrong"] <= 1)
+            self.pool.release(batch)
         self.assertEqual(every_item(self.pool.viewer, "/v1/projects/zoo/images?leased=true"), [])
 
     def test_nothing_resampled_or_nothing_left_is_a_conflict(self):

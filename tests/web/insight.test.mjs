@@ -180,6 +180,32 @@ describe("insight", { concurrency: 1 }, () => {
     assert.equal((await labelOf(image)).class, other);
   });
 
+  test("a batch has second looks where the form asks for them", async () => {
+    const suspects = new Set((await api("GET", "/label-checks?limit=1000")).items.map((one) => one.image));
+    await page.keyboard.press("b");
+    await page.locator('#batch input[name="amount"]').fill("6");
+    await page.getByLabel("second looks").selectOption("50 %");
+    await page.getByRole("button", { name: "Take batch" }).click();
+    await page.locator(".bench .item").first().waitFor();
+    const [{ id, request }] = (await api("GET", "/batches?limit=1")).items;
+    assert.equal(request.relabel, 0.5);
+    const { items, feasibility } = await api("GET", `/batches/${id}`);
+    const looks = items.filter((one) => one.arm === "check");
+    assert.equal(looks.length, Math.min(3, suspects.size));
+    assert.ok(looks.every((one) => suspects.has(one.image)));
+    assert.equal(await page.locator(".bench .item .badge.check").count(), looks.length);
+    for (const { image, label } of looks) {
+      const tile = page.locator(`.bench .item[data-image="${image}"]`);
+      assert.equal(await tile.locator(".item-words").innerText(), label);
+      const [badge, whole] = await Promise.all([tile.locator(".badge").boundingBox(), tile.boundingBox()]);
+      assert.ok(badge.width < whole.width / 2 && badge.height < whole.height / 4, "a badge, not a bar");
+    }
+    assert.ok((await page.locator("#batch .promise").textContent()).includes(feasibility.relabel.words));
+    await page.getByRole("button", { name: "Give back" }).click();
+    await page.locator("dialog.confirm").getByRole("button", { name: "Give back" }).click();
+    await page.locator("#batch form").waitFor();
+  });
+
   test("photos of another kind are drift: where they lie, with photos", async () => {
     const { id } = await api("POST", "/images", { paths: [join(STAMPS, "symbols")] });
     while (!["done", "failed"].includes((await api("GET", `/runs/${id}`)).state)) await page.waitForTimeout(200);

@@ -185,7 +185,7 @@ export class BatchPanel extends Panel {
 
   /* What was asked and what can be had, as the selection said it. */
   private promise(batch: Batch): HTMLElement | null {
-    const { words, classes, drift } = batch.feasibility;
+    const { words, classes, drift, relabel } = batch.feasibility;
     const short = classes.filter((one) => !one.met);
     if (classes.length === 0) return words === "" ? null : h("p", { class: "promise met" }, words.charAt(0).toUpperCase() + words.slice(1));
     const table = h(
@@ -213,6 +213,7 @@ export class BatchPanel extends Panel {
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
       h("div", { class: "scroll" }, table),
       drift != null && h("p", { class: "muted" }, drift.words),
+      relabel != null && h("p", { class: "muted" }, relabel.words),
     );
   }
 

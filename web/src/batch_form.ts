@@ -1,4 +1,4 @@
-/* Asking for a batch: how much (images, money or minutes), which classes, and how much of it to explore. */
+/* Asking for a batch: how much (images, money or minutes), which classes, how much of it to explore and to look at again. */
 import { Problem, api, freshKey, projectPath, sentence } from "./api";
 import { className } from "./classes";
 import { button, h, replace } from "./dom";
@@ -14,6 +14,13 @@ const MEASURES: Record<Measure, { words: string; unit: () => string; initial: st
   max_minutes: { words: "Minutes", unit: () => "minutes", initial: "30", step: "1" },
 };
 
+/* Second looks: what is asked for, and in words. */
+const LOOKS = [
+  ["off", "none"],
+  ["auto", "auto"],
+  ...[10, 20, 30, 50, 100].map((share) => [String(share / 100), `${share} %`] as const),
+] as const;
+
 export class BatchForm {
   readonly element: HTMLFormElement;
   private readonly amount = h("input", { type: "number", name: "amount", min: 0, required: true, inputmode: "decimal" });
@@ -21,6 +28,7 @@ export class BatchForm {
   private readonly guess = h("p", { class: "muted", "aria-live": "polite" });
   private readonly explore = h("input", { type: "number", name: "explore_share", min: 0, max: 100, step: 1, placeholder: "auto" });
   private readonly audit = h("input", { type: "number", name: "audit_share", min: 0, max: 100, step: 1, value: 5 });
+  private readonly looks = h("select", { name: "relabel" }, ...LOOKS.map(([value, words]) => h("option", { value }, words)));
   private readonly hours = h("input", { type: "number", name: "lease_hours", min: 1, max: 720, step: 1, value: 24 });
   private readonly targets = new Map<string, HTMLInputElement>();
   private readonly sum = h("p", { class: "muted", "aria-live": "polite" });
@@ -50,7 +58,7 @@ export class BatchForm {
       { class: "batch-form", novalidate: true, "aria-label": "Take a batch" },
       cluster !== null && only,
       h("div", { class: "form-main" }, this.measureField(), this.shareFields(), h("div", { class: "row" }, this.submit, cancel !== null && button("Cancel", cancel), this.guess)),
-      h("p", { class: "form-hint muted" }, "Explore goes to what labels do not cover yet (auto: as much as predictions cannot be trusted with), audit is drawn at random so that accuracy can be estimated honestly; the rest fills the classes. What is not labelled when the lease ends is free again."),
+      h("p", { class: "form-hint muted" }, "Explore goes to what labels do not cover yet (auto: as much as predictions cannot be trusted with), audit is drawn at random so that accuracy can be estimated honestly, second looks go to labels that look wrong (auto: where they are worth more than new ones); the rest fills the classes. What is not labelled when the lease ends is free again."),
       this.targetFields(),
       this.problem,
     );
@@ -81,13 +89,13 @@ export class BatchForm {
   }
 
   private shareFields(): HTMLElement {
-    const field = (words: string, input: HTMLInputElement, unit: string): HTMLElement =>
-      h("label", { class: "field" }, h("span", {}, words), input, h("span", { class: "unit" }, unit));
+    const field = (words: string, input: HTMLElement, unit = ""): HTMLElement =>
+      h("label", { class: "field" }, h("span", {}, words), input, unit !== "" && h("span", { class: "unit" }, unit));
     return h(
       "div",
       { class: "form-group shares", role: "group", "aria-label": "Of which" },
       h("span", { class: "caption", "aria-hidden": "true" }, "Of which"),
-      h("div", { class: "row" }, field("explore", this.explore, "%"), field("audit", this.audit, "%"), field("leased for", this.hours, "hours")),
+      h("div", { class: "row" }, field("explore", this.explore, "%"), field("audit", this.audit, "%"), field("second looks", this.looks), field("leased for", this.hours, "hours")),
     );
   }
 
@@ -159,6 +167,8 @@ export class BatchForm {
       }
       request[name] = input.valueAsNumber / scale;
     }
+    const looks = this.looks.value;
+    if (looks !== "off") request.relabel = looks === "auto" ? looks : Number(looks);
     if (this.cluster !== null) request.cluster = this.cluster.id;
     const targets = this.named();
     if (Object.keys(targets).length > 0) request.targets = targets;

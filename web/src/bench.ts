@@ -230,17 +230,18 @@ export class Bench {
     const pick = this.labelling.picks.get(item.image);
     const done = this.done.has(item.image);
     const name = done ? item.label : (pick?.class ?? null);
-    const words = done ? `returned as ${item.label ?? "nothing"}` : pick !== undefined ? `picked ${pick.class}` : item.predicted !== null ? `predicted ${item.predicted.class}` : "no prediction";
+    const words = done ? `returned as ${item.label ?? "nothing"}` : pick !== undefined ? `picked ${pick.class}` : item.predicted !== null ? `predicted ${item.predicted.class}` : item.label !== null ? `labelled ${item.label}` : "no prediction";
     tile.tabIndex = here ? 0 : -1;
     tile.setAttribute("aria-selected", String(here));
     tile.setAttribute("aria-label", `${index + 1}: ${fileName(item.path)}, ${item.arm}, ${words}`);
     tile.className = `item${done ? " returned" : pick !== undefined ? " picked" : ""}`;
-    const shown = name ?? item.predicted?.class ?? null;
+    const guessed = name === null && item.predicted !== null;
+    const shown = name ?? item.predicted?.class ?? item.label; // a second look is at a label
     replace(
       tile.querySelector(".item-words")!,
-      shown !== null && swatch(shown, name !== null ? "labelled" : "predicted"),
+      shown !== null && swatch(shown, guessed ? "predicted" : "labelled"),
       h("span", { class: name !== null ? "text" : "text muted" }, shown ?? "–"),
-      name === null && item.predicted !== null && h("span", { class: "muted num" }, confidence(item.predicted.p)),
+      guessed && item.predicted !== null && h("span", { class: "muted num" }, confidence(item.predicted.p)),
     );
   }
 

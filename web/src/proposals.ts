@@ -173,7 +173,7 @@ export class ProposalsPanel extends PagePanel {
   }
 
   private offer(one: Proposal, clusters: ReadonlyMap<number, Cluster>): HTMLElement {
-    const cost = [one.price > 0 ? money(one.price, project().currency) : "", minutes(one.minutes)]
+    const cost = [one.price > 0 ? money(one.price, project().currency) : "", minutes(Math.ceil(one.minutes))]
       .filter((part) => part !== "")
       .join(", ");
     const key = freshKey();

@@ -140,6 +140,7 @@ export interface BatchRequest {
   cluster?: number;
   explore_share?: number;
   audit_share?: number;
+  relabel?: "auto" | number;
   lease_hours?: number;
 }
 
@@ -157,7 +158,8 @@ export interface FeasibilityClass {
 export interface Feasibility {
   words: string;
   classes: FeasibilityClass[];
-  drift?: { words: string } | null; // batches of older versions say nothing of it
+  drift?: { words: string } | null; // batches of older versions say nothing of it, nor of second looks
+  relabel?: { words: string } | null;
 }
 
 export type ItemState = "leased" | "labelled" | "released" | "expired";
