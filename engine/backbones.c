@@ -1,7 +1,6 @@
 /* The backbones that a data directory carries, and those of its projects. Their files come and go in backbone_files.c, vectors in
    backfill.c. */
 #include "common/clock.h"
-#include "common/memory.h"
 #include "engine/internal.h"
 #include "engine/resample_kept.h"
 

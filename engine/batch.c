@@ -14,7 +14,6 @@
 #include "engine/news.h"
 #include "sampler/select.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

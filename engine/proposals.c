@@ -3,10 +3,8 @@
 
 #include "common/memory.h"
 #include "common/strbuf.h"
-#include "sampler/select.h" /* GLN_LEASED */
 
 #include <math.h>
-#include <string.h>
 
 gln_status gln_proposal_view_make(gln_proposal_view *view, const gln_moment *m)
 {
