@@ -52,13 +52,8 @@ static gln_status check_request(struct taking *t)
         return gln_fail(GLN_E_ARGUMENT, "cluster and class: only a proposal of kind cluster is named by them");
     if (request->size > MAX_BATCH)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_BATCH);
-    if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
-        return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
-    if (request->holder != NULL && strlen(request->holder) > 200) return gln_fail(GLN_E_ARGUMENT, "holder: at most 200 bytes");
-    if (request->idempotency_key != NULL &&
-        (request->idempotency_key[0] == 0 || strlen(request->idempotency_key) > 200))
-        return gln_fail(GLN_E_ARGUMENT, "Idempotency-Key: 1 to 200 bytes");
-    return gln_proposal_options_read(&t->options, request->bound, request->confidence);
+    gln_status st = gln_lease_terms_check(request->lease_ms, request->holder, request->idempotency_key);
+    return st == GLN_OK ? gln_proposal_options_read(&t->options, request->bound, request->confidence) : st;
 }
 
 /* The proposal that the request names, among those of this moment. */
