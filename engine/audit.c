@@ -151,7 +151,7 @@ static gln_status write_items(const struct taking *t, gln_store *store, int64_t 
             .p_runner_up = NAN,
             .nearest_similarity = NAN,
             .gain = NAN,
-            .seconds = t->now.classes.seconds[t->class[i]],
+            .seconds = gln_moment_seconds(&t->now, t->image[i], t->class[i]),
             .inclusion_probability = (double)n / (double)t->n,
             .price_micros = llround(t->now.classes.price[t->class[i]] * 1e6),
             .p_wrong = NAN,
@@ -168,7 +168,7 @@ static char *evidence_text(const struct taking *t)
     double price = 0.0, seconds = 0.0;
     for (size_t i = 0; i < t->proposal.plan.sample; i++) {
         price += t->now.classes.price[t->class[i]];
-        seconds += t->now.classes.seconds[t->class[i]];
+        seconds += gln_moment_seconds(&t->now, t->image[i], t->class[i]);
     }
     gln_json *json = gln_proposal_json(&t->proposal, t->attempt, &t->now, &t->options, price, seconds);
     char *text = gln_json_print(json, false);
