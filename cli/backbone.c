@@ -1,7 +1,6 @@
 /* gleaner backbone: the networks that a data directory carries, what they are, whether they work, and which is best. */
 #include "cli/commands.h"
 #include "common/hash.h"
-#include "common/memory.h"
 #include "embed/selftest.h"
 #include "engine/compare.h"
 

@@ -1,5 +1,4 @@
 #include "cli/commands.h"
-#include "common/log.h"
 #include "common/memory.h"
 #include "common/strbuf.h"
 

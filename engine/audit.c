@@ -52,13 +52,8 @@ static gln_status check_request(struct taking *t)
         return gln_fail(GLN_E_ARGUMENT, "cluster and class: only a proposal of kind cluster is named by them");
     if (request->size > MAX_BATCH)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_BATCH);
-    if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
-        return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
-    if (request->holder != NULL && strlen(request->holder) > 200) return gln_fail(GLN_E_ARGUMENT, "holder: at most 200 bytes");
-    if (request->idempotency_key != NULL &&
-        (request->idempotency_key[0] == 0 || strlen(request->idempotency_key) > 200))
-        return gln_fail(GLN_E_ARGUMENT, "Idempotency-Key: 1 to 200 bytes");
-    return gln_proposal_options_read(&t->options, request->bound, request->confidence);
+    gln_status st = gln_lease_terms_check(request->lease_ms, request->holder, request->idempotency_key);
+    return st == GLN_OK ? gln_proposal_options_read(&t->options, request->bound, request->confidence) : st;
 }
 
 /* The proposal that the request names, among those of this moment. */
@@ -156,7 +151,7 @@ static gln_status write_items(const struct taking *t, gln_store *store, int64_t 
             .p_runner_up = NAN,
             .nearest_similarity = NAN,
             .gain = NAN,
-            .seconds = t->now.classes.seconds[t->class[i]],
+            .seconds = gln_moment_seconds(&t->now, t->image[i], t->class[i]),
             .inclusion_probability = (double)n / (double)t->n,
             .price_micros = llround(t->now.classes.price[t->class[i]] * 1e6),
             .p_wrong = NAN,
@@ -173,7 +168,7 @@ static char *evidence_text(const struct taking *t)
     double price = 0.0, seconds = 0.0;
     for (size_t i = 0; i < t->proposal.plan.sample; i++) {
         price += t->now.classes.price[t->class[i]];
-        seconds += t->now.classes.seconds[t->class[i]];
+        seconds += gln_moment_seconds(&t->now, t->image[i], t->class[i]);
     }
     gln_json *json = gln_proposal_json(&t->proposal, t->attempt, &t->now, &t->options, price, seconds);
     char *text = gln_json_print(json, false);

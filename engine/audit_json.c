@@ -16,7 +16,6 @@
 #include "engine/audit.h"
 
 #include "common/clock.h"
-#include "common/memory.h"
 #include "common/strbuf.h"
 
 #include <inttypes.h>

@@ -1,7 +1,6 @@
 /* The backbones that a data directory carries, and those of its projects. Their files come and go in backbone_files.c, vectors in
    backfill.c. */
 #include "common/clock.h"
-#include "common/memory.h"
 #include "engine/internal.h"
 #include "engine/resample_kept.h"
 
@@ -43,6 +42,12 @@ static gln_status find_projects(gln_engine *engine, struct using *using)
     return st;
 }
 
+static int is_manifest(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ".json") == 0 && dot - entry->d_name <= 100;
+}
+
 gln_status gln_backbone_find(const gln_engine *engine, const char *name, char out[101])
 {
     char folder_path[GLN_PATH_MAX], path[GLN_PATH_MAX];
@@ -62,9 +67,8 @@ gln_status gln_backbone_find(const gln_engine *engine, const char *name, char ou
     size_t n_found = 0;
     DIR *folder = opendir(folder_path);
     for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (dot == NULL || dot == entry->d_name || strcmp(dot, ".json") != 0 || dot - entry->d_name > 100) continue;
-        snprintf(out, 101, "%.*s", (int)(dot - entry->d_name), entry->d_name);
+        if (!is_manifest(entry)) continue;
+        snprintf(out, 101, "%.*s", (int)(strrchr(entry->d_name, '.') - entry->d_name), entry->d_name);
         n_found++;
     }
     if (folder != NULL) closedir(folder);
@@ -72,12 +76,6 @@ gln_status gln_backbone_find(const gln_engine *engine, const char *name, char ou
     return gln_fail(n_found == 0 ? GLN_E_NOT_FOUND : GLN_E_ARGUMENT,
                     n_found == 0 ? "backbone: there is none in %s; `gleaner init --backbone` adds one"
                                  : "backbone: there are several in %s; name one of them", folder_path);
-}
-
-static int is_manifest(const struct dirent *entry)
-{
-    const char *dot = strrchr(entry->d_name, '.');
-    return entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ".json") == 0 && dot - entry->d_name <= 100;
 }
 
 gln_status gln_engine_backbones(gln_engine *engine, gln_backbone_fn found, void *context)

@@ -7,7 +7,6 @@
  * A photo that was moved or deleted since leaves a gap: a row of zeros, noted by image, which sampling passes over. When many are
  * gone, a disk is rather missing than the photos; that is an error before anything is written.
  */
-#include "common/hash.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "embed/extractor.h"

@@ -14,7 +14,6 @@
 #include "engine/news.h"
 #include "sampler/select.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,14 +55,7 @@ static gln_status check_limits(const gln_batch_request *request)
         return gln_fail(GLN_E_ARGUMENT, "audit_share: %g is not between 0 and 1", request->audit_share);
     if (request->relabel != GLN_RELABEL_AUTO && !(request->relabel >= 0.0 && request->relabel <= 1.0))
         return gln_fail(GLN_E_ARGUMENT, "relabel: %g is not between 0 and 1", request->relabel);
-    if (request->lease_ms < 0 || request->lease_ms > GLN_LEASE_MAX_MS)
-        return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
-    if (request->holder != NULL && strlen(request->holder) > 200)
-        return gln_fail(GLN_E_ARGUMENT, "holder: at most 200 bytes");
-    if (request->idempotency_key != NULL &&
-        (request->idempotency_key[0] == 0 || strlen(request->idempotency_key) > 200))
-        return gln_fail(GLN_E_ARGUMENT, "Idempotency-Key: 1 to 200 bytes");
-    return GLN_OK;
+    return gln_lease_terms_check(request->lease_ms, request->holder, request->idempotency_key);
 }
 
 /* share [classes]: those named keep what they ask, the others divide the rest equally. */

@@ -1,11 +1,7 @@
 /* Every check there is on a data directory, each told with what it found and how to mend it. Changes nothing. */
-#include "common/hash.h"
-#include "common/memory.h"
 #include "embed/selftest.h"
 #include "engine/internal.h"
-#include "index/neighbours.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>

@@ -7,6 +7,7 @@
  */
 #include "engine/internal.h"
 #include "engine/publish.h"
+#include "engine/resample_kept.h"
 #include "kernels/gpu.h"
 
 #include "common/clock.h"
@@ -146,19 +147,6 @@ struct open_context {
     gln_store *reader;
 };
 
-/* What a resample kept before there were several backbones has names without any. */
-static void rename_kept(gln_engine *engine, const gln_project_row *project)
-{
-    static const char *const kinds[] = {"graph", "graph-next", "centroids", "classifier"};
-    char name[64], old[GLN_PATH_MAX], path[GLN_PATH_MAX];
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        snprintf(name, sizeof name, "index/%lld.%s", (long long)project->id, kinds[i]);
-        if (gln_path_join(old, engine->data, name) == GLN_OK && gln_file_exists(old) &&
-            gln_engine_kept_path(engine, project->id, project->published_backbone, kinds[i], path) == GLN_OK)
-            rename(old, path);
-    }
-}
-
 /* Opens the vectors of one project, those that it has, and cuts what no row counts. */
 static gln_status open_room(void *context, const gln_project_row *project)
 {
@@ -167,7 +155,7 @@ static gln_status open_room(void *context, const gln_project_row *project)
     char path[GLN_PATH_MAX];
     gln_project_backbones backbones;
     gln_room *room = NULL;
-    if (project->published_backbone[0] != 0) rename_kept(engine, project);
+    if (project->published_backbone[0] != 0) gln_kept_rename(engine, project->id, project->published_backbone);
     gln_status st = gln_project_backbones_read(open->reader, project->id, &backbones);
     if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
     for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {

@@ -204,6 +204,9 @@ gln_status gln_resample_execute(gln_engine *engine, const gln_resample_request *
 #define GLN_LEASE_DEFAULT_MS ((int64_t)24 * 3600 * 1000)
 #define GLN_LEASE_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 
+/* What a request that leases says of itself; holder and key may be NULL. GLN_E_ARGUMENT names the field. */
+gln_status gln_lease_terms_check(int64_t lease_ms, const char *holder, const char *idempotency_key);
+
 /* Ends the leases that have run out: their images and their money come back. */
 gln_status gln_leases_expire(gln_engine *engine);
 

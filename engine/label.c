@@ -1,7 +1,6 @@
 #include "engine/label.h"
 
 #include "common/clock.h"
-#include "common/memory.h"
 
 #include <math.h>
 #include <string.h>

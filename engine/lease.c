@@ -105,6 +105,16 @@ gln_status gln_leases_expire(gln_engine *engine)
     return st;
 }
 
+gln_status gln_lease_terms_check(int64_t lease_ms, const char *holder, const char *idempotency_key)
+{
+    if (lease_ms < 0 || lease_ms > GLN_LEASE_MAX_MS)
+        return gln_fail(GLN_E_ARGUMENT, "lease_hours: a lease lasts at most 720 hours (30 days)");
+    if (holder != NULL && strlen(holder) > 200) return gln_fail(GLN_E_ARGUMENT, "holder: at most 200 bytes");
+    if (idempotency_key != NULL && (idempotency_key[0] == 0 || strlen(idempotency_key) > 200))
+        return gln_fail(GLN_E_ARGUMENT, "Idempotency-Key: 1 to 200 bytes");
+    return GLN_OK;
+}
+
 gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t lease_ms, int64_t *out_expires_ms)
 {
     if (lease_ms < 0 || lease_ms > GLN_LEASE_MAX_MS)

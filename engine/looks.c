@@ -50,7 +50,7 @@ static gln_status consider(void *context, const gln_label_check_row *row)
     if (i == SIZE_MAX || given == GLN_NO_CLASS || m->unavailable[i] != 0 || m->proposed[i]) return GLN_OK;
     double p = fmin(1.0, c->factor * gln_label_p_wrong(row->p_given, row->p_suggested, (size_t)row->votes_given,
                                                        (size_t)row->votes_suggested, c->noise_rate));
-    double price = m->classes.price[given], seconds = m->classes.seconds[given], labels = p * c->looks->worth;
+    double price = m->classes.price[given], seconds = gln_moment_seconds(m, i, given), labels = p * c->looks->worth;
     bool by_itself = c->request->relabel == GLN_RELABEL_AUTO;
     if (by_itself && labels / cost_of(c->request, price, seconds) <= 1.0 / cost_of(c->request, c->new_price, c->new_seconds))
         return GLN_OK;

@@ -99,6 +99,11 @@ size_t gln_moment_cluster(const gln_moment *m, int64_t cluster_id)
     return SIZE_MAX;
 }
 
+double gln_moment_seconds(const gln_moment *m, size_t image, int32_t class)
+{
+    return m->seconds_factor[m->state->cluster[image]] * m->classes.seconds[class];
+}
+
 gln_status gln_moment_seed(uint64_t *seed)
 {
     uint8_t bytes[8];

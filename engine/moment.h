@@ -1,6 +1,6 @@
 /*
  * What a choice is made from: the published state together with the labels and leases of this moment. Shared by batches
- * (batch.c) and audits of proposed labels (audit.c). Not for use outside this folder.
+ * (batch.c, looks.c, news.c) and proposed labels with their audits (proposals.c, audit.c). Not for use outside this folder.
  *
  *     gln_moment moment;
  *     st = gln_moment_take(&moment, engine, project_id);
@@ -38,6 +38,9 @@ void gln_moment_give(gln_moment *m);
 
 /* Position of a cluster id in the state, SIZE_MAX when it is not published now. */
 size_t gln_moment_cluster(const gln_moment *m, int64_t cluster_id);
+
+/* What a label of this class takes for an image (view index): the class, and the image's cluster. */
+double gln_moment_seconds(const gln_moment *m, size_t image, int32_t class);
 
 /* A seed from the system, of fifteen digits at most: every JSON writer prints them as they are. */
 gln_status gln_moment_seed(uint64_t *seed);

@@ -12,7 +12,6 @@
 #ifndef GLN_ENGINE_PHOTO_LIST_H
 #define GLN_ENGINE_PHOTO_LIST_H
 
-#include "common/progress.h"
 #include "embed/extractor.h"
 
 typedef struct gln_photo_list {

@@ -1,7 +1,7 @@
 /* Projects, their classes, and the names that people give. */
 #include "common/clock.h"
-#include "common/json.h"
 #include "common/memory.h"
+#include "common/strbuf.h"
 #include "engine/internal.h"
 #include "engine/resample_kept.h"
 #include "sampler/clusters.h"

@@ -3,10 +3,8 @@
 
 #include "common/memory.h"
 #include "common/strbuf.h"
-#include "sampler/select.h" /* GLN_LEASED */
 
 #include <math.h>
-#include <string.h>
 
 gln_status gln_proposal_view_make(gln_proposal_view *view, const gln_moment *m)
 {
@@ -135,13 +133,13 @@ static gln_status cost_of(double *price, double *seconds, const gln_proposal *p,
     *price = *seconds = 0.0;
     if (p->class != GLN_NO_CLASS) {
         *price = m->classes.price[p->class] * (double)p->plan.sample;
-        *seconds = m->classes.seconds[p->class] * (double)p->plan.sample;
+        *seconds = m->seconds_factor[p->cluster] * m->classes.seconds[p->class] * (double)p->plan.sample;
         return GLN_OK;
     }
     gln_status st = gln_proposal_images(&image, &class, &n, pool, p);
     for (size_t i = 0; i < n; i++) {
         *price += share * m->classes.price[class[i]];
-        *seconds += share * m->classes.seconds[class[i]];
+        *seconds += share * gln_moment_seconds(m, image[i], class[i]);
     }
     gln_free(image);
     gln_free(class);

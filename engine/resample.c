@@ -16,12 +16,10 @@
 #include "engine/publish.h"
 #include "engine/resample_kept.h"
 #include "engine/resample_summary.h"
-#include "index/neighbours.h"
 #include "sampler/clusters.h"
 #include "sampler/duplicates.h"
 #include "sampler/svm.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +46,6 @@ struct resample {
     gln_svm *svm;              /* NULL: too few labels */
     gln_insight_input insight_input;
     gln_insight insight;
-    double stage_started_s;
 };
 
 static void begin_stage(struct resample *r, const char *stage, size_t total)

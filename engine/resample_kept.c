@@ -99,9 +99,21 @@ gln_status gln_kept_publish(gln_engine *engine, int64_t project_id, const char *
     return st;
 }
 
+static const char *const kinds[] = {"graph", "graph-next", "centroids", "classifier"};
+
+void gln_kept_rename(gln_engine *engine, int64_t project_id, const char *backbone)
+{
+    char name[64], old[GLN_PATH_MAX], path[GLN_PATH_MAX];
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        snprintf(name, sizeof name, "index/%lld.%s", (long long)project_id, kinds[i]);
+        if (gln_path_join(old, engine->data, name) == GLN_OK && gln_file_exists(old) &&
+            gln_engine_kept_path(engine, project_id, backbone, kinds[i], path) == GLN_OK)
+            rename(old, path);
+    }
+}
+
 void gln_kept_remove(gln_engine *engine, int64_t project_id, const char *backbone)
 {
-    static const char *const kinds[] = {"graph", "graph-next", "centroids", "classifier"};
     char path[GLN_PATH_MAX];
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (gln_engine_kept_path(engine, project_id, backbone, kinds[i], path) == GLN_OK) unlink(path);

@@ -18,6 +18,8 @@ gln_status gln_kept_graph(gln_engine *engine, gln_state *state, bool from_scratc
 
 /* The new graph becomes the one that a later start loads. */
 gln_status gln_kept_publish(gln_engine *engine, int64_t project_id, const char *backbone);
+/* What was kept before there were several backbones has names without any: it is of this one. */
+void gln_kept_rename(gln_engine *engine, int64_t project_id, const char *backbone);
 /* Removes all of it, with the project or the backbone. */
 void gln_kept_remove(gln_engine *engine, int64_t project_id, const char *backbone);
 

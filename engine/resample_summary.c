@@ -1,7 +1,6 @@
 #include "engine/resample_summary.h"
 
 #include "common/clock.h"
-#include "common/memory.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -290,7 +290,7 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
         if ((*out = room->state) != NULL) (*out)->n_users++;
         pthread_mutex_unlock(&engine->rooms_lock);
         if (loaded) break;
-        /* First use since the start. Two threads may both load; the second one's copy simply takes over. */
+        /* First use since the start. Two threads may both load; what is there first stays. */
         if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) break;
         st = gln_store_begin_read(reader);
         /* Asked after the view is taken: if it is not held by now, the view is of before. */

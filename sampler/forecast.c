@@ -35,7 +35,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const double step = 1.5;          /* between sizes */
 static const double usual_b = 0.5, spread_b = 0.3;

@@ -27,7 +27,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Down to which an image may be sure to belong to a group; up to which it may be expected wrong to belong to the lot of all. */
 static const float thresholds[] = {0.995f, 0.99f, 0.98f, 0.95f, 0.9f, 0.8f, 0.7f, 0.6f, 0.5f};

@@ -36,7 +36,6 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 /* Distinct kinds that the pool is to look like, a label of the set after the batch: see cover.c. */
 static const double modes_a_label = 2.0;

@@ -23,7 +23,6 @@
 #include "sampler/svm_search.h"
 
 #include "common/memory.h"
-#include "common/rng.h"
 #include "kernels/kernels.h"
 #include "sampler/clusters.h"
 

@@ -11,7 +11,6 @@
 
 #include <libsvm/svm.h>
 #include <math.h>
-#include <stdlib.h>
 
 /* libsvm's cache of kernel rows, in its unit; more than the whole matrix is never used. */
 #define CACHE_MAX_MB 200.0

@@ -8,7 +8,6 @@
 #include "sampler/svm_search.h"
 
 #include "common/memory.h"
-#include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>

@@ -151,7 +151,7 @@ gln_status gln_store_images(gln_store *store, const gln_image_filter *filter, in
                             gln_image_fn fn, void *context);
 gln_status gln_store_images_count(gln_store *store, const gln_image_filter *filter, int64_t *out_n);
 
-/* One past the highest vector_row used by the project: what the vectors file must hold. */
+/* One past the highest vector_row used by the project; how far each backbone has come with them is its n_rows. */
 gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n);
 
 /* The pool for the sampler: every image that the active backbone has a vector of, by vector_row with label, lease and what sampling says. Lean and fast: one

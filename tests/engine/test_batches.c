@@ -2,6 +2,7 @@
 #include "tests/engine/photos.h"
 
 #include "common/memory.h"
+#include "engine/moment.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -398,6 +399,19 @@ START_TEST(runs__background_worker_executes_in_order_and_cancels)
 }
 END_TEST
 
+/* As the sampler reckons (sampler/seconds.h): second looks and audits are held against the same minutes. */
+START_TEST(moment__a_label_takes_what_its_class_and_its_cluster_take)
+{
+    double of_class[2] = {2.0, 5.0}, of_cluster[2] = {1.0, 3.0};
+    uint32_t cluster[3] = {1, 0, 1};
+    gln_state state = {.n = 3, .n_clusters = 2, .cluster = cluster};
+    gln_moment m = {.state = &state, .classes = {.n = 2, .seconds = of_class}, .seconds_factor = of_cluster};
+    ck_assert_double_eq(gln_moment_seconds(&m, 0, 1), 15.0);
+    ck_assert_double_eq(gln_moment_seconds(&m, 1, 1), 5.0);
+    ck_assert_double_eq(gln_moment_seconds(&m, 2, 0), 6.0);
+}
+END_TEST
+
 TCase *gln_batches_tests(void)
 {
     TCase *tests = tcase_create("batches");
@@ -413,5 +427,6 @@ TCase *gln_batches_tests(void)
     tcase_add_test(tests, resample__cluster_ids_names_and_notes_stay);
     tcase_add_test(tests, resample__empty_project_says_what_to_do);
     tcase_add_test(tests, runs__background_worker_executes_in_order_and_cancels);
+    tcase_add_test(tests, moment__a_label_takes_what_its_class_and_its_cluster_take);
     return tests;
 }
