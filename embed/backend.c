@@ -1,7 +1,8 @@
 /* Which classes of backends there are, and the calls that go through one. The only file that knows what the build has. */
 #include "embed/backend.h"
 
-const gln_backend_class *gln_backend_class_of(gln_backend_kind kind)
+/* Without CUDA that one creates nothing and says why. */
+static const gln_backend_class *class_of(gln_backend_kind kind)
 {
     switch (kind) {
     case GLN_BACKEND_CPU:
@@ -18,12 +19,12 @@ const gln_backend_class *gln_backend_class_of(gln_backend_kind kind)
 
 bool gln_backend_computes_in(gln_backend_kind kind, gln_precision precision)
 {
-    return gln_backend_class_of(kind)->computes_in(precision);
+    return class_of(kind)->computes_in(precision);
 }
 
 gln_status gln_backend_create(gln_backend **out, const gln_backend_options *options)
 {
-    const gln_backend_class *class = gln_backend_class_of(options->kind);
+    const gln_backend_class *class = class_of(options->kind);
     if (options->precision == GLN_PRECISION_BF16 && !class->computes_in(GLN_PRECISION_BF16)) {
         return gln_fail(GLN_E_UNSUPPORTED, "%s has no bf16 arithmetic; use the precision f32",
                         options->kind == GLN_BACKEND_CUDA ? "the GPU's path" : "this processor");

@@ -78,8 +78,6 @@ extern const gln_backend_class gln_backend_plain;
 extern const gln_backend_class gln_backend_onednn;
 extern const gln_backend_class gln_backend_cuda;
 
-/* The class of a kind. Without CUDA that one creates nothing and says why. */
-const gln_backend_class *gln_backend_class_of(gln_backend_kind kind);
 /* Whether this build and machine compute in it there: bf16 natively (AVX512-BF16 at least) on the processor. */
 bool gln_backend_computes_in(gln_backend_kind kind, gln_precision precision);
 

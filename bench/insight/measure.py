@@ -1,11 +1,12 @@
-"""Drift, label checks and forecasts on photos of known classes, with cleanlab beside the label checks.
+"""Drift, label checks, forecasts and proposed labels on photos of known classes, with cleanlab beside the label checks.
 
     python3 bench/insight/measure.py --build build/release --backbone M.json --photos imagenette=FOLDER [--photos cifar=FOLDER ...]
-                             [--only forecast,labels,drift] [--seeds 3] [--data DIR]
+                             [--only forecast,labels,drift,proposals] [--seeds 3] [--first-seed 1] [--draws 20] [--data DIR]
 
 A folder's sub-folders are the classes. Photos are embedded once (--data keeps them for the next time). Each measurement is
-explained at the head of its file: forecast.c, labels.c, drift.c, peer_label_checks.py beside it. cleanlab runs
-where it is installed (bench/requirements-insight.txt). Prints tables; all raw lines go to DIR/insight.jsonl.
+explained at the head of its file: forecast.c, labels.c, drift.c, proposals.c, peer_label_checks.py beside it. Drift has
+--draws draws for each seed. cleanlab runs where it is installed (bench/requirements-insight.txt). Prints tables; all raw lines
+go to DIR/insight.jsonl.
 """
 
 import argparse
@@ -22,7 +23,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = [60, 100, 150, 250, 400, 700, 1200]
 WORTH = 0.02  # a step is worth it when it brings two points
 N_LABELS = 1000
-N_REFERENCE, N_ARRIVALS, N_DRAWS = 2000, 300, 20
+N_REFERENCE, N_ARRIVALS = 2000, 300
+N_AUDITS = 200
 
 
 def mean(values):
@@ -32,6 +34,7 @@ def mean(values):
 class Bench:
     def __init__(self, options):
         self.options = options
+        self.seeds = range(options.first_seed, options.first_seed + options.seeds)
         self.raw = open(os.path.join(options.data, "insight.jsonl"), "a", encoding="utf-8")
         self.pools = {}
         for i, spec in enumerate(options.photos, 1):
@@ -64,7 +67,7 @@ class Bench:
         print("| pool | labels | steps | came | foretold | error | no change | straight line | in the 80% interval | right | no change | line |")
         for name in self.pools:
             for mode in ("random", "chosen"):
-                rows = [row for seed in range(1, self.options.seeds + 1) for row in self.measure(name, "forecast", mode, seed, WORTH, *SIZES)]
+                rows = [row for seed in self.seeds for row in self.measure(name, "forecast", mode, seed, WORTH, *SIZES)]
 
                 def error(of):
                     return 100 * mean([abs(of(row) - row["came"]) for row in rows])
@@ -84,7 +87,7 @@ class Bench:
             for share in (0.1, 0.3):
                 for kind in ("symmetric", "similar"):
                     dumps = []
-                    for seed in range(1, self.options.seeds + 1):
+                    for seed in self.seeds:
                         dumps.append(os.path.join(self.options.data, f"{name}-{share}-{kind}-{seed}.dump"))
                         ours = self.measure(name, "labels", N_LABELS, share, kind, seed, dumps[-1])
                     if not peer:
@@ -109,12 +112,30 @@ class Bench:
         for name in self.pools:
             for share in (0, 0.02, 0.05, 0.1):
                 total = collections.Counter()
-                for part in range(self.options.seeds):
-                    total.update(self.measure(name, "drift", N_REFERENCE, N_ARRIVALS, N_DRAWS, share, 1000 * part + 1)[0])
+                for seed in self.seeds:
+                    total.update(self.measure(name, "drift", N_REFERENCE, N_ARRIVALS, self.options.draws, share, 1000 * (seed - 1) + 1)[0])
                 n = total["draws"]
                 print(f"| {name} | {share:.0%} | {n} draws | {total['found_1'] / n:.1%} | {total['found_5'] / n:.1%} | by neighbours {total['neighbours']}, "
                       f"clusters {total['clusters']}, components {total['components']}, scores {total['scores']}, right cluster first "
                       f"{total['named']} |", flush=True)
+
+    def proposals(self):
+        print(f"# proposed labels, each audited {N_AUDITS} times: share that passed, that passed though more than the bound was wrong; of what was")
+        print("# accepted: wrong, share of the images without a label, labels by a person for each")
+        for name in self.pools:
+            for labels, bound in ((60, 0.05), (200, 0.05), (200, 0.1)):
+                of_kind = collections.defaultdict(list)
+                for seed in self.seeds:
+                    for row in self.measure(name, "proposals", labels, bound, N_AUDITS, seed):
+                        of_kind[row["kind"]].append(row)
+                for kind, rows in of_kind.items():
+                    n, passed, bad, looked, accepted, wrong = (sum(row[of] for row in rows) for of in
+                                                               ("audits", "passed", "bad", "looked", "accepted", "wrong"))
+                    if n == 0:
+                        continue
+                    print(f"| {name}, {labels} | {bound:.0%} | {kind} | {n:,} | {passed / n:.1%} | {bad / n:.1%} | "
+                          f"{f'{wrong / accepted:.2%}' if accepted else ''} | {mean([row['saved_share'] for row in rows]):.1%} | "
+                          f"{f'{looked / accepted:.2f}' if accepted else ''} |", flush=True)
 
 
 def main():
@@ -122,8 +143,10 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--backbone", required=True, help="manifest of the backbone")
     parser.add_argument("--photos", action="append", required=True, metavar="NAME=FOLDER")
-    parser.add_argument("--only", default="forecast,labels,drift")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default="forecast,labels,drift,proposals")
+    parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=1, help="they are this one and those after it (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=20, help="of drift, for each seed (default: %(default)s)")
     parser.add_argument("--data")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gleaner-insight-") as scratch:

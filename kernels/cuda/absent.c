@@ -77,18 +77,6 @@ gln_status gln_cuda_copy_out(void *host, const void *device, size_t n_bytes, gln
 {
     return gln_cuda_copy_in(host, device, n_bytes, stream);
 }
-gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_cuda_stream stream)
-{
-    return gln_cuda_copy_in(to, from, n_bytes, stream);
-}
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
-                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream)
-{
-    (void)device_stride;
-    (void)host_stride;
-    (void)n_rows;
-    return gln_cuda_copy_in(device, host, row_bytes, stream);
-}
 gln_status gln_cuda_fill(void *device, int byte, size_t n_bytes, gln_cuda_stream stream)
 {
     (void)byte;

@@ -235,21 +235,6 @@ gln_status gln_cuda_copy_out(void *host, const void *device, size_t n_bytes, gln
     return copy(host, device, n_bytes, cudaMemcpyDeviceToHost, stream);
 }
 
-gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_cuda_stream stream)
-{
-    return copy(to, from, n_bytes, cudaMemcpyDeviceToDevice, stream);
-}
-
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
-                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream)
-{
-    if (gln_cuda_lost()) return fail_lost();
-    if (row_bytes == 0 || n_rows == 0) return GLN_OK;
-    return gln_cuda_check((int)cudaMemcpy2DAsync(device, device_stride, host, host_stride, row_bytes, n_rows,
-                                                 cudaMemcpyHostToDevice, stream),
-                          "copying %zu rows of %zu bytes", n_rows, row_bytes);
-}
-
 gln_status gln_cuda_fill(void *device, int byte, size_t n_bytes, gln_cuda_stream stream)
 {
     if (gln_cuda_lost()) return fail_lost();

@@ -105,12 +105,9 @@ void gln_cuda_free(void *device_pointer);
 gln_status gln_cuda_alloc_pinned(void *out_pointer, size_t count, size_t item_bytes, const char *what);
 void gln_cuda_free_pinned(void *host_pointer);
 
-/* In the order of the stream. Rows: n_rows of row_bytes each, a stride on either side. */
+/* In the order of the stream. */
 gln_status gln_cuda_copy_in(void *device, const void *host, size_t n_bytes, gln_cuda_stream stream);
 gln_status gln_cuda_copy_out(void *host, const void *device, size_t n_bytes, gln_cuda_stream stream);
-gln_status gln_cuda_copy_within(void *to, const void *from, size_t n_bytes, gln_cuda_stream stream);
-gln_status gln_cuda_copy_rows_in(void *device, size_t device_stride, const void *host, size_t host_stride,
-                                 size_t row_bytes, size_t n_rows, gln_cuda_stream stream);
 gln_status gln_cuda_fill(void *device, int byte, size_t n_bytes, gln_cuda_stream stream);
 
 /* ---- order ----------------------------------------------------------------------------------------------------- */

@@ -279,35 +279,24 @@ cudaError_t cudaHostUnregister(void *host)
     run_everything();
     return pinned_memory.erase(host) == 1 ? cudaSuccess : give(cudaErrorInvalidValue);
 }
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
-                              size_t height, enum cudaMemcpyKind kind, cudaStream_t stream)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
     ENTER();
-    if (width == 0 || height == 0) return cudaSuccess;
-    size_t to_bytes = (height - 1) * to_pitch + width, from_bytes = (height - 1) * from_pitch + width;
+    if (n_bytes == 0) return cudaSuccess;
     bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-    if (to_pitch < width || from_pitch < width || (to_device && !is_device(to, to_bytes)) ||
-        (from_device && !is_device(from, from_bytes)) || (!to_device && is_device(to, 0)) ||
-        (!from_device && is_device(from, 0)))
+    if ((to_device && !is_device(to, n_bytes)) || (from_device && !is_device(from, n_bytes)) ||
+        (!to_device && is_device(to, 0)) || (!from_device && is_device(from, 0)))
         return give(cudaErrorInvalidValue);
     const void *host = to_device ? from : to;
     bool host_waits = to_device != from_device && !is_pinned(host);
     if (host_waits && of(stream)->capture == nullptr) run_all(of(stream));
-    work item = [=] {
-        for (size_t row = 0; row < height; row++)
-            std::memcpy(static_cast<char *>(to) + row * to_pitch, static_cast<const char *>(from) + row * from_pitch,
-                        width);
-    };
+    work item = [=] { std::memcpy(to, from, n_bytes); };
     if (host_waits && of(stream)->capture == nullptr) {
         if (sticky == cudaSuccess) item();
         return give(sticky);
     }
     return put(stream, std::move(item));
-}
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
-{
-    return cudaMemcpy2DAsync(to, n_bytes, from, n_bytes, n_bytes, 1, kind, stream);
 }
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind)
 {

@@ -105,8 +105,6 @@ cudaError_t cudaHostRegister(void *host, size_t n_bytes, unsigned flags);
 cudaError_t cudaHostUnregister(void *host);
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind, cudaStream_t stream);
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
-                              size_t height, enum cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemset(void *device, int byte, size_t n_bytes);
 cudaError_t cudaMemsetAsync(void *device, int byte, size_t n_bytes, cudaStream_t stream);
 
