@@ -299,8 +299,8 @@ static gln_status compile_binary(gln_compiler *c, const gln_node *node)
         a = node->inputs[1];
         b = node->inputs[0];
     }
-    if (node->n_inputs != 2 || !binary_algorithm(&algorithm, node->op) || !gln_shape_equal(gln_shape_of(c, a), y) || gln_is_constant(c, a) || y->rank == 0 ||
-        y->rank > 5) {
+    if (node->n_inputs != 2 || !binary_algorithm(&algorithm, node->op) || !gln_shape_equal(gln_shape_of(c, a), y) ||
+        gln_is_constant(c, a) || y->rank == 0 || y->rank > 5) {
         return gln_add_reference(c, node);
     }
     gln_form left, right, dst;
