@@ -124,6 +124,16 @@ typedef struct gln_compiler {
     size_t *uses;       /* reads of each value that are still to come */
 } gln_compiler;
 
+static inline const gln_shape *gln_shape_of(const gln_compiler *c, size_t value)
+{
+    return &c->graph->values[value].tensor.shape;
+}
+
+static inline bool gln_is_constant(const gln_compiler *c, size_t value)
+{
+    return c->graph->values[value].tensor.data != NULL;
+}
+
 /* ---- backend_onednn.c ---- */
 
 /* GLN_OK, or oneDNN's status as ours, naming the node. */

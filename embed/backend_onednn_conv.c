@@ -3,16 +3,6 @@
 
 #include <string.h>
 
-static const gln_shape *shape_of(const gln_compiler *c, size_t value)
-{
-    return &c->graph->values[value].tensor.shape;
-}
-
-static bool is_constant(const gln_compiler *c, size_t value)
-{
-    return c->graph->values[value].tensor.data != NULL;
-}
-
 gln_status gln_make_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out)
 {
     dnnl_convolution_desc_t desc;
@@ -62,7 +52,7 @@ static gln_status choose_conv(gln_compiler *c, const gln_node *node, const gln_c
 
 gln_status gln_compile_conv(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]), *w = shape_of(c, node->inputs[1]), *y = shape_of(c, node->output);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *w = gln_shape_of(c, node->inputs[1]), *y = gln_shape_of(c, node->output);
     dnnl_primitive_desc_t pd = NULL;
     bool winograd = false;
     gln_window window;
@@ -70,7 +60,7 @@ gln_status gln_compile_conv(gln_compiler *c, const gln_node *node)
     gln_conv_parts parts = {.has_bias = gln_node_input(c->graph, node, 2) != NULL};
     gln_status st = gln_window_of(&window, c->graph, node);
     if (st != GLN_OK) return st;
-    if (!is_constant(c, node->inputs[1]) || (parts.has_bias && !is_constant(c, node->inputs[2]))) {
+    if (!gln_is_constant(c, node->inputs[1]) || (parts.has_bias && !gln_is_constant(c, node->inputs[2]))) {
         return gln_add_reference(c, node); /* weights computed from the image: no packing */
     }
 

@@ -3,19 +3,9 @@
 
 #include <string.h>
 
-static const gln_shape *shape_of(const gln_compiler *c, size_t value)
-{
-    return &c->graph->values[value].tensor.shape;
-}
-
-static bool is_constant(const gln_compiler *c, size_t value)
-{
-    return c->graph->values[value].tensor.data != NULL;
-}
-
 gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output);
+    const gln_shape *y = gln_shape_of(c, node->output);
     int64_t axis_at = 0;
     size_t axis = 0;
     gln_form src, dst;
@@ -46,7 +36,7 @@ gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node)
 
 gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output);
+    const gln_shape *y = gln_shape_of(c, node->output);
     bool shift = gln_node_input(c->graph, node, 2) != NULL;
     float epsilon = 0;
     gln_form src, scale, bias, dst;
@@ -98,8 +88,8 @@ gln_status gln_compile_batch_norm(gln_compiler *c, const gln_node *node)
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t pd = NULL;
     static const int kinds[4] = {DNNL_ARG_SCALE, DNNL_ARG_SHIFT, DNNL_ARG_MEAN, DNNL_ARG_VARIANCE};
-    bool fixed = shape_of(c, node->output)->rank <= 5;
-    for (size_t i = 1; i < 5; i++) fixed = fixed && is_constant(c, node->inputs[i]);
+    bool fixed = gln_shape_of(c, node->output)->rank <= 5;
+    for (size_t i = 1; i < 5; i++) fixed = fixed && gln_is_constant(c, node->inputs[i]);
     if (!fixed) return gln_add_reference(c, node);
     gln_status st = gln_node_float(&epsilon, node, "epsilon", 1e-5f);
     if (st == GLN_OK) st = gln_dense_form(c, node->inputs[0], &src);
@@ -125,13 +115,13 @@ gln_status gln_compile_batch_norm(gln_compiler *c, const gln_node *node)
 
 gln_status gln_compile_prelu(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output), *slope = shape_of(c, node->inputs[1]);
+    const gln_shape *y = gln_shape_of(c, node->output), *slope = gln_shape_of(c, node->inputs[1]);
     gln_shape lifted = {.rank = y->rank};
     gln_form src, weights, dst;
     dnnl_prelu_desc_t desc;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    if (y->rank == 0 || y->rank > 5 || !is_constant(c, node->inputs[1])) return gln_add_reference(c, node);
+    if (y->rank == 0 || y->rank > 5 || !gln_is_constant(c, node->inputs[1])) return gln_add_reference(c, node);
     for (size_t i = 0; i < y->rank; i++) lifted.dims[i] = i + slope->rank < y->rank ? 1 : slope->dims[i + slope->rank - y->rank];
     dnnl_memory_desc_t weights_desc = gln_plain_desc(&lifted);
     gln_status st = gln_dense_form(c, node->inputs[0], &src);

@@ -12,16 +12,6 @@
 
 #include <string.h>
 
-static const gln_shape *shape_of(const gln_compiler *c, size_t value)
-{
-    return &c->graph->values[value].tensor.shape;
-}
-
-static bool is_constant(const gln_compiler *c, size_t value)
-{
-    return c->graph->values[value].tensor.data != NULL;
-}
-
 gln_status gln_place_result(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *desc, gln_form *out)
 {
     gln_form made = {.desc = *desc}, residual;
@@ -54,7 +44,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     dnnl_primitive_desc_t pd = NULL;
     dnnl_matmul_desc_t desc;
     gln_form bias, dst;
-    bool fixed = is_constant(c, b_value), has_bias = gln_node_input(c->graph, node, 2) != NULL;
+    bool fixed = gln_is_constant(c, b_value), has_bias = gln_node_input(c->graph, node, 2) != NULL;
     size_t n = result->dims[result->rank - 1];
     gln_shape b_shape = {.rank = (size_t)b->ndims}, bias_shape = {.rank = result->rank};
     for (size_t i = 0; i < b_shape.rank; i++) b_shape.dims[i] = (size_t)b->dims[i];
@@ -81,7 +71,7 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     if (st == GLN_OK && has_bias) st = gln_form_as(c, node->inputs[2], NULL, &bias);
     if (st == GLN_OK) {
         /* The residual and the result are looked at under the product's shape; their own is as plain. */
-        dnnl_memory_desc_t own = gln_work_desc(c, shape_of(c, node->output));
+        dnnl_memory_desc_t own = gln_work_desc(c, gln_shape_of(c, node->output));
         st = gln_place_result(c, node, &own, &dst);
     }
     if (st != GLN_OK) {
@@ -105,9 +95,9 @@ static gln_shape lift(const gln_shape *shape, size_t rank)
 
 static gln_status compile_matmul(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *a = shape_of(c, node->inputs[0]), *b = shape_of(c, node->inputs[1]), *y = shape_of(c, node->output);
+    const gln_shape *a = gln_shape_of(c, node->inputs[0]), *b = gln_shape_of(c, node->inputs[1]), *y = gln_shape_of(c, node->output);
     if (a->rank < 2 || b->rank < 2) return gln_add_reference(c, node);
-    if (!is_constant(c, node->inputs[1]) && node->n_inputs == 2 && y->rank > 2 && y->rank <= 5) return gln_compile_attention_product(c, node);
+    if (!gln_is_constant(c, node->inputs[1]) && node->n_inputs == 2 && y->rank > 2 && y->rank <= 5) return gln_compile_attention_product(c, node);
     size_t k = a->dims[a->rank - 1], n = b->dims[b->rank - 1];
     gln_form left;
     gln_status st = gln_work_form(c, node->inputs[0], &left);
@@ -139,7 +129,7 @@ static dnnl_memory_desc_t matrix_desc(size_t rows, size_t columns, bool transpos
 
 static gln_status compile_gemm(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *a = shape_of(c, node->inputs[0]), *y = shape_of(c, node->output);
+    const gln_shape *a = gln_shape_of(c, node->inputs[0]), *y = gln_shape_of(c, node->output);
     const gln_value *bias = gln_node_input(c->graph, node, 2);
     int64_t trans_a = 0, trans_b = 0;
     float alpha = 1, beta = 1;
@@ -176,7 +166,7 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
         high[i] = (dnnl_dim_t)window->pad_high[i];
     }
     gln_form src, dst;
-    bool same = gln_shape_equal(pooled, shape_of(c, node->output));
+    bool same = gln_shape_equal(pooled, gln_shape_of(c, node->output));
     dnnl_pooling_v2_desc_t desc;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t pd = NULL;
@@ -195,7 +185,7 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
     if (st == GLN_E_UNSUPPORTED) return gln_add_reference(c, node);
     if (st != GLN_OK) return st;
     dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
-    dnnl_memory_desc_t own = same ? dst_desc : gln_typed_desc(shape_of(c, node->output), type);
+    dnnl_memory_desc_t own = same ? dst_desc : gln_typed_desc(gln_shape_of(c, node->output), type);
     /* Under another shape only plain order is the same items; pooling itself is quick only in the order of its input. */
     bool detour = !same && !dnnl_memory_desc_equal(&dst_desc, &plain);
     gln_form pooled_form = {.desc = dst_desc};
@@ -226,13 +216,13 @@ static gln_status compile_pool(gln_compiler *c, const gln_node *node)
                     node->op == GLN_OP_MAX_POOL ? dnnl_pooling_max
                     : include_pad != 0          ? dnnl_pooling_avg_include_padding
                                                 : dnnl_pooling_avg_exclude_padding,
-                    shape_of(c, node->output));
+                    gln_shape_of(c, node->output));
 }
 
 /* Global pooling, and means and maxima over height and width, which exporters write instead. */
 static gln_status compile_global_pool(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]);
     bool reduced[GLN_MAX_RANK], mean = node->op == GLN_OP_REDUCE_MEAN || node->op == GLN_OP_GLOBAL_AVERAGE_POOL;
     if (x->rank < 3 || x->rank > 5) return gln_add_reference(c, node);
     gln_window window = {.n_axes = x->rank - 2};
@@ -298,28 +288,28 @@ static bool binary_algorithm(dnnl_alg_kind_t *out, gln_op op)
 /* The first operand has the result's shape and its layout is kept; the second is broadcast. */
 static gln_status compile_binary(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output);
+    const gln_shape *y = gln_shape_of(c, node->output);
     dnnl_alg_kind_t algorithm;
     dnnl_binary_desc_t desc;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t pd = NULL;
     size_t a = node->inputs[0], b = node->inputs[1];
     bool commutes = node->op != GLN_OP_SUB && node->op != GLN_OP_DIV;
-    if (commutes && (!gln_shape_equal(shape_of(c, a), y) || is_constant(c, a))) {
+    if (commutes && (!gln_shape_equal(gln_shape_of(c, a), y) || gln_is_constant(c, a))) {
         a = node->inputs[1];
         b = node->inputs[0];
     }
-    if (node->n_inputs != 2 || !binary_algorithm(&algorithm, node->op) || !gln_shape_equal(shape_of(c, a), y) || is_constant(c, a) || y->rank == 0 ||
-        y->rank > 5) {
+    if (node->n_inputs != 2 || !binary_algorithm(&algorithm, node->op) || !gln_shape_equal(gln_shape_of(c, a), y) ||
+        gln_is_constant(c, a) || y->rank == 0 || y->rank > 5) {
         return gln_add_reference(c, node);
     }
     gln_form left, right, dst;
     gln_status st = gln_dense_form(c, a, &left);
     if (st != GLN_OK) return st;
-    bool same = gln_shape_equal(shape_of(c, b), y);
-    gln_shape lifted = lift(shape_of(c, b), y->rank);
+    bool same = gln_shape_equal(gln_shape_of(c, b), y);
+    gln_shape lifted = lift(gln_shape_of(c, b), y->rank);
     dnnl_memory_desc_t right_desc = same ? left.desc : gln_typed_desc(&lifted, left.desc.data_type);
-    dnnl_memory_desc_t right_own = same ? left.desc : gln_typed_desc(shape_of(c, b), left.desc.data_type);
+    dnnl_memory_desc_t right_own = same ? left.desc : gln_typed_desc(gln_shape_of(c, b), left.desc.data_type);
     st = gln_onednn_check(c, dnnl_binary_desc_init(&desc, algorithm, &left.desc, &right_desc, &left.desc), "an elementwise sum");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
@@ -345,7 +335,7 @@ gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
     gln_form src, dst;
     gln_status st = gln_plain_form(c, node->inputs[0], &src);
     if (st != GLN_OK) return st;
-    dnnl_memory_desc_t desc = gln_typed_desc(shape_of(c, node->output), src.desc.data_type);
+    dnnl_memory_desc_t desc = gln_typed_desc(gln_shape_of(c, node->output), src.desc.data_type);
     return gln_add_form(c, node->output, &desc, src.at, &dst);
 }
 
@@ -362,7 +352,7 @@ static gln_status same_layouts(gln_compiler *c, const gln_node *node, dnnl_memor
     for (size_t i = 0; i < node->n_inputs; i++) blocks = blocks || descs[i].format_desc.blocking.inner_nblks != 0;
     for (size_t i = 0; i < node->n_inputs; i++) blocks = blocks && descs[i].ndims == 4 && descs[i].dims[1] % 16 == 0;
     for (size_t i = 0; st == GLN_OK && i < node->n_inputs; i++) {
-        dnnl_memory_desc_t wanted = gln_typed_desc(shape_of(c, node->inputs[i]), descs[i].data_type);
+        dnnl_memory_desc_t wanted = gln_typed_desc(gln_shape_of(c, node->inputs[i]), descs[i].data_type);
         if (blocks) dnnl_memory_desc_init_by_tag(&wanted, 4, descs[i].dims, descs[i].data_type, dnnl_nChw16c);
         if ((st = gln_form_as(c, node->inputs[i], &wanted, &form)) != GLN_OK) return st;
         descs[i] = form.desc;
@@ -380,7 +370,7 @@ static bool are_alike(const gln_compiler *c, const gln_node *node, const dnnl_me
         for (int j = 0; j < blocks->inner_nblks; j++) {
             if (blocks->inner_blks[j] != first->inner_blks[j] || blocks->inner_idxs[j] != first->inner_idxs[j]) return false;
         }
-        dnnl_memory_desc_t plain = gln_typed_desc(shape_of(c, node->inputs[i]), descs[i].data_type);
+        dnnl_memory_desc_t plain = gln_typed_desc(gln_shape_of(c, node->inputs[i]), descs[i].data_type);
         if (blocks->inner_nblks == 0 && !dnnl_memory_desc_equal(&descs[i], &plain)) return false;
     }
     return true;
@@ -388,7 +378,7 @@ static bool are_alike(const gln_compiler *c, const gln_node *node, const dnnl_me
 
 static gln_status compile_concat(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output);
+    const gln_shape *y = gln_shape_of(c, node->output);
     dnnl_memory_desc_t *descs = NULL;
     gln_argument *arguments = NULL;
     dnnl_primitive_attr_t attributes = NULL;

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static const gln_shape *shape_of(const gln_compiler *c, size_t value)
-{
-    return &c->graph->values[value].tensor.shape;
-}
-
 /* One primitive for a [.., m, k] times b [.., k, n] into dst; *out_pd is NULL, without an error, where only slow code has it. */
 static gln_status describe(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b,
                            const dnnl_memory_desc_t *dst, bool slow_too, dnnl_primitive_desc_t *out_pd)
@@ -66,7 +61,7 @@ static gln_status matrix_form(gln_compiler *c, size_t value, gln_form *out)
 
 gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *y = shape_of(c, node->output), *x = shape_of(c, node->inputs[0]);
+    const gln_shape *y = gln_shape_of(c, node->output), *x = gln_shape_of(c, node->inputs[0]);
     gln_form a, b, dst;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_memory_desc_t dst_desc = gln_work_desc(c, y), a_desc, b_desc;
@@ -117,7 +112,7 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
         if (result && left && !right) row = i;
         if (result && right && !left) column = i;
         for (size_t j = 0; j < 2; j++) { /* an axis that is broadcast within a label, or named twice */
-            const gln_shape *x = shape_of(c, node->inputs[j]);
+            const gln_shape *x = gln_shape_of(c, node->inputs[j]);
             ptrdiff_t step = 1;
             bool plain = !e.has[j][i] || e.dim[i] == 1;
             for (size_t k = x->rank; k-- > 0 && !plain;) {
@@ -160,13 +155,13 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
     if (pd == NULL) return gln_add_reference(c, node);
     st = gln_work_form(c, node->inputs[0], &a);
     if (st == GLN_OK) st = gln_work_form(c, node->inputs[1], &b);
-    dnnl_memory_desc_t own_desc = gln_work_desc(c, shape_of(c, node->output));
+    dnnl_memory_desc_t own_desc = gln_work_desc(c, gln_shape_of(c, node->output));
     if (st == GLN_OK) st = gln_place_result(c, node, &own_desc, &dst);
     if (st != GLN_OK) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
     gln_argument arguments[3] = {{DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
-    c->plan->base.multiply_adds += (double)gln_shape_items(shape_of(c, node->output)) * (double)e.dim[inner];
+    c->plan->base.multiply_adds += (double)gln_shape_items(gln_shape_of(c, node->output)) * (double)e.dim[inner];
     return gln_add_primitive(c, pd, arguments, 3);
 }

@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static const gln_shape *shape_of(const gln_compiler *c, size_t value)
-{
-    return &c->graph->values[value].tensor.shape;
-}
-
 static bool is_strided(const dnnl_memory_desc_t *desc)
 {
     return desc->format_kind == dnnl_blocked && desc->format_desc.blocking.inner_nblks == 0;
@@ -20,7 +15,7 @@ static bool is_strided(const dnnl_memory_desc_t *desc)
 /* The result is the source with these strides from this item on. */
 static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form *src, const dnnl_dims_t strides, size_t first_item)
 {
-    const gln_shape *y = shape_of(c, node->output);
+    const gln_shape *y = gln_shape_of(c, node->output);
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims;
     gln_form out;
@@ -45,7 +40,7 @@ static gln_status strided_form(gln_compiler *c, size_t value, gln_form *out)
 
 gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]), *y = shape_of(c, node->output);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *y = gln_shape_of(c, node->output);
     dnnl_dims_t strides, wanted, dims;
     int64_t perm[GLN_MAX_RANK];
     size_t n_perm = 0, axis_of[GLN_MAX_RANK];
@@ -74,7 +69,7 @@ gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node)
 
 gln_status gln_compile_slice(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]);
     gln_slice slice;
     gln_form src;
     dnnl_dims_t strides;
@@ -96,7 +91,7 @@ gln_status gln_compile_slice(gln_compiler *c, const gln_node *node)
 /* One fixed index along one axis is a view; lists of indices are not. */
 gln_status gln_compile_gather(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]);
     const gln_value *index = gln_node_input(c->graph, node, 1);
     gln_form src;
     dnnl_dims_t strides;
@@ -123,6 +118,6 @@ gln_status gln_compile_gather(gln_compiler *c, const gln_node *node)
 /* Expanding one image's tensor often changes nothing, or only adds axes of one item. */
 gln_status gln_compile_expand(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = shape_of(c, node->inputs[0]), *y = shape_of(c, node->output);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *y = gln_shape_of(c, node->output);
     return gln_shape_items(x) == gln_shape_items(y) ? gln_compile_view(c, node) : gln_add_reference(c, node);
 }

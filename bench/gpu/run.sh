@@ -212,6 +212,8 @@ if wanted sampler; then
     part neighbours 90 "$sampler" neighbours "$work/rows" $few $d $k "$work/neighbours"
     part kmeans 60 "$sampler" kmeans "$work/rows" $n $d $centres 5 "$work/clusters"
     part svm 60 "$sampler" svm "$work/rows" $n $d $([ -n "$host" ] && echo 40 || echo 4000) 10 "$work/decisions"
+    part pca 60 "$sampler" pca "$work/rows" $n $d $k -
+    part cover 60 "$sampler" cover "$work/rows" $([ -n "$host" ] && echo 200 64 || echo 32768 2048) $d -
     if [ -n "$has_torch" ]; then
         part peer-neighbours 90 "$python" "$here/bench/gpu/peer_sampler.py" neighbours "$work/rows" $few $d $k "$work/neighbours"
         part peer-kmeans 60 "$python" "$here/bench/gpu/peer_sampler.py" kmeans "$work/rows" $n $d $centres 5 "$work/clusters"
