@@ -129,7 +129,7 @@ bool is_device(const void *p, size_t n_bytes)
     if (at == device_memory.begin()) return false;
     --at;
     size_t offset = (size_t)(static_cast<const char *>(p) - static_cast<const char *>(at->first));
-    return offset <= at->second && n_bytes <= at->second - offset;
+    return offset < at->second && n_bytes <= at->second - offset; /* the byte after the last is another's */
 }
 cudaError_t allocate(std::map<void *, size_t> *where, void **out, size_t n_bytes)
 {
