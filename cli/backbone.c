@@ -429,6 +429,7 @@ int gln_command_backbone(int argc, char **argv)
         {"pooling", 0, GLN_OPTION_TEXT, &o.pooling, "P", "instead of the manifest's: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(o.precision),
         GLN_DEVICE_OPTION(o.common),
+        GLN_DECODER_OPTION(o.common),
         {"threads", 't', GLN_OPTION_SIZE, &o.threads, "N", "threads (default: one a processor)"},
         {"quiet", 'q', GLN_OPTION_FLAG, &o.quiet, NULL, "no progress"},
         GLN_JSON_OPTION(o.common),

@@ -32,6 +32,7 @@ typedef struct gln_common_options {
     bool json;
     gln_precision precision; /* of embeddings, for commands that make any */
     const char *device;      /* as text, from GLN_DEVICE_OPTION */
+    const char *decoder;     /* as text, from GLN_DECODER_OPTION */
     gln_device_choice devices;
 } gln_common_options;
 
@@ -50,6 +51,9 @@ bool gln_take_precision(gln_precision *out, const char *text);
 /* --device as text into `o`.device; and parsed into `o`.devices, AUTO for NULL. Returns false when it is none of the words. */
 #define GLN_DEVICE_OPTION(o) \
     {"device", 0, GLN_OPTION_TEXT, &(o).device, "D", "what computes: auto, cpu, cuda or cuda:N,M (default: auto, a GPU where there is one)"}
+/* Beside it --decode, as text into `o`.decoder; gln_take_device parses both. */
+#define GLN_DECODER_OPTION(o) \
+    {"decode", 0, GLN_OPTION_TEXT, &(o).decoder, "D", "who decodes JPEG files for a GPU: auto, cpu or nvjpeg (default: auto, what is faster and agrees)"}
 bool gln_take_device(gln_common_options *o);
 
 /* The backbone's manifest where none is named: $GLEANER_BACKBONE, else NULL. */

@@ -213,6 +213,7 @@ int gln_command_embed(int argc, char **argv)
         {"pooling", 0, GLN_OPTION_TEXT, &e.pooling_text, "P", "of that tensor: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(e.precision_text),
         GLN_DEVICE_OPTION(common),
+        GLN_DECODER_OPTION(common),
         {"threads", 't', GLN_OPTION_SIZE, &e.threads, "N", "threads (default: one a processor)"},
         {"strict", 0, GLN_OPTION_FLAG, &e.strict, NULL, "exit with 3 when a file was refused"},
         {"quiet", 'q', GLN_OPTION_FLAG, &e.quiet, NULL, "no progress"},

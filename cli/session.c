@@ -37,7 +37,8 @@ bool gln_take_precision(gln_precision *out, const char *text)
 
 bool gln_take_device(gln_common_options *o)
 {
-    return gln_device_choice_parse(&o->devices, o->device != NULL ? o->device : "auto") == GLN_OK;
+    return gln_device_choice_parse(&o->devices, o->device != NULL ? o->device : "auto") == GLN_OK &&
+           gln_decoder_parse(&o->devices.decoder, o->decoder != NULL ? o->decoder : "auto") == GLN_OK;
 }
 
 struct found_project {

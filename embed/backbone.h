@@ -60,14 +60,24 @@ typedef enum gln_device_kind {
 
 #define GLN_MAX_DEVICES 16
 
+/* Who decodes JPEG files where a GPU computes; the processor decodes everything else. */
+typedef enum gln_decoder_kind {
+    GLN_DECODER_AUTO,  /* nvJPEG where it is there, agrees with the processor and is faster on the run's first photos */
+    GLN_DECODER_CPU,
+    GLN_DECODER_NVJPEG /* nvJPEG even where it is slower, or an error that says why not */
+} gln_decoder_kind;
+
 typedef struct gln_device_choice {
     gln_device_kind kind;
     int numbers[GLN_MAX_DEVICES]; /* CUDA: which ones */
     size_t n;                     /* 0: all */
+    gln_decoder_kind decoder;
 } gln_device_choice;
 
 /* "auto", "cpu", "cuda", "cuda:0,2"; GLN_E_ARGUMENT for anything else. */
 gln_status gln_device_choice_parse(gln_device_choice *out, const char *text);
+/* "auto", "cpu", "nvjpeg"; GLN_E_ARGUMENT for anything else. */
+gln_status gln_decoder_parse(gln_decoder_kind *out, const char *text);
 /* Whether the GPUs that are insisted on are there: GLN_E_UNSUPPORTED, GLN_E_NOT_FOUND, with the reason. GLN_OK for any other kind. */
 gln_status gln_device_choice_check(const gln_device_choice *choice);
 

@@ -1,4 +1,4 @@
-/* --device in words, and GPUs in words. */
+/* --device and --decode in words, and GPUs in words. */
 #include "embed/backbone.h"
 #include "kernels/cuda/device.h"
 
@@ -36,6 +36,17 @@ gln_status gln_device_choice_parse(gln_device_choice *out, const char *text)
         out->numbers[out->n++] = number;
     }
     return GLN_OK;
+}
+
+gln_status gln_decoder_parse(gln_decoder_kind *out, const char *text)
+{
+    static const char *const words[] = {[GLN_DECODER_AUTO] = "auto", [GLN_DECODER_CPU] = "cpu", [GLN_DECODER_NVJPEG] = "nvjpeg"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i]) != 0) continue;
+        *out = (gln_decoder_kind)i;
+        return GLN_OK;
+    }
+    return gln_fail(GLN_E_ARGUMENT, "decoder %.40s: auto, cpu or nvjpeg is possible", text);
 }
 
 gln_status gln_device_choice_check(const gln_device_choice *choice)

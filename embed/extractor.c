@@ -3,7 +3,8 @@
  *
  *     free slots ──> decode threads ──> done slots ──> the calling thread ──> free slots
  *                    next, read, hash,                 orders, batches, feed
- *                    decode, stage                     (feed.h), results, flush
+ *                    decode (gpu_decoding.h),          (feed.h), results, flush
+ *                    stage
  *
  * Taking a free slot and asking `next` happen together under the source lock, so slots get consecutive numbers in the
  * order of the input, and at most `n_slots` consecutive numbers are under way at any time. Done slots arrive in any order;
@@ -24,11 +25,13 @@
  */
 #include "embed/extractor.h"
 
+#include "common/clock.h"
 #include "common/files.h"
 #include "common/memory.h"
 #include "common/threads.h"
 #include "embed/decoders.h"
 #include "embed/feed.h"
+#include "embed/gpu_decoding.h"
 #include "kernels/kernels.h"
 
 #include <stdatomic.h>
@@ -55,6 +58,7 @@ struct pipeline {
     gln_decode_options decode;
     size_t n_slots, batch;
     gln_feed *feed;
+    gln_gpu_decoding *decoding;
     struct slot *slots;  /* [n_slots] */
     struct slot **window; /* [n_slots]: done slots that wait for their turn */
     gln_queue *free_slots, *done_slots;
@@ -110,7 +114,7 @@ static gln_status decode_one(struct pipeline *p, gln_image *image, const unsigne
 }
 
 /* From a path to a result with an input. The sentence of a failure names the file. */
-static gln_status prepare(struct pipeline *p, struct slot *slot)
+static gln_status prepare(struct pipeline *p, gln_gpu_decoder *decoder, struct slot *slot)
 {
     gln_extract_result *result = &slot->result;
     unsigned char *bytes = NULL;
@@ -123,17 +127,21 @@ static gln_status prepare(struct pipeline *p, struct slot *slot)
         result->known = true;
         goto cleanup;
     }
-    if ((st = decode_one(p, &image, bytes, result->n_bytes)) != GLN_OK) {
+    double begin = gln_clock_monotonic_s();
+    bool resized = gln_gpu_decoder_take(decoder, &image, bytes, result->n_bytes, &p->decode);
+    if (!resized && (st = decode_one(p, &image, bytes, result->n_bytes)) != GLN_OK) {
         char why[GLN_MESSAGE_MAX];
         gln_message_copy(why, sizeof why);
         gln_fail(st, "%s: %s", slot->path, why);
         goto cleanup;
     }
-    gln_free(bytes);
-    bytes = NULL;
     result->width = image.original_width;
     result->height = image.original_height;
-    if ((st = gln_photo_stage(&slot->photo, &p->info->preprocess, &image, gln_feed_device(p->feed))) != GLN_OK) goto cleanup;
+    int device = gln_feed_device(p->feed);
+    st = resized ? gln_photo_stage_resized(&slot->photo, &p->info->preprocess, &image, device)
+                 : gln_photo_stage(&slot->photo, &p->info->preprocess, &image, device);
+    if (st != GLN_OK) goto cleanup;
+    if (!resized) gln_gpu_decoder_compare(decoder, &slot->photo, gln_clock_monotonic_s() - begin, bytes, result->n_bytes, &p->decode);
     if (p->options->thumbnail_side != 0) {
         st = gln_image_thumbnail(&slot->thumbnail, &result->thumbnail_bytes, &image, p->options->thumbnail_side,
                                  THUMBNAIL_QUALITY);
@@ -148,9 +156,10 @@ cleanup:
 static void *decode_main(void *argument)
 {
     struct pipeline *p = argument;
+    gln_gpu_decoder decoder = {.decoding = p->decoding};
     struct slot *slot;
     while ((slot = take_item(p)) != NULL) {
-        gln_status st = prepare(p, slot);
+        gln_status st = prepare(p, &decoder, slot);
         slot->result.status = st;
         if (st != GLN_OK) {
             gln_message_copy(slot->message, sizeof slot->message);
@@ -158,6 +167,7 @@ static void *decode_main(void *argument)
         }
         gln_queue_push(p->done_slots, slot);
     }
+    gln_gpu_decoder_dispose(&decoder);
     pthread_mutex_lock(&p->source);
     bool last = --p->n_running == 0;
     pthread_mutex_unlock(&p->source);
@@ -276,7 +286,8 @@ static gln_status consume(struct consumer *c)
     struct pipeline *p = c->pipeline;
     for (;;) {
         bool more = true;
-        gln_status st = submit(c, &more);
+        gln_status st = gln_gpu_decoding_judge(p->decoding);
+        if (st == GLN_OK) st = submit(c, &more);
         if (st != GLN_OK) return st;
         if (c->n_groups == 0) {
             const struct slot *slot = p->window[c->n_delivered % p->n_slots];
@@ -307,7 +318,11 @@ static gln_status pipeline_init(struct pipeline *p, gln_backbone *backbone, cons
     p->batch = p->info->device.n_gpus != 0 ? p->info->max_batch : options->batch;
     if (p->batch > p->info->max_batch)
         return gln_fail(GLN_E_ARGUMENT, "batches of %zu images; 1 to %zu are possible", p->batch, p->info->max_batch);
-    if ((st = gln_feed_create(&p->feed, gln_backbone_workers(backbone), preprocess, p->batch)) != GLN_OK) return st;
+    gln_workers *workers = gln_backbone_workers(backbone);
+    if ((st = gln_feed_create(&p->feed, workers, preprocess, p->batch)) != GLN_OK) return st;
+    /* A thumbnail wants all of the photo on this side of the bus, and shall not depend on who decoded. */
+    gln_decoder_kind decoder = options->thumbnail_side == 0 ? workers->options.devices.decoder : GLN_DECODER_CPU;
+    if ((st = gln_gpu_decoding_create(&p->decoding, workers, preprocess, decoder, gln_feed_device(p->feed))) != GLN_OK) return st;
     p->n_slots = p->batch * (options->queue_batches + gln_feed_depth(p->feed) - 1);
     p->decode = options->decode;
     size_t needed = gln_preprocess_needs(preprocess);
@@ -331,6 +346,7 @@ static void pipeline_dispose(struct pipeline *p)
         recycle(&p->slots[i]);
         gln_photo_dispose(&p->slots[i].photo);
     }
+    gln_gpu_decoding_free(p->decoding);
     gln_free(p->slots);
     gln_free(p->window);
     gln_queue_free(p->free_slots);

@@ -49,15 +49,41 @@ static size_t end_of(const gln_resize_axis *axis)
     return (size_t)axis->first[axis->n - 1] + axis->count[axis->n - 1];
 }
 
-static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side, gln_filter filter, int device)
+/* The filters from a box of an image of width x height to side x side; disposed of in any case. */
+static gln_status make_axes(gln_resize_axis *columns, gln_resize_axis *rows, const double box[4], size_t width, size_t height, size_t side,
+                            gln_filter filter)
 {
     float left, right, top, bottom;
-    gln_resize_axis columns = {0}, rows = {0};
-    if (!gln_resize_side(&left, &right, box[0], box[2], image->width) || !gln_resize_side(&top, &bottom, box[1], box[3], image->height))
+    if (!gln_resize_side(&left, &right, box[0], box[2], width) || !gln_resize_side(&top, &bottom, box[1], box[3], height))
         return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box[0], box[1], box[2],
-                        box[3], image->width, image->height);
-    gln_status st = gln_resize_axis_init(&columns, side, image->width, left, right, filter);
-    if (st == GLN_OK) st = gln_resize_axis_init(&rows, side, image->height, top, bottom, filter);
+                        box[3], width, height);
+    gln_status st = gln_resize_axis_init(columns, side, width, left, right, filter);
+    return st == GLN_OK ? gln_resize_axis_init(rows, side, height, top, bottom, filter) : st;
+}
+
+gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const double box[4], size_t width, size_t height, size_t side,
+                             gln_filter filter)
+{
+    gln_resize_axis columns = {0}, rows = {0};
+    gln_status st = make_axes(&columns, &rows, box, width, height, side, filter);
+    if (st == GLN_OK) {
+        *out = (gln_pixels){.side = (uint32_t)side, .width = (uint32_t)width, .height = (uint32_t)height,
+                            .column_stride = (uint32_t)columns.stride, .row_stride = (uint32_t)rows.stride};
+        st = gln_alloc_raw(out_filters, gln_pixels_pixels_at(out), 1, "filters");
+    }
+    if (st == GLN_OK) {
+        put_axis(*out_filters, &columns, 0);
+        put_axis(*out_filters + gln_pixels_rows_at(out), &rows, 0);
+    }
+    gln_resize_axis_dispose(&columns);
+    gln_resize_axis_dispose(&rows);
+    return st;
+}
+
+static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side, gln_filter filter, int device)
+{
+    gln_resize_axis columns = {0}, rows = {0};
+    gln_status st = make_axes(&columns, &rows, box, image->width, image->height, side, filter);
     if (st != GLN_OK) goto cleanup;
     size_t x = columns.first[0], y = rows.first[0], width = end_of(&columns) - x, height = end_of(&rows) - y;
     gln_pixels *p = &photo->pixels;
@@ -84,6 +110,27 @@ static bool too_large(const gln_image *image, const double box[4], size_t side)
     return width * height * 3 > (double)GLN_PHOTO_MAX_BYTES;
 }
 
+static gln_status make_input(gln_photo *photo, size_t side)
+{
+    return photo->input != NULL ? GLN_OK : gln_alloc_raw(&photo->input, side * side, 3 * sizeof *photo->input, "input");
+}
+
+gln_status gln_photo_stage_resized(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *resized, int device)
+{
+    size_t side = preprocess->side;
+    photo->for_gpu = device >= 0;
+    if (photo->for_gpu) {
+        /* From side to side the filters are 1 in one place and change nothing. */
+        const double whole[4] = {0, 0, (double)side, (double)side};
+        return stage_part(photo, resized, whole, side, preprocess->filter, device);
+    }
+    float scale[3], offset[3];
+    gln_status st = make_input(photo, side);
+    gln_preprocess_scale(scale, offset, preprocess);
+    if (st == GLN_OK) gln_kernels()->rgb_to_planes(photo->input, resized->rgb, side * side, scale, offset);
+    return st;
+}
+
 gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *image, int device)
 {
     double box[4];
@@ -92,16 +139,14 @@ gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, c
     if (st != GLN_OK) return st;
     photo->for_gpu = device >= 0;
     if (!photo->for_gpu) {
-        if (photo->input == NULL && (st = gln_alloc_raw(&photo->input, side * side, 3 * sizeof *photo->input, "input")) != GLN_OK) return st;
-        return gln_preprocess_image(photo->input, preprocess, image);
+        st = make_input(photo, side);
+        return st == GLN_OK ? gln_preprocess_image(photo->input, preprocess, image) : st;
     }
     if (!too_large(image, box, side)) return stage_part(photo, image, box, side, preprocess->filter, device);
     gln_image small = {.width = side, .height = side};
     if ((st = gln_alloc_raw(&small.rgb, side * side, 3, "resized image")) != GLN_OK) return st;
     st = gln_image_resize(small.rgb, side, side, image, preprocess->filter, box[0], box[1], box[2], box[3]);
-    /* From side to side the filters are 1 in one place and change nothing. */
-    double whole[4] = {0, 0, (double)side, (double)side};
-    if (st == GLN_OK) st = stage_part(photo, &small, whole, side, preprocess->filter, device);
+    if (st == GLN_OK) st = gln_photo_stage_resized(photo, preprocess, &small, device);
     gln_free(small.rgb);
     return st;
 }

@@ -1,12 +1,11 @@
 /*
  * Networks on a GPU: whether they give what the processor's f32 gives, and whether they can be kept fed. For
- * bench/gpu/run.sh; works in a slim build. layers.c tells how fast they are.
+ * bench/gpu/run.sh; works in a slim build. layers.c tells how fast they are, decoders.c how fast photos are.
  *
  *     bench_gpu_networks check MODEL OUTPUT N INPUT WANT     INPUT f32 [N, 3, S, S], WANT f32 [N, D] by something else, in f32
  *     bench_gpu_networks twin MODEL OUTPUT N INPUT           the same against the plain operators of this build
  *     bench_gpu_networks feed MODEL OUTPUT BATCH WIDTH HEIGHT [THREADS]
  *         photos of WIDTH x HEIGHT, as a decoder leaves them: staged by THREADS, copied, resized, computed; beside the plan alone
- *     bench_gpu_networks decode MODEL OUTPUT FILE ...        (full build) decoding and staging a photo, on one thread
  *
  * One line of JSON each. A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default 0.5), told with the
  * spread; PRECISION is f16 unless the environment says f32 or bf16.
@@ -307,64 +306,22 @@ cleanup:
     return st;
 }
 
-/* ---- decode --------------------------------------------------------------------------------------------------------------- */
-
-#if GLN_HAVE_DECODERS
-/* Decoding as the extractor does it, and staging for the processor; on this thread. */
-static gln_status decode(const network *net, const char *model, char **paths, size_t n)
-{
-    gln_preprocess preprocess = usual;
-    gln_decode_options options = GLN_DECODE_OPTIONS_INIT;
-    gln_photo photo = {0};
-    double decoded_s = 0, staged_s = 0, megapixels = 0;
-    size_t done = 0;
-    gln_status st = GLN_OK;
-    preprocess.side = net->side;
-    options.shorter_side_at_least = gln_preprocess_needs(&preprocess);
-    for (double begun = gln_clock_monotonic_s(); st == GLN_OK && (done < n || gln_clock_monotonic_s() - begun < seconds_of()); done++) {
-        unsigned char *bytes = NULL;
-        size_t n_bytes = 0;
-        gln_image image = {0};
-        if ((st = gln_file_read(&bytes, &n_bytes, paths[done % n], options.max_bytes)) != GLN_OK) break;
-        double start = gln_clock_monotonic_s();
-        st = gln_image_decode(&image, bytes, n_bytes, &options);
-        double between = gln_clock_monotonic_s();
-        if (st == GLN_OK) st = gln_photo_stage(&photo, &preprocess, &image, -1);
-        decoded_s += between - start;
-        staged_s += gln_clock_monotonic_s() - between;
-        megapixels += 1e-6 * (double)(image.original_width * image.original_height);
-        gln_image_dispose(&image);
-        gln_free(bytes);
-    }
-    if (st == GLN_OK)
-        printf("{\"job\": \"decode\", \"model\": \"%s\", \"photos\": %zu, \"megapixels\": %.2f, \"decode_ms\": %.3f, \"processor_input_ms\": %.3f, "
-               "\"photos_per_second_a_core\": %.1f}\n", model, done, megapixels / (double)done, decoded_s / (double)done * 1e3,
-               staged_s / (double)done * 1e3, (double)done / decoded_s);
-    gln_photo_dispose(&photo);
-    return st;
-}
-#endif
-
 static gln_status run(int argc, char **argv)
 {
     network net = {0};
     const char *job = argc > 1 ? argv[1] : "";
-    if (argc < 5) return gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_networks check|twin|feed|decode MODEL OUTPUT ..., see the head of networks.c");
+    if (argc < 5) return gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_networks check|twin|feed MODEL OUTPUT ..., see the head of networks.c");
     const char *slash = strrchr(argv[2], '/'), *model = slash != NULL ? slash + 1 : argv[2];
     size_t number = strtoul(argv[4], NULL, 10);
     gln_status st = load(&net, argv[2], argv[3]);
     if (st != GLN_OK) goto cleanup;
-    bool is_decode = strcmp(job, "decode") == 0;
-    if (!is_decode && (number == 0 || number > 4096)) st = gln_fail(GLN_E_ARGUMENT, "%s images: 1 to 4096", argv[4]);
+    if (number == 0 || number > 4096) st = gln_fail(GLN_E_ARGUMENT, "%s images: 1 to 4096", argv[4]);
     else if (strcmp(job, "check") == 0 && argc == 7) st = check(&net, model, number, argv[5], argv[6]);
     else if (strcmp(job, "twin") == 0 && argc == 6) st = check(&net, model, number, argv[5], NULL);
     else if (strcmp(job, "feed") == 0 && argc >= 7) {
         size_t threads = argc > 7 ? strtoul(argv[7], NULL, 10) : gln_processors();
         st = feed(&net, model, number, strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10), threads == 0 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads);
     }
-#if GLN_HAVE_DECODERS
-    else if (is_decode) st = decode(&net, model, argv + 4, (size_t)argc - 4);
-#endif
     else st = gln_fail(GLN_E_ARGUMENT, "%s: not a job of this build, or not with so many arguments", job);
 
 cleanup:

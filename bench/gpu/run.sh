@@ -194,6 +194,7 @@ if [ -n "$has_torch" ] && { wanted check || wanted speed || wanted feed; }; then
         width=1024 height=768 # what a decoder leaves of a photo of 12 megapixels
         [ -z "$host" ] || width=90 height=60
         part decode 30 "$python" "$here/bench/gpu/peer_networks.py" photos "$work"
+        part decode-nvjpeg 60 "$bin/bench_gpu_decoders$suffix" "$([ -n "$host" ] && echo 32 || echo 224)" "$work"/photo-*.jpg
         for name in $networks; do
             part "feed-$name" 30 "$bin/bench_gpu_networks$suffix" feed "$work/$name.onnx" embedding $batch $width $height
         done
@@ -221,7 +222,7 @@ if wanted sampler; then
     fi
 fi
 
-rm -f "$work/rows" "$work"/*.f32 "$work"/*.onnx "$work/neighbours" "$work/clusters" "$work/decisions"
+rm -f "$work/rows" "$work"/*.f32 "$work"/*.onnx "$work"/photo-*.jpg "$work/neighbours" "$work/clusters" "$work/decisions"
 "$python" "$here/bench/gpu/table.py" "$out/results.jsonl" 2>>"$out/log" | tee "$out/table.txt"
 say "$(elapsed) s in all; everything is in $out"
 ! grep -q '"result": "FAILED' "$out/results.jsonl"

@@ -58,6 +58,20 @@ def main():
             print(f"    a GPU takes {decoders + feed['staging_cores']:.1f} cores: {decoders:.1f} to decode photos of the mix at "
                   f"{decode['photos_per_second_a_core']:.0f} a second and core, {feed['staging_cores']:.1f} to stage them")
 
+    files = dict.fromkeys(r["file"] for r in rows if r.get("job") == "decoder")
+    if files:
+        print(f"\n{'photos a second':<24} {'Pillow, a core':>15} {'nvJPEG, a thread':>17} {'range':>15} {'threads':>8} {'nvJPEG':>8} {'range':>15}")
+    for file in files:
+        ways = [r for r in rows if r.get("job") == "decoder" and r["file"] == file]
+        pillow = next((r for r in ways if r["by"].startswith("Pillow")), {})
+        one = next((r for r in ways if r["by"] == "nvjpeg" and r["threads"] == 1), {})
+        every = next((r for r in ways if r["by"] == "nvjpeg" and r["threads"] > 1), {})
+        left = any(r["by"] == "nvjpeg" and r["threads"] == 0 for r in ways)
+        spread = [f"{r['least']:.0f}-{r['most']:.0f}" if r else "-" for r in (one, every)]
+        print(f"{file:<24} {number(pillow.get('photos_per_second'), '15.0f'):>15} {number(one.get('photos_per_second'), '17.0f'):>17} {spread[0]:>15} "
+              f"{number(every.get('threads'), 'd'):>8} {number(every.get('photos_per_second'), '8.0f'):>8} {spread[1]:>15}"
+              f"{'  too large or too rare for nvJPEG: the processor decodes it' if left else ''}")
+
     jobs = [r for r in rows if r.get("job") in ("neighbours", "kmeans", "svm", "pca", "cover") and "peer" not in r]
     if jobs:
         print(f"\n{'job':<12} {'rows':>10} {'seconds':>10} {'floor':>8} {'torch':>10} {'ratio':>6} {'wrong':>6}")

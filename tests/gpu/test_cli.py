@@ -20,11 +20,11 @@ import tempfile
 import unittest
 import zlib
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
-from protobuf_wire import block, number  # noqa: E402
+from small_backbone import CHANNELS, write_backbone
 
 PROGRAM = sys.argv.pop(1)
-SIDE, CHANNELS, N_PHOTOS = 16, 8, 20
+IMAGES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/images")
+N_PHOTOS = 20
 
 
 def gleaner(*arguments, check=0, **env):
@@ -35,29 +35,7 @@ def gleaner(*arguments, check=0, **env):
     return done
 
 
-# ---- a network and photos -------------------------------------------------------------------------------------------------
-
-
-def write_backbone(folder, name="small", seed=1):
-    weights = random.Random(seed)
-    data = struct.pack(f"<{CHANNELS * 27}f", *(0.1 * weights.gauss(0, 1) for _ in range(CHANNELS * 27)))
-    constant = block(5, b"".join(number(1, d) for d in (CHANNELS, 3, 3, 3)) + number(2, 1) + block(8, "w") + block(9, data))
-
-    def node(kind, inputs, output):
-        return block(1, b"".join(block(1, i) for i in inputs) + block(2, output) + block(3, kind) + block(4, kind))
-    shape = b"".join(block(1, number(1, d) if d else block(2, "N")) for d in (0, 3, SIDE, SIDE))
-    graph = node("Conv", ["input", "w"], "c") + node("Relu", ["c"], "r") + node("GlobalAveragePool", ["r"], "p") + node("Flatten", ["p"], "embedding")
-    graph += constant + block(11, block(1, "input") + block(2, block(1, number(1, 1) + block(2, shape))))
-    model = number(1, 8) + block(7, graph) + block(8, number(2, 17))
-    with open(os.path.join(folder, name + ".onnx"), "wb") as f:
-        f.write(model)
-    manifest = {"name": name, "model": name + ".onnx", "sha256": hashlib.sha256(model).hexdigest(),
-                "input": {"side": SIDE, "resize": {"filter": "bilinear", "mode": "crop", "scale": 0.875}, "mean": [0.5] * 3, "std": [0.25] * 3},
-                "output": "embedding", "dimension": CHANNELS, "licence": "none", "source": "random"}
-    path = os.path.join(folder, name + ".json")
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(manifest, f)
-    return path
+# ---- photos -------------------------------------------------------------------------------------------------
 
 
 def write_photos(folder, first, n):
@@ -154,6 +132,58 @@ class Gpu(unittest.TestCase):
                 stopped += done.returncode == 1
         self.assertGreaterEqual(took_over, 8)
         self.assertGreaterEqual(stopped, 8)
+
+    def embed_jpegs(self, *more, check=0, **env):
+        names = ["rgb.jpg", "grey.jpg", "progressive.jpg", "cmyk.jpg", "rgb.png"] + [f"exif_{i}.jpg" for i in range(1, 9)]
+        folder, output = os.path.join(self.folder, "jpegs"), os.path.join(self.folder, "jpegs.raw")
+        if not os.path.exists(folder):
+            os.makedirs(folder)
+            for turn in range(6):
+                for name in names:
+                    shutil.copy(os.path.join(IMAGES, name), os.path.join(folder, f"{turn}-{name}"))
+            with open(os.path.join(IMAGES, "rgb.jpg"), "rb") as f:
+                data = f.read()
+            with open(os.path.join(folder, "5-truncated.jpg"), "wb") as f:
+                f.write(data[:len(data) * 2 // 3])
+        done = gleaner("embed", "-b", self.backbone, "-o", output, "-f", "raw", "--json", "-q", *more, folder, check=check, **env)
+        if check != 0:
+            return None, done
+        said = json.loads(done.stdout)
+        self.assertEqual((said["rows"], said["refused"]), (6 * len(names), 1))
+        self.assertIn("5-truncated.jpg: truncated", done.stderr)
+        with open(output, "rb") as f:
+            data = f.read()
+        return struct.unpack(f"<{len(data) // 4}f", data), done
+
+    def test_nvjpeg_decodes_what_the_processor_does(self):
+        theirs, done = self.embed_jpegs("--decode", "cpu", GLN_HOST_NVJPEG=0)
+        self.assertNotIn("nvJPEG", done.stderr)
+        ours, done = self.embed_jpegs("--decode", "nvjpeg", GLN_HOST_NVJPEG=0)
+        self.assertIn("nvJPEG decodes: on the first 16 photos nvJPEG took 16", done.stderr)
+        self.assertGreaterEqual(least_cosine(ours, theirs), 0.9995)
+        self.assertNotEqual(ours, theirs)  # turned photos are rounded from another side: nvJPEG did decode
+        _, done = self.embed_jpegs(GLN_HOST_NVJPEG=0)
+        self.assertIn("on the first 16 photos nvJPEG took 16", done.stderr)  # whoever was quicker
+        ours, done = self.embed_jpegs("--decode", "nvjpeg", GLN_HOST_NVJPEG=0, GLN_HOST_FAIL_NVJPEG=30)
+        self.assertIn("nvJPEG is not used any more (nvJPEG, unpacking: error 8); the processor decodes", done.stderr)
+        self.assertGreaterEqual(least_cosine(ours, theirs), 0.9995)
+
+    def test_nvjpeg_that_cannot_be_had_is_an_error_where_it_is_asked_for(self):
+        for words, options, env in (("levels away from the processor's", (), {"GLN_HOST_NVJPEG": 9}), ("no nvJPEG", (), {}),
+                                    ("nvJPEG decodes where a GPU computes", ("--device", "cpu"), {"GLN_HOST_NVJPEG": 0})):
+            _, done = self.embed_jpegs("--decode", "nvjpeg", *options, check=1, **env)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+        _, done = self.embed_jpegs(GLN_HOST_NVJPEG=9)
+        self.assertIn("nvJPEG is not used: its pixels are", done.stderr)
+        done = gleaner("embed", "-b", self.backbone, "-o", "x.npy", "--decode", "gpu", self.photos, check=2)
+        self.assertIn("auto, cpu or nvjpeg", done.stderr)
+
+    def test_thumbnails_are_the_processors(self):
+        self.init()
+        self.embed_jpegs(GLN_HOST_NVJPEG=0)
+        done = gleaner("ingest", "--data", self.data, "--json", "-q", os.path.join(self.folder, "jpegs"), GLN_HOST_NVJPEG=0)
+        self.assertNotIn("nvJPEG", done.stderr)
 
     def test_a_failure_in_mid_ingest_is_in_the_record(self):
         self.init()

@@ -476,7 +476,7 @@ static void same_embeddings(const gln_net *net, size_t n_images, const net_way *
     }
     size_t d = plans[0]->output_items / n_images;
     ck_assert_uint_eq(plans[1]->output_items, plans[0]->output_items);
-    if (plans[0]->multiply_adds > 0)
+    if (backends[0]->class->fuses) /* the plain operators of a slim build count what fusing leaves out */
         ck_assert_double_eq_tol(plans[1]->multiply_adds, plans[0]->multiply_adds, 0.01 * plans[0]->multiply_adds);
     for (size_t i = 0; i < n_images; i++) {
         double same = gln_cosine(outputs[0] + i * d, outputs[1] + i * d, d);

@@ -10,6 +10,7 @@
 #ifndef GLN_HOST_DEVICE_H
 #define GLN_HOST_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,21 @@ void gln_host_device_fail_run(size_t nth);
 /* No device, with this answer of cudaGetDeviceCount (100: none, 35: the driver is too old); 0: a device again.
    driver_version 0: no driver. Before the first probe. */
 void gln_host_device_absent(int cuda_error, int driver_version);
+
+/* nvJPEG of the host device. The nth call of a phase from now ends in the library's error `fail_with`, once. */
+typedef enum gln_host_nvjpeg_phase { GLN_HOST_NVJPEG_CREATE, GLN_HOST_NVJPEG_UNPACK, GLN_HOST_NVJPEG_DECODE } gln_host_nvjpeg_phase;
+
+typedef struct gln_host_nvjpeg {
+    /* *rgb (free) of a JPEG file as it is stored; false when it is damaged. NULL: there is no such library, as at the start. */
+    bool (*decode)(unsigned char **rgb, size_t *width, size_t *height, const unsigned char *bytes, size_t n_bytes);
+    int off_by;    /* levels that its pixels are away */
+    bool trusting; /* what is damaged comes out grey, without an error */
+    gln_host_nvjpeg_phase fail_phase;
+    size_t fail_nth; /* 0: none */
+    unsigned fail_with;
+} gln_host_nvjpeg;
+
+void gln_host_device_nvjpeg(const gln_host_nvjpeg *how);
 
 #ifdef __cplusplus
 }

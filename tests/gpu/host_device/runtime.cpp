@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 using work = std::function<void()>;
@@ -30,6 +31,7 @@ struct CUevent_st {
 struct CUgraph_st {
     std::vector<work> items;
     CUstream_st *origin = nullptr;
+    std::thread::id thread;
     bool broken = false;
 };
 struct CUgraphExec_st {
@@ -103,11 +105,12 @@ cudaError_t put(cudaStream_t stream, work item)
     if (gln_host_is_shuffled()) run_ahead();
     return cudaSuccess;
 }
-/* What may not happen while any stream records. */
+/* What a thread may not do while it records (cudaStreamCaptureModeThreadLocal). */
 bool any_capture()
 {
-    bool any = default_stream.capture != nullptr;
-    for (CUstream_st *s : streams) any = any || s->capture != nullptr;
+    auto here = [](CUstream_st *s) { return s->capture != nullptr && s->capture->thread == std::this_thread::get_id(); };
+    bool any = here(&default_stream);
+    for (CUstream_st *s : streams) any = any || here(s);
     return any;
 }
 cudaError_t break_capture(CUstream_st *s)
@@ -406,12 +409,14 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
 
 /* ---- graphs ---------------------------------------------------------------------------------------------------- */
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode)
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     ENTER();
+    if (mode != cudaStreamCaptureModeThreadLocal) return give(cudaErrorInvalidValue);
     if (stream == nullptr || stream->capture != nullptr) return give(cudaErrorStreamCaptureUnsupported);
     stream->capture = new CUgraph_st;
     stream->capture->origin = stream;
+    stream->capture->thread = std::this_thread::get_id();
     return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
