@@ -7,7 +7,7 @@
 #
 # FOLDER (default: $OUT, else build/gpu) receives results.jsonl (a line a measurement or part), table.txt and a log of each part.
 # --host-device: without a GPU, the same on the host device of the tests in tiny sizes: whether it all runs, and nothing about speed.
-# Parts: build tests sanitizer check speed feed sampler. Environment: PYTHON (python3), LIMIT_S (570: no part begins after that),
+# Parts: build tests sanitizer check speed feed sampler. Environment: PYTHON (python3), LIMIT_S (570, 1800 with --host-device: no part begins after that),
 # CUDA_ARCHITECTURES (that of the GPU), JOBS (processors), SAMPLER_ROWS (2000000), IMAGES (512: compared with f32).
 set -u
 
@@ -29,7 +29,7 @@ out=$(CDPATH='' cd -- "$out" && pwd)
 build=$out/build
 work=$out/work
 python=${PYTHON:-python3}
-limit_s=${LIMIT_S:-570}
+limit_s=${LIMIT_S:-$([ -n "$host" ] && echo 1800 || echo 570)}
 jobs=${JOBS:-$(nproc)}
 began=$(date +%s)
 tiny=
@@ -140,11 +140,14 @@ bin=$build/bench/gpu
 
 # ---- tests ----
 
+# What takes longer is ended and told by its name, as out of time.
+test_s=150
+[ -z "$host" ] || test_s=600
 if wanted tests; then
     for test in "$build"/tests/gpu/test_*; do
         name=${test##*/test_}
         case $name in *_host) [ -n "$host" ] || continue ;; *) [ -z "$host" ] || continue ;; esac
-        [ -x "$test" ] && [ -f "$test" ] && part "test-$name" 150 "$test"
+        [ -x "$test" ] && [ -f "$test" ] && part "test-$name" "$test_s" "$test"
     done
 fi
 
