@@ -22,7 +22,7 @@ static const gln_preprocess preprocess = {.side = SIDE, .fit = GLN_FIT_CROP, .cr
 static gln_image photo_of(size_t i)
 {
     gln_rng rng;
-    gln_image image = {.width = 17 + i, .height = 30 - i, .original_width = 17 + i, .original_height = 30 - i};
+    gln_image image = {.width = 9 + i, .height = 22 - i, .original_width = 9 + i, .original_height = 22 - i};
     gln_rng_seed(&rng, i + 100);
     gln_ok(gln_alloc(&image.rgb, image.width * image.height, 3, "noise"));
     for (size_t j = 0; j < image.width * image.height * 3; j++) image.rgb[j] = (uint8_t)gln_rng_below(&rng, 256);
