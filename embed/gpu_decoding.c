@@ -211,7 +211,8 @@ gln_status gln_gpu_decoding_create(gln_gpu_decoding **out, gln_workers *workers,
     if (device < 0) {
         if (kind == GLN_DECODER_AUTO) return GLN_OK;
         const char *note = workers->device.note;
-        return gln_fail(GLN_E_UNSUPPORTED, "nvJPEG decodes where a GPU computes, and none does%s%s; use --decode auto", note[0] != 0 ? ": " : "", note);
+        return gln_fail(GLN_E_UNSUPPORTED, "nvJPEG decodes where a GPU computes, and none does%s%s; use --decode auto",
+                        note[0] != 0 ? ": " : "", note);
     }
     st = check_library(device);
     if (st == GLN_OK) {
@@ -241,7 +242,8 @@ size_t gln_gpu_decoding_n_taken(const gln_gpu_decoding *decoding)
 /* With this thread's sentence. */
 static void give_up(gln_gpu_decoding *d)
 {
-    if (atomic_exchange(&d->state, OFF) != OFF) gln_log(GLN_LOG_WARNING, "nvJPEG is not used any more (%s); the processor decodes", gln_message());
+    if (atomic_exchange(&d->state, OFF) == OFF) return;
+    gln_log(GLN_LOG_WARNING, "nvJPEG is not used any more (%s); the processor decodes", gln_message());
 }
 
 static gln_status least_cosine(double *out, gln_gpu_decoding *d)

@@ -64,7 +64,7 @@ unsigned char *jpeg_file(size_t *n_bytes, const jpeg_kind *kind, size_t width, s
     while (codec.next_scanline < codec.image_height) {
         for (size_t x = 0; x < width; x++) {
             for (size_t c = 0; c < channels; c++) {
-                size_t level = c == 0 ? 40 + x * 150 / width : c == 1 ? 200 - codec.next_scanline * 160 / height : 30 + (x + codec.next_scanline) % 64;
+                size_t y = codec.next_scanline, level = c == 0 ? 40 + x * 150 / width : c == 1 ? 200 - y * 160 / height : 30 + (x + y) % 64;
                 row[x * channels + c] = (unsigned char)(level + gln_rng_below(&rng, 24));
             }
         }

@@ -208,7 +208,9 @@ START_TEST(photo__what_it_may_not_have_is_the_processors)
     size_t allocated = gln_host_device_allocated(), taken = gln_gpu_decoding_n_taken(f.decoding);
     static const jpeg_kind rgb = {.name = "RGB", .rgb = true};
     ck_assert(!takes(&f, &image, &rgb, 40, 40));
-    ck_assert(!takes(&f, &image, &halved, 2000, 1500)); /* 9 MB of pixels and of coefficients */
+    static const jpeg_kind grey = {.name = "grey", .grey = true}, full = {.name = "4:4:4"};
+    ck_assert(!takes(&f, &image, &grey, 2000, 1500)); /* 9 MB of pixels, 6 of coefficients */
+    ck_assert(!takes(&f, &image, &full, 1600, 1000)); /* 5 MB of pixels, 10 of coefficients */
     ck_assert(!gln_gpu_decoder_take(&f.decoder, &image, (const unsigned char *)"\x89PNG\r\n\x1a\n", 8, &limits));
     /* A size that the header only claims. */
     unsigned char *bytes = jpeg_file(&n_bytes, &halved, 40, 40, 1);
