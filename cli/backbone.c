@@ -19,7 +19,8 @@ static const gln_usage usage = {
     "verify   runs it: finite, repeatable, alone as in a batch, bf16 against f32\n"
     "compare  which separates the classes best: on a project's labels and stored vectors, or on the photos of FOLDER (a folder\n"
     "         for each class), embedded with each --backbone\n"
-    "remove   out of the project that --project names, with its vectors there; else deletes one that no project uses",
+    "remove   out of the project that --project names, with its vectors there; else deletes one that no project uses\n"
+    "list, show, verify and compare work beside a running server.",
     "  gleaner backbone add resnet50.json --project homework && gleaner ingest ~/photos\n"
     "  gleaner backbone compare --project homework\n"
     "  gleaner backbone use resnet50 && gleaner resample\n"
@@ -128,7 +129,7 @@ static gln_status list(const struct backbone_command *o)
     gln_json *json = o->common.json ? gln_json_object() : NULL;
     gln_json *items = json != NULL ? gln_json_set(json, "backbones", gln_json_array()) : NULL;
     struct listing listing = {.list = json != NULL ? gln_json_set(json, "projects", gln_json_array()) : NULL};
-    gln_status st = gln_session_open(&session, &o->common, false);
+    gln_status st = gln_session_open_reading(&session, &o->common, false);
     if (st == GLN_OK) {
         st = gln_engine_backbones(session.engine, print_backbone, items);
         if (st == GLN_OK && (st = gln_engine_reader_take(session.engine, &listing.reader)) == GLN_OK) {
@@ -395,7 +396,7 @@ static gln_status compare_folder(const struct backbone_command *o, const char *r
 static gln_status compare_project(const struct backbone_command *o, gln_comparison *out, gln_progress *progress)
 {
     gln_session session;
-    gln_status st = gln_session_open(&session, &o->common, true);
+    gln_status st = gln_session_open_reading(&session, &o->common, true);
     if (st != GLN_OK) return st;
     gln_cancel_on_signal(progress);
     st = gln_compare_project(out, session.engine, session.project_id, progress);
@@ -451,6 +452,7 @@ int gln_command_backbone(int argc, char **argv)
     gln_status st = GLN_OK;
     if (is_show || is_verify) st = manifest_of(&o, rest[1], manifest);
     if (st != GLN_OK) return gln_failed("backbone", st);
+    if (is_use) o.common.over_http = "PATCH /v1/projects/{project} with {\"backbone\": NAME}";
     if (is_list) st = list(&o);
     else if (is_add) st = add(&o, rest[1]);
     else if (is_use) st = use(&o, rest[1]);

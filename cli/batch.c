@@ -226,7 +226,9 @@ int gln_command_batch(int argc, char **argv)
     }
     gln_session session;
     int64_t id = (int64_t)show;
-    gln_status st = gln_session_open(&session, &o, true);
+    o.over_http = release != 0 ? "DELETE /v1/projects/{project}/batches/{id}" : "POST /v1/projects/{project}/batches";
+    bool writes = release != 0 || show == 0;
+    gln_status st = writes ? gln_session_open(&session, &o, true) : gln_session_open_reading(&session, &o, true);
     if (st != GLN_OK) {
         gln_free(memory);
         return gln_failed("batch", st);

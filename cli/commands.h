@@ -33,6 +33,7 @@ typedef struct gln_common_options {
     gln_precision precision; /* of embeddings, for commands that make any */
     const char *device;      /* as text, from GLN_DEVICE_OPTION */
     gln_device_choice devices;
+    const char *over_http;   /* the route of a server that does the same; NULL: there is none */
 } gln_common_options;
 
 #define GLN_DATA_OPTION(o) {"data", 'd', GLN_OPTION_TEXT, &(o).data, "DIR", "data directory (default: $GLEANER_DATA, else ./data)"}
@@ -62,14 +63,18 @@ typedef struct gln_session {
     char project[101], currency[8];
 } gln_session;
 
-/* Opens; with `needs_project` finds the one named, or the only one. */
+/* Opens; with `needs_project` finds the one named, or the only one. GLN_E_BUSY says who works on the directory, and what to do. */
 gln_status gln_session_open(gln_session *session, const gln_common_options *options, bool needs_project);
+/* The same for commands that only read: takes no lock, works beside a running server (engine.h: options.reading). */
+gln_status gln_session_open_reading(gln_session *session, const gln_common_options *options, bool needs_project);
+/* What to do about another process on the directory, behind the sentence of a GLN_E_BUSY; returns `status`. */
+gln_status gln_say_over_http(gln_status status, const char *over_http);
 void gln_session_close(gln_session *session);
 
 /* For commands without an engine: from here on SIGINT and SIGTERM cancel this progress, once; a second one ends the process. NULL: no longer. */
 void gln_cancel_on_signal(gln_progress *progress);
 
-/* The same for commands that only read: works beside a running server, since it takes no lock. Closed by gln_store_close. */
+/* Only the database, and a project in it: works beside a running server, since it takes no lock. Closed by gln_store_close. */
 gln_status gln_reader_open(gln_store **out, const gln_common_options *options, int64_t *out_project_id);
 
 /* The project called `name`, or the only one when name is NULL; the error lists the names there are. */

@@ -106,7 +106,7 @@ static void print_json(const gln_session *session, const gln_ingest_summary *s)
 
 int gln_command_ingest(int argc, char **argv)
 {
-    gln_common_options o = {0};
+    gln_common_options o = {.over_http = "POST /v1/projects/{project}/images with {\"paths\": [...]}"};
     bool strict = false, quiet = false;
     const char *precision = NULL;
     const gln_option options[] = {

@@ -108,7 +108,7 @@ static gln_status make_project(const struct init *o, char (*names)[128], size_t 
     gln_store *reader = NULL;
     int64_t id = 0;
     gln_engine_options options = {.data = gln_data_directory(&o->common)};
-    gln_status st = gln_engine_open(&engine, &options);
+    gln_status st = gln_say_over_http(gln_engine_open(&engine, &options), "POST /v1/projects, or PATCH /v1/projects/{project}");
     if (st == GLN_OK && (st = gln_engine_reader_take(engine, &reader)) == GLN_OK) {
         st = gln_store_project_find(reader, o->common.project, &id);
         gln_engine_reader_give(engine, reader);

@@ -75,6 +75,7 @@ int gln_command_label(int argc, char **argv)
     gln_label_summary summary = {0};
     gln_store *reader = NULL;
     struct told told = {.file = csv != NULL ? csv : jsonl, .list = &list};
+    o.over_http = batch != 0 ? "POST /v1/projects/{project}/batches/{id}/labels" : "POST /v1/projects/{project}/labels";
     gln_status st = gln_session_open(&session, &o, true);
     if (st != GLN_OK) return gln_failed("label", st);
     if (csv != NULL) st = gln_labels_from_csv(&list, csv, on_bad_line, &told);

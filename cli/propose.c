@@ -12,7 +12,7 @@ static const gln_usage usage = {
     "cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a random sample\n"
     "of one group as a batch; once its labels are back (`gleaner label --batch`, or over HTTP) --accept gives the rest the\n"
     "proposed label, if the sample shows that few enough are wrong. --undo takes all of them back, at any time. --audits\n"
-    "lists what was asked for.",
+    "lists what was asked for. Listing and --show work beside a running server.",
     "  gleaner propose --bound 0.05\n"
     "  gleaner propose --audit --cluster 17 --class print\n"
     "  gleaner propose --audit --clusters\n"
@@ -142,7 +142,10 @@ int gln_command_propose(int argc, char **argv)
         return gln_usage_error(&usage, "--audit: say of what: --cluster and --class, --clusters, or --duplicates");
     gln_session session;
     gln_json *json = NULL;
-    gln_status st = gln_session_open(&session, &o, true);
+    bool writes = a.audit || a.accept != 0 || a.undo != 0;
+    o.over_http = a.audit ? "POST /v1/projects/{project}/audits" : a.accept != 0 ? "POST /v1/projects/{project}/audits/{id}/accept"
+                                                                               : "POST /v1/projects/{project}/audits/{id}/undo";
+    gln_status st = writes ? gln_session_open(&session, &o, true) : gln_session_open_reading(&session, &o, true);
     if (st != GLN_OK) return gln_failed("propose", st);
     st = do_it(&json, &session, &a);
     gln_session_close(&session);

@@ -12,7 +12,7 @@ static const gln_usage usage = {
 
 int gln_command_resample(int argc, char **argv)
 {
-    gln_common_options o = {0};
+    gln_common_options o = {.over_http = "POST /v1/projects/{project}/runs with {\"kind\": \"resample\"}"};
     bool force = false, quiet = false;
     size_t clusters = 0, seed = 1;
     const gln_option options[] = {

@@ -102,7 +102,9 @@ static void check_vectors(struct doctor *doctor, const gln_project_row *project,
                           const gln_vectors *vectors)
 {
     char words[256];
-    struct row_check check = {.vectors = vectors, .n_rows = backbone->n_rows, .n_all = n_rows};
+    /* Of a file opened for reading, rows that were appended since are to come as well. */
+    int64_t n_open = (int64_t)gln_vectors_count(vectors);
+    struct row_check check = {.vectors = vectors, .n_rows = backbone->n_rows < n_open ? backbone->n_rows : n_open, .n_all = n_rows};
     gln_status st = gln_store_pool(doctor->reader, project->id, check_row, &check);
     if (st == GLN_OK && doctor->thorough) {
         gln_progress_stage(doctor->progress, "vectors", gln_vectors_count(vectors));

@@ -36,6 +36,8 @@ typedef struct gln_engine_options {
     gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
     gln_device_choice devices; /* that may compute embeddings and the sampler's large jobs; CPU when left alone */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
+    bool reading;       /* takes no lock and changes nothing: works beside the process that owns the directory. Lists, proposals, doctor and
+                           comparison are possible; batches and whatever else writes are GLN_E_BUSY */
 } gln_engine_options;
 
 /*
@@ -45,7 +47,8 @@ typedef struct gln_engine_options {
  */
 gln_status gln_engine_init(const char *data, const char *backbone_manifest, char *out_backbone, size_t capacity);
 
-/* Takes the lock, opens database and vectors, cuts torn tails, ends expired leases, marks runs that died. Errors: GLN_E_BUSY (another process
+/* Takes the lock, opens database and vectors, cuts torn tails, ends expired leases, marks runs that died; none of it with
+   options.reading. Errors: GLN_E_BUSY (another process
    owns it), GLN_E_NOT_FOUND (no data directory: run `gleaner init`), GLN_E_CORRUPT (what is damaged, and how to mend it). */
 gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options);
 void gln_engine_close(gln_engine *engine);

@@ -43,6 +43,7 @@ struct gln_engine {
     gln_precision precision;
     gln_device_choice devices;
     gln_pool *threads;
+    bool reading; /* no lock, no write connection, no vectors and no graph in states */
 
     pthread_mutex_t run, batch, write, rooms_lock, readers_lock;
     gln_store *writer;
@@ -63,6 +64,9 @@ struct gln_engine {
 };
 
 /* ---- engine.c: connections and rooms --------------------------------------------------------------------------- */
+
+/* GLN_E_BUSY where the directory was opened for reading alone. */
+gln_status gln_engine_owns(const gln_engine *engine);
 
 /* Begins a write transaction on the write connection, which is held until gln_engine_write_end. */
 gln_status gln_engine_write_begin(gln_engine *engine, gln_store **out);

@@ -92,7 +92,8 @@ gln_status gln_leases_expire(gln_engine *engine)
     struct ids expired = {0};
     gln_store *store = NULL;
     int64_t now_ms = gln_clock_ms();
-    gln_status st = gln_engine_reader_take(engine, &store);
+    gln_status st = gln_engine_owns(engine);
+    if (st == GLN_OK) st = gln_engine_reader_take(engine, &store);
     if (st != GLN_OK) return st;
     st = gln_store_batches_expired(store, now_ms, add_id, &expired);
     gln_engine_reader_give(engine, store);

@@ -173,7 +173,7 @@ gln_status gln_engine_similar(gln_engine *engine, int64_t image_id, size_t k, gl
     if (st == GLN_OK) st = gln_state_take(engine, picture.project_id, &state);
     if (st != GLN_OK) return st;
     size_t i = state == NULL ? SIZE_MAX : gln_state_find(state, image_id);
-    if (i != SIZE_MAX && k <= state->graph->k) {
+    if (i != SIZE_MAX && state->graph != NULL && k <= state->graph->k) {
         /* The graph of the last resample has the answer already. */
         const uint32_t *near = state->graph->neighbour + i * state->graph->k;
         for (size_t j = 0; j < k && near[j] != GLN_NO_NEIGHBOUR; j++)

@@ -262,6 +262,39 @@ static gln_status fold_part(gln_engine *engine, const char *path, gln_progress *
     return st;
 }
 
+/* Whose part a file of the folder is, by its name. */
+static bool is_part(const char *path, int64_t *project_id, int64_t *run_id)
+{
+    const char *name = strrchr(path, '/');
+    unsigned part = 0;
+    int end = 0;
+    return name != NULL && sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", project_id, run_id, &part, &end) == 3 && name[1 + end] == 0;
+}
+
+struct looking {
+    int64_t project_id, run_id;
+    bool found;
+};
+
+static gln_status look_at_file(void *context, const char *path, uint64_t n_bytes)
+{
+    struct looking *looking = context;
+    int64_t project_id = 0, run_id = 0;
+    (void)n_bytes;
+    if (is_part(path, &project_id, &run_id) && project_id == looking->project_id && run_id == looking->run_id) looking->found = true;
+    return GLN_OK;
+}
+
+gln_status gln_publish_pending(const gln_engine *engine, int64_t project_id, int64_t run_id, bool *out)
+{
+    struct looking looking = {.project_id = project_id, .run_id = run_id};
+    char folder[GLN_PATH_MAX];
+    gln_status st = parts_folder(engine, folder);
+    if (st == GLN_OK && gln_file_exists(folder)) st = gln_walk(folder, look_at_file, NULL, &looking);
+    *out = looking.found;
+    return st;
+}
+
 struct sweep {
     gln_engine *engine;
     int64_t project_id;     /* 0: all */
@@ -272,16 +305,11 @@ struct sweep {
 static gln_status sweep_file(void *context, const char *path, uint64_t n_bytes)
 {
     const struct sweep *sweep = context;
-    const char *name = strrchr(path, '/');
     int64_t project_id = 0, run_id = 0;
-    unsigned part = 0;
-    int end = 0;
     gln_project project = {0};
     gln_store *reader = NULL;
     (void)n_bytes;
-    bool ours = name != NULL &&
-                sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", &project_id, &run_id, &part, &end) == 3 &&
-                name[1 + end] == 0;
+    bool ours = is_part(path, &project_id, &run_id);
     if (sweep->project_id != 0 && project_id != sweep->project_id) return GLN_OK;
     if (ours) {
         gln_status st = gln_engine_reader_take(sweep->engine, &reader);

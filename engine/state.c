@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "engine/internal.h"
+#include "engine/publish.h"
 #include "engine/resample_kept.h"
 #include "index/neighbours.h"
 
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+enum { SETTLE_TRIES = 200, SETTLE_PAUSE_NS = 50000000 }; /* ten seconds */
 
 gln_status gln_state_create(gln_state **out, size_t n, size_t n_clusters, size_t n_classes, int has_classifier)
 {
@@ -258,6 +261,12 @@ static gln_status load(gln_engine *engine, gln_room *room, const gln_project *pr
         state->representative[i] = (uint32_t)(representative == SIZE_MAX ? i : representative);
     }
     if ((st = gln_store_run_get(reader, project->published_run_id, read_classifier, state)) != GLN_OK) goto cleanup;
+    /* Who reads beside the owner opened its vectors at another moment, and nothing that it may do needs them. */
+    if (engine->reading) {
+        take_over(engine, room, state, true);
+        state = NULL;
+        goto cleanup;
+    }
     state->embeddings = gln_vectors_view(gln_room_vectors(engine, room, state->backbone));
     if (state->n != 0 && state->row[state->n - 1] >= state->embeddings.n) {
         st = gln_fail(GLN_E_CORRUPT, "the vectors file of project %s is shorter than its rows; run `gleaner doctor`",
@@ -277,6 +286,30 @@ cleanup:
     return st;
 }
 
+/*
+ * Beside the process that owns the directory: a view in which nothing of a publication is still to come. Parts of a run lie in their
+ * folder from before it is published until its last row is in its place. So where it is the published one, and no part of it is there
+ * afterwards, it was whole by then, and a view that is taken later and names the same run is whole as well.
+ */
+static gln_status begin_settled(gln_engine *engine, int64_t project_id, gln_store *reader)
+{
+    gln_project before, project;
+    bool pending = false;
+    gln_status st = GLN_OK;
+    for (int tries = 0; st == GLN_OK && tries < SETTLE_TRIES; tries++) {
+        st = gln_project_read(reader, project_id, &before);
+        if (st == GLN_OK) st = gln_publish_pending(engine, project_id, before.published_run_id, &pending);
+        if (st == GLN_OK && !pending) {
+            if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, project_id, &project);
+            if (st != GLN_OK || project.published_run_id == before.published_run_id) return st;
+            gln_store_rollback(reader);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = SETTLE_PAUSE_NS}, NULL);
+    }
+    return st != GLN_OK ? st : gln_fail(GLN_E_BUSY, "a resample of project %s is coming into force; try again in a moment. If no process works "
+                                        "on %s, it was cut off, and the next one that does finishes it", before.name, engine->data);
+}
+
 gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **out)
 {
     *out = NULL;
@@ -292,7 +325,7 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
         if (loaded) break;
         /* First use since the start. Two threads may both load; what is there first stays. */
         if ((st = gln_engine_reader_take(engine, &reader)) != GLN_OK) break;
-        st = gln_store_begin_read(reader);
+        st = engine->reading ? begin_settled(engine, project_id, reader) : gln_store_begin_read(reader);
         /* Asked after the view is taken: if it is not held by now, the view is of before. */
         if (st == GLN_OK && is_held(engine, room)) {
             gln_engine_reader_give(engine, reader);

@@ -24,8 +24,8 @@ typedef struct gln_state {
     size_t n;                   /* images, by view index */
     int64_t *image_id;          /* [n], ascending: view index i is image_id[i] */
     uint32_t *row;              /* [n] rows of the vectors file */
-    gln_embeddings embeddings;  /* over `row`; the vectors stay open as long as the engine */
-    gln_graph *graph;           /* owned */
+    gln_embeddings embeddings;  /* over `row`; the vectors stay open as long as the engine. Empty in one open for reading */
+    gln_graph *graph;           /* owned; NULL in an engine that is open for reading */
     size_t n_clusters;
     int64_t *cluster_id;        /* [n_clusters], ascending */
     uint32_t *cluster;          /* [n] positions in cluster_id */

@@ -218,8 +218,13 @@ static gln_status open_file(gln_vectors *v, size_t d, const uint8_t *identity, s
     return v->fd < 0 ? gln_fail_errno(errno, "%s: cannot open", v->path) : GLN_OK;
 }
 
-gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
-                            const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed)
+static gln_status open_to_read(gln_vectors *v)
+{
+    v->fd = open(v->path, O_RDONLY | O_CLOEXEC);
+    return v->fd < 0 ? gln_fail_errno(errno, "%s: cannot open", v->path) : GLN_OK;
+}
+
+static gln_status open_vectors(gln_vectors **out, const char *path, size_t d, const uint8_t *identity, size_t n_committed, bool reading)
 {
     gln_vectors *v = NULL;
     gln_status st;
@@ -237,7 +242,7 @@ gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
         st = GLN_E_MEMORY;
         goto cleanup;
     }
-    if ((st = open_file(v, d, identity, n_committed)) != GLN_OK)
+    if ((st = reading ? open_to_read(v) : open_file(v, d, identity, n_committed)) != GLN_OK)
         goto cleanup;
 
     struct stat info;
@@ -263,7 +268,7 @@ gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
         (st = damage(v, first_bad, n_bad)) != GLN_OK)
         goto cleanup;
     /* Last, so that a file which is refused is left as it was found. */
-    if (file_bytes > end_of(v, n_committed) && ftruncate(v->fd, (off_t)end_of(v, n_committed)) != 0) {
+    if (!reading && file_bytes > end_of(v, n_committed) && ftruncate(v->fd, (off_t)end_of(v, n_committed)) != 0) {
         st = gln_fail_errno(errno, "%s: cannot cut off what was not committed", path);
         goto cleanup;
     }
@@ -275,6 +280,17 @@ cleanup:
     else
         gln_vectors_close(v);
     return st;
+}
+
+gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
+                            const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed)
+{
+    return open_vectors(out, path, d, identity, n_committed, false);
+}
+
+gln_status gln_vectors_open_reading(gln_vectors **out, const char *path, size_t n_committed)
+{
+    return open_vectors(out, path, 0, NULL, n_committed, true);
 }
 
 void gln_vectors_close(gln_vectors *vectors)

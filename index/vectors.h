@@ -18,8 +18,9 @@
  * never rewrites bytes that were acknowledged, and any row can be checked alone (0.6% of the size at d = 1280).
  *
  * Threads: one appender at a time; views may be read at any time, and stay valid until gln_vectors_close: the
- * mapping never moves. Processes: the caller holds the lock of the data directory; a file that another process
- * shortens under a view ends this one with SIGBUS, as any mapping does.
+ * mapping never moves. Processes: who opens by gln_vectors_open holds the lock of the data directory; others read beside
+ * it by gln_vectors_open_reading, since rows that were committed stay. A file that another process shortens under a view
+ * ends this one with SIGBUS, as any mapping does.
  */
 #ifndef GLN_INDEX_VECTORS_H
 #define GLN_INDEX_VECTORS_H
@@ -45,6 +46,8 @@ typedef struct gln_vectors gln_vectors;
  */
 gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
                             const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed);
+/* The first n_committed rows of a file that is there, for reading alone, also while another process appends: nothing is cut off. */
+gln_status gln_vectors_open_reading(gln_vectors **out, const char *path, size_t n_committed);
 void gln_vectors_close(gln_vectors *vectors);
 
 /*

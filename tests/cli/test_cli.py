@@ -499,18 +499,43 @@ class EndToEnd(Scratch):
         done = gleaner("ingest", root, data=self.data, check=1)
         self.assertIn(".vec", done.stderr)
 
-    def test_second_process_is_told_and_export_works_beside_a_server(self):
-        root = self.photos(2, ["food"])
-        self.init("--classes", "a")
-        gleaner("ingest", root, data=self.data)
+    def test_beside_a_server_what_reads_works_and_what_writes_is_told_the_route(self):
+        root = self.photos(6, ["food", "plants"])
+        self.init("--classes", "food,plants")
+        gleaner("ingest", root, "--quiet", data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        batch = as_json("batch", "--size", 2, data=self.data)["id"]
+        gleaner("batch", "--release", batch, data=self.data)
+        gleaner("label", "--folders", "--root", root, data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        alone = as_json("propose", data=self.data)
         server = subprocess.Popen([GLEANER, "serve", "--data", self.data, "--port", "0"], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         try:
             self.assertIn("listening on http://127.0.0.1:", server.stdout.readline())
             self.assertIn("/login?code=", server.stdout.readline())
-            done = gleaner("resample", data=self.data, check=4)
-            self.assertIn(str(server.pid), done.stderr)
+            for command, route in ((["resample"], "POST /v1/projects/{project}/runs"),
+                                   (["ingest", root], "POST /v1/projects/{project}/images"),
+                                   (["label", "--folders"], "POST /v1/projects/{project}/labels"),
+                                   (["batch", "--size", 1], "POST /v1/projects/{project}/batches"),
+                                   (["batch", "--release", batch], "DELETE /v1/projects/{project}/batches/{id}"),
+                                   (["propose", "--audit", "--duplicates"], "POST /v1/projects/{project}/audits"),
+                                   (["propose", "--accept", 1], "POST /v1/projects/{project}/audits/{id}/accept"),
+                                   (["drift", "--accept"], "POST /v1/projects/{project}/drift/accept"),
+                                   (["backbone", "use", "efficientnet-lite0"], "PATCH /v1/projects/{project}"),
+                                   (["token", "add"], "no route")):
+                done = gleaner(*command, data=self.data, check=4)
+                self.assertIn(f"process {server.pid} ", done.stderr)
+                self.assertIn(route, done.stderr)
             gleaner("export", data=self.data)
+            listed = as_json("backbone", "list", data=self.data)
+            self.assertEqual(listed["projects"][0]["backbones"][0]["vectors"], 12)
+            gleaner("backbone", "show", "efficientnet-lite0", data=self.data)
+            self.assertEqual(as_json("propose", data=self.data), alone)
+            self.assertEqual(as_json("propose", "--audits", data=self.data)["items"], [])
+            self.assertEqual(as_json("batch", "--show", batch, data=self.data)["id"], batch)
+            self.assertEqual(as_json("token", "list", data=self.data), [])
+            self.assertEqual({finding["status"] for finding in as_json("doctor", "--thorough", data=self.data)}, {"ok"})
         finally:
             server.terminate()
             server.communicate(timeout=30)

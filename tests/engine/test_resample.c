@@ -3,9 +3,12 @@
 
 #include "common/hash.h"
 #include "common/memory.h"
+#include "engine/proposals.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,6 +433,77 @@ START_TEST(publish__a_class_deleted_meanwhile_stops_it)
 }
 END_TEST
 
+struct listing {
+    const char *data;
+    int64_t project_id;
+    gln_status st;
+    atomic_bool done;
+};
+
+/* Beside the engine that owns the directory, in another thread as another process would. */
+static void *list_proposals(void *context)
+{
+    struct listing *l = context;
+    gln_engine *engine = NULL;
+    gln_json *json = NULL;
+    gln_engine_options options = {.data = l->data, .reading = true};
+    l->st = gln_engine_open(&engine, &options);
+    if (l->st == GLN_OK) l->st = gln_engine_proposals(&json, engine, l->project_id, NAN, NAN);
+    gln_json_free(json);
+    gln_engine_close(engine);
+    atomic_store(&l->done, true);
+    return NULL;
+}
+
+START_TEST(resample__who_reads_beside_it_waits_until_all_of_it_is_in_force)
+{
+    gln_pool_fixture f;
+    gln_resample_summary summary;
+    char part[GLN_PATH_MAX], name[64];
+    pthread_t thread;
+    if (!gln_pool_fixture_make(&f, 10)) return;
+    gln_pool_fixture_ingest(&f, &(gln_ingest_summary){0});
+    gln_pool_fixture_resample(&f, &summary);
+    struct listing l = {.data = f.data, .project_id = f.project_id};
+    /* As long as a part of the published run lies there, rows of the database may be of the one before. */
+    snprintf(name, sizeof name, "publishing/%lld-%lld-000000", (long long)f.project_id, (long long)summary.run_id);
+    gln_ok(gln_path_join(part, f.data, name));
+    gln_ok(gln_file_write(part, "x", 1));
+    ck_assert_int_eq(pthread_create(&thread, NULL, list_proposals, &l), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    ck_assert(!atomic_load(&l.done));
+    ck_assert_int_eq(unlink(part), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(l.st, GLN_OK);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
+START_TEST(reading__changes_nothing_and_what_writes_is_refused)
+{
+    gln_pool_fixture f;
+    gln_resample_summary summary;
+    gln_engine *beside = NULL;
+    int64_t id = 0;
+    if (!gln_pool_fixture_make(&f, 10)) return;
+    gln_pool_fixture_ingest(&f, &(gln_ingest_summary){0});
+    gln_pool_fixture_resample(&f, &summary);
+    gln_engine_options options = {.data = f.data, .reading = true};
+    gln_ok(gln_engine_open(&beside, &options));
+    gln_similar near[3];
+    size_t n = 0;
+    gln_ok(gln_engine_similar(beside, 1, 3, near, &n));
+    ck_assert_uint_eq(n, 3);
+    gln_batch_request request = {.project_id = f.project_id, .size = 2, .max_price = NAN, .max_minutes = NAN,
+                                 .explore_share = NAN, .audit_share = NAN};
+    gln_fails(gln_engine_batch_take(beside, &request, &id), GLN_E_BUSY);
+    gln_fails(gln_engine_project_rename(beside, f.project_id, "q"), GLN_E_BUSY);
+    gln_engine_close(beside);
+    gln_ok(gln_engine_batch_take(f.engine, &request, &id)); /* the owner goes on */
+    gln_engine_close(f.engine);
+}
+END_TEST
+
 TCase *gln_resample_tests(void)
 {
     TCase *tests = tcase_create("resample");
@@ -439,5 +513,7 @@ TCase *gln_resample_tests(void)
     tcase_add_test(tests, publish__killed_at_any_moment_is_one_state_or_the_other);
     tcase_add_test(tests, publish__parts_left_are_folded_or_removed);
     tcase_add_test(tests, publish__a_class_deleted_meanwhile_stops_it);
+    tcase_add_test(tests, resample__who_reads_beside_it_waits_until_all_of_it_is_in_force);
+    tcase_add_test(tests, reading__changes_nothing_and_what_writes_is_refused);
     return tests;
 }

@@ -136,6 +136,30 @@ START_TEST(vectors__opens_whatever_it_holds_without_identity)
 }
 END_TEST
 
+START_TEST(vectors__reading_leaves_what_an_appender_has_not_committed)
+{
+    gln_vectors *owner = NULL, *reader = NULL;
+    make_file(2);
+    gln_ok(gln_vectors_open(&owner, path, D, identity, 2));
+    append(owner, 3, D); /* no commit counts these yet */
+    gln_ok(gln_vectors_open_reading(&reader, path, 2));
+    ck_assert_uint_eq(file_size(), HEADER + 5 * STRIDE);
+    append(owner, 2, D);
+    check_rows(reader, 2);
+    check_rows(owner, 7);
+    gln_ok(gln_vectors_verify(reader, NULL));
+    size_t first = 0;
+    float row[D] = {0};
+    gln_fails(gln_vectors_append(reader, row, &(int64_t){1}, 1, &first), GLN_E_IO);
+    ck_assert_uint_eq(file_size(), HEADER + 7 * STRIDE);
+    gln_vectors_close(reader);
+    gln_vectors_close(owner);
+    gln_fails(gln_vectors_open_reading(&reader, path, 8), GLN_E_CORRUPT);
+    unlink(path);
+    gln_fails(gln_vectors_open_reading(&reader, path, 0), GLN_E_NOT_FOUND);
+}
+END_TEST
+
 /* Whatever a crash left of the last row: with it committed the file is corrupt, without it the rest is whole. */
 START_TEST(vectors__torn_tail_is_cut_at_every_byte)
 {
@@ -367,6 +391,7 @@ static Suite *vectors_suite(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, vectors__rows_and_ids_come_back_after_reopening);
     tcase_add_test(tests, vectors__opens_whatever_it_holds_without_identity);
+    tcase_add_test(tests, vectors__reading_leaves_what_an_appender_has_not_committed);
     tcase_add_test(tests, vectors__torn_tail_is_cut_at_every_byte);
     tcase_add_test(tests, vectors__a_hole_where_a_row_should_be_is_damage);
     tcase_add_test(tests, vectors__every_flipped_byte_of_a_row_is_found_and_named);
