@@ -426,7 +426,7 @@ int gln_command_backbone(int argc, char **argv)
         GLN_DATA_OPTION(o.common),
         {"project", 'p', GLN_OPTION_TEXT, &o.common.project, "NAME", "add, use, compare, remove: the project (use, compare: the only one there is)"},
         {"backbone", 'b', GLN_OPTION_TEXTS, &o.backbones, "WHICH", "compare: a name or a manifest; twice or more often"},
-        {"per-class", 0, GLN_OPTION_SIZE, &o.per_class, "N", "compare: photos of a class at most (default: 100)"},
+        {"per-class", 0, GLN_OPTION_SIZE, &o.per_class, "N", "compare: photos of a class at most, of those that decode (default: 100)"},
         {"pooling", 0, GLN_OPTION_TEXT, &o.pooling, "P", "instead of the manifest's: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(o.precision),
         GLN_DEVICE_OPTION(o.common),

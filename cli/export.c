@@ -12,7 +12,7 @@ static const gln_usage usage = {
     "export", "",
     "Writes the current labels of a project, or with --batch the images of a batch, as CSV or JSON lines. Labels that no person\n"
     "gave have the source \"proposed\", with the audit that they were accepted after and the share of its labels that may be wrong;\n"
-    "--people leaves them out. Takes no lock: works beside a running server.",
+    "--people leaves them out (not with --batch). Takes no lock: works beside a running server.",
     "  gleaner export --format csv --output labels.csv\n"
     "  gleaner export --batch 3 --format jsonl\n",
 };
@@ -162,6 +162,7 @@ int gln_command_export(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
+    if (batch != 0 && e.people) return gln_usage_error(&usage, "--people goes with labels: --batch writes the images of a batch, whoever labelled them");
     e.csv = strcmp(format, "csv") == 0;
     if (!e.csv && strcmp(format, "jsonl") != 0) return gln_usage_error(&usage, "--format %s: csv or jsonl", format);
 

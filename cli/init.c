@@ -156,13 +156,17 @@ int gln_command_init(int argc, char **argv)
 
     const char *data = gln_data_directory(&o.common);
     if (!gln_take_precision(&o.common.precision, o.precision)) return gln_usage_error(&usage, "%s", gln_message());
-    n_names = o.backbones.n != 0 ? o.backbones.n : gln_default_backbone() != NULL;
     gln_status st = gln_path_join(database, data, "gleaner.db");
     bool made = false;
     if ((code = collect_classes(&o, &classes, &n_classes, &memory)) >= 0) goto cleanup;
     code = GLN_EXIT_OK;
-    for (size_t i = 0; i < n_names && st == GLN_OK; i++)
-        st = gln_engine_init(data, o.backbones.n != 0 ? o.backbones.text[i] : gln_default_backbone(), names[i], sizeof names[i]);
+    size_t n_given = o.backbones.n != 0 ? o.backbones.n : gln_default_backbone() != NULL;
+    for (size_t i = 0; i < n_given && st == GLN_OK; i++) {
+        st = gln_engine_init(data, o.backbones.n != 0 ? o.backbones.text[i] : gln_default_backbone(), names[n_names], sizeof names[n_names]);
+        bool again = false; /* the same one twice is one */
+        for (size_t j = 0; j < n_names; j++) again = again || strcmp(names[j], names[n_names]) == 0;
+        if (st == GLN_OK && !again) n_names++;
+    }
     if (n_names == 0 && st == GLN_OK && !gln_file_exists(database)) {
         code = gln_usage_error(&usage, "a new data directory needs a backbone: name its manifest with --backbone, or set "
                                        "GLEANER_BACKBONE");

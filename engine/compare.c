@@ -11,7 +11,9 @@
 #include "engine/compare.h"
 
 #include "common/clock.h"
+#include "common/files.h"
 #include "common/memory.h"
+#include "embed/image.h"
 #include "engine/internal.h"
 #include "engine/photo_list.h"
 #include "index/kmeans.h"
@@ -44,13 +46,50 @@ static size_t class_length(const char *path, size_t root_length)
     return end == NULL ? 0 : (size_t)(end - path);
 }
 
-/* Labels by folder, at most per_class photos of each, spread evenly over the folder's names. */
+static bool is_photo(const char *path)
+{
+    gln_image image = {0};
+    gln_decode_options options = GLN_DECODE_OPTIONS_INIT;
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    options.shorter_side_at_least = 1; /* only whether it decodes: as small as the format allows */
+    bool decodes = gln_file_read(&bytes, &n_bytes, path, options.max_bytes) == GLN_OK && gln_image_decode(&image, bytes, n_bytes, &options) == GLN_OK;
+    gln_image_dispose(&image);
+    gln_free(bytes);
+    return decodes;
+}
+
+enum pick { UNTRIED, TAKEN, REFUSED };
+
+static size_t try_photo(enum pick *pick, const char *path)
+{
+    *pick = is_photo(path) ? TAKEN : REFUSED;
+    return *pick == TAKEN;
+}
+
+/* Takes `wanted` of the files path [n], spread evenly over them; for one that is no photo another, in the order of the names. How many. */
+static size_t choose_photos(enum pick *pick, char *const *path, size_t n, size_t wanted)
+{
+    size_t found = 0;
+    for (size_t i = 0, tried = 0; i < n && tried < wanted; i++) {
+        if (i * wanted < tried * n) continue;
+        found += try_photo(&pick[i], path[i]);
+        tried++;
+    }
+    for (size_t i = 0; i < n && found < wanted; i++)
+        if (pick[i] == UNTRIED) found += try_photo(&pick[i], path[i]);
+    return found;
+}
+
+/* Labels by folder, at most per_class photos of each. */
 static gln_status read_labelled(struct labelled *l, const char *given, size_t per_class)
 {
     char root[GLN_PATH_MAX];
+    enum pick *pick = NULL;
     gln_status st = gln_path_resolve(root, given);
     if (st == GLN_OK) st = gln_photo_list_add(&l->photos, root);
     if (st == GLN_OK) st = gln_alloc(&l->label, l->photos.n, sizeof *l->label, "labels");
+    if (st == GLN_OK) st = gln_alloc(&pick, l->photos.n, sizeof *pick, "photos of a class");
     if (st != GLN_OK) return st;
     size_t root_length = strlen(root) + 1, kept = 0;
     for (size_t begin = 0, end; begin < l->photos.n; begin = end) {
@@ -60,21 +99,21 @@ static gln_status read_labelled(struct labelled *l, const char *given, size_t pe
         while (end < l->photos.n && length != 0 && class_length(path[end], root_length) == length &&
                memcmp(path[begin], path[end], length) == 0)
             end++;
-        size_t n = end - begin, n_kept = length == 0 ? 0 : n < per_class ? n : per_class;
-        for (size_t i = 0, taken = 0; i < n; i++) {
-            if (taken < n_kept && i * n_kept >= taken * n) {
+        size_t n = end - begin, n_kept = choose_photos(pick + begin, path + begin, n, length == 0 ? 0 : n < per_class ? n : per_class);
+        for (size_t i = 0; i < n; i++) {
+            if (pick[begin + i] == TAKEN) {
                 l->label[kept] = (int32_t)l->n_classes;
                 path[kept++] = path[begin + i];
-                taken++;
             } else {
                 gln_free(path[begin + i]);
             }
         }
         l->n_classes += n_kept != 0;
     }
+    gln_free(pick);
     l->photos.n = kept;
     if (l->n_classes < 2 || l->n_classes > MAX_CLASSES)
-        return gln_fail(GLN_E_FORMAT, "%s: %zu folders with files in them; 2 to %d, one a class, are needed", given, l->n_classes,
+        return gln_fail(GLN_E_FORMAT, "%s: %zu folders with photos in them; 2 to %d, one a class, are needed", given, l->n_classes,
                         (int)MAX_CLASSES);
     return GLN_OK;
 }
@@ -82,7 +121,7 @@ static gln_status read_labelled(struct labelled *l, const char *given, size_t pe
 static gln_status take_result(void *context, const gln_extract_result *result)
 {
     struct labelled *l = context;
-    if (result->status != GLN_OK) return GLN_OK; /* a file that is no photo says nothing about backbones */
+    if (result->status != GLN_OK) return GLN_OK; /* one that was changed meanwhile */
     memcpy(l->x + l->n * l->d, result->embedding, l->d * sizeof *l->x);
     l->y[l->n++] = l->label[result->tag];
     return GLN_OK;

@@ -74,7 +74,8 @@ class Usage(Scratch):
         for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
                           ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"], ["backbone"], ["backbone", "show"],
                           ["backbone", "compare", "x", "-b", "y"], ["ingest", "x", "--precision", "f64"],
-                          ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
+                          ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"],
+                          ["export", "--batch", "3", "--people"], ["token"], ["batch", "--size"]):
             done = gleaner(*arguments, check=2)
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
 
@@ -664,6 +665,10 @@ class Backbones(Scratch):
         gleaner("backbone", "remove", "../x", data=self.data, check=1)
         self.assertIn("backbone list", gleaner("backbone", "show", "absent", data=self.data, check=1).stderr)
 
+        again = os.path.join(self.folder, "twice")
+        made = as_json("init", "-b", BACKBONE, "-b", BACKBONE, "--project", "q", data=again)
+        self.assertEqual((made["backbone"], made.get("backbones")), ("efficientnet-lite0", None))
+
         # A second one: the same model under another name and pooled elsewhere. Then one that would overwrite it.
         copy = os.path.join(self.folder, "other")
         os.makedirs(copy)
@@ -710,6 +715,13 @@ class Backbones(Scratch):
         self.assertEqual((found["use"], found["classes"]), ("efficientnet-lite0", 6))
         blind, good = found["backbones"]
         self.assertEqual(good["photos"], 84)
+        # what is no photo takes no place: notes before, between and behind them
+        for folder in FOLDERS:
+            for name in ("000", "003-between", "zzz"):
+                with open(os.path.join(root, folder, name + ".txt"), "w", encoding="utf-8") as f:
+                    f.write("about these photos")
+        found = as_json("backbone", "compare", root, "-b", BACKBONE, "-b", BACKBONE, "--per-class", 9, "--precision", "f32", "--quiet")
+        self.assertEqual([item["photos"] for item in found["backbones"]], [54, 54])
         for measure in ("nearest_accuracy", "svm_accuracy"):
             self.assertGreater(good[measure], 0.5)
             self.assertGreater(good[measure], blind[measure] + 0.1)
