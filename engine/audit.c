@@ -23,7 +23,6 @@ struct taking {
     gln_moment now;
     gln_proposal_view view;
     gln_proposal proposal;
-    size_t attempt;
     uint32_t *image;   /* [n] the lot, the drawn ones first, in the order drawn */
     int32_t *class;    /* [n] */
     size_t n;
@@ -90,16 +89,17 @@ static gln_status find_proposal(struct taking *t)
 static gln_status plan(struct taking *t)
 {
     gln_proposal *p = &t->proposal;
-    gln_status st = gln_proposal_attempt(p, &t->attempt, &t->now);
+    size_t attempt = 0;
+    gln_status st = gln_proposal_attempt(p, &attempt, &t->now);
     if (st != GLN_OK) return st;
     size_t size = t->request->size;
     if (size != 0 && size >= p->n_images)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu of %zu images leave nothing to accept", size, p->n_images);
-    if (size != 0 && !gln_proposal_resize(p, &t->options, t->attempt, size))
+    if (size != 0 && !gln_proposal_resize(p, &t->options, attempt, size))
         return gln_fail(GLN_E_ARGUMENT, "size: %zu of %zu cannot show that at most %.3g%% are wrong, even if all agree", size, p->n_images,
                         100.0 * t->options.bound);
-    if (size == 0 && !gln_proposal_replan(p, &t->options, t->attempt))
-        return gln_fail(GLN_E_CONFLICT, "after %zu audits of this group another one would cost about as much as it saves", t->attempt - 1);
+    if (size == 0 && !gln_proposal_replan(p, &t->options, attempt))
+        return gln_fail(GLN_E_CONFLICT, "after %zu audits of this group another one would cost about as much as it saves", attempt - 1);
     return p->plan.sample <= MAX_BATCH ? GLN_OK : gln_fail(GLN_E_LIMIT, "an audit of %zu images: at most %d", p->plan.sample, MAX_BATCH);
 }
 
@@ -170,7 +170,7 @@ static char *evidence_text(const struct taking *t)
         price += t->now.classes.price[t->class[i]];
         seconds += gln_moment_seconds(&t->now, t->image[i], t->class[i]);
     }
-    gln_json *json = gln_proposal_json(&t->proposal, t->attempt, &t->now, &t->options, price, seconds);
+    gln_json *json = gln_proposal_json(&t->proposal, &t->now, &t->options, price, seconds);
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -203,10 +203,10 @@ static gln_status write(struct taking *t, gln_store *store, const char *request,
         .kind = gln_proposal_kind_name(p->kind),
         .cluster_id = asked->cluster_id,
         .class_id = p->class == GLN_NO_CLASS ? 0 : t->now.classes.id[p->class],
-        .attempt = (int64_t)t->attempt,
+        .attempt = (int64_t)t->proposal.attempt,
         .bound = t->options.bound,
         .confidence = t->options.confidence,
-        .confidence_used = gln_lot_confidence(t->options.confidence, t->attempt),
+        .confidence_used = gln_lot_confidence(t->options.confidence, t->proposal.attempt),
         .n_images = (int64_t)t->n,
         .n_drawn = (int64_t)p->plan.sample,
         .n_allowed = (int64_t)p->plan.allowed,

@@ -26,8 +26,7 @@ gln_status gln_proposal_options_read(gln_proposal_options *options, double bound
 gln_status gln_proposal_attempt(const gln_proposal *proposal, size_t *out_attempt, const gln_moment *m);
 
 /* As JSON (docs/api.md: Proposal). price, seconds: of the sample. */
-gln_json *gln_proposal_json(const gln_proposal *proposal, size_t attempt, const gln_moment *m,
-                            const gln_proposal_options *options, double price, double seconds);
+gln_json *gln_proposal_json(const gln_proposal *proposal, const gln_moment *m, const gln_proposal_options *options, double price, double seconds);
 
 /* ---- audit_json.c ------------------------------------------------------------------------------------------------ */
 

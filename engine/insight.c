@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "engine/internal.h"
+#include "engine/pace.h"
 #include "sampler/clusters.h" /* GLN_NO_CLASS */
 #include "sampler/forecast.h"
 
@@ -152,7 +153,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
-    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes, NULL, NULL);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
     double price =

@@ -149,9 +149,6 @@ gln_status gln_classes_read(gln_store *store, int64_t project_id, gln_classes *o
 void gln_classes_dispose(gln_classes *classes);
 /* The position of a class id, or GLN_NO_CLASS. */
 int32_t gln_classes_find(const gln_classes *classes, int64_t class_id);
-/* Puts expected seconds in the place of the configured ones: drawn towards what returned labels took (pace.c). of_cluster
-   [state->n_clusters]: times that in each cluster; both may be NULL. */
-gln_status gln_classes_pace(gln_store *store, int64_t project_id, gln_classes *classes, const struct gln_state *state, double *of_cluster);
 /* Valid UTF-8 without control characters: what a person may call a thing. */
 bool gln_name_is_plain(const char *name);
 int32_t gln_classes_find_name(const gln_classes *classes, const char *name);

@@ -66,8 +66,8 @@ gln_status gln_proposal_attempt(const gln_proposal *proposal, size_t *out_attemp
 }
 
 /* "cluster 17: 420 images that look like print (probability from 0.95); 12 of 12 labels inside say so. ..." */
-static void say(gln_strbuf *text, const gln_proposal *p, size_t attempt, const gln_moment *m,
-                const gln_proposal_options *options, double price, double seconds)
+static void say(gln_strbuf *text, const gln_proposal *p, const gln_moment *m, const gln_proposal_options *options, double price,
+                double seconds)
 {
     if (p->kind == GLN_PROPOSAL_DUPLICATES) {
         gln_strbuf_printf(text, "%zu images are near-duplicates of labelled ones, in %zu groups: each takes the label of its group.",
@@ -88,15 +88,14 @@ static void say(gln_strbuf *text, const gln_proposal *p, size_t attempt, const g
     else gln_strbuf_printf(text, " (%.0f min)", ceil(seconds / 60.0));
     gln_strbuf_printf(text, ": if at most %zu disagree, at most %.3g%% of the other %zu are wrong, with %.3g%% confidence.",
                       p->plan.allowed, 100.0 * options->bound, p->n_images - p->plan.sample, 100.0 * options->confidence);
-    if (attempt > 1) gln_strbuf_printf(text, " This is audit %zu of this group, which makes it larger.", attempt);
+    if (p->attempt > 1) gln_strbuf_printf(text, " This is audit %zu of this group, which makes it larger.", p->attempt);
 }
 
-gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_moment *m,
-                            const gln_proposal_options *options, double price, double seconds)
+gln_json *gln_proposal_json(const gln_proposal *p, const gln_moment *m, const gln_proposal_options *options, double price, double seconds)
 {
     gln_strbuf words;
     gln_strbuf_init(&words, 2048);
-    say(&words, p, attempt, m, options, price, seconds);
+    say(&words, p, m, options, price, seconds);
     gln_json *json = gln_json_object();
     gln_json_set_string(json, "kind", gln_proposal_kind_name(p->kind));
     gln_json_set_number(json, "cluster", p->kind == GLN_PROPOSAL_CLUSTER ? (double)cluster_id(p, m) : (double)NAN);
@@ -117,7 +116,7 @@ gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_mom
     gln_json_set_number(json, "saves", (double)(p->n_images - p->plan.sample));
     gln_json_set_number(json, "price", price);
     gln_json_set_number(json, "minutes", seconds / 60.0);
-    gln_json_set_number(json, "attempt", (double)attempt);
+    gln_json_set_number(json, "attempt", (double)p->attempt);
     gln_json_set_string(json, "words", words.data);
     gln_strbuf_dispose(&words);
     return json;
@@ -172,10 +171,8 @@ static gln_status list(gln_json *items, size_t *out_skipped, gln_moment *m, cons
     for (size_t i = 0; st == GLN_OK && i < proposals.n; i++) {
         const gln_proposal *p = &proposals.item[i];
         double price = 0.0, seconds = 0.0;
-        size_t attempt = 0;
-        st = gln_proposal_attempt(p, &attempt, m);
-        if (st == GLN_OK) st = cost_of(&price, &seconds, p, m, &view.pool);
-        if (st == GLN_OK) gln_json_push(items, gln_proposal_json(p, attempt, m, options, price, seconds));
+        st = cost_of(&price, &seconds, p, m, &view.pool);
+        if (st == GLN_OK) gln_json_push(items, gln_proposal_json(p, m, options, price, seconds));
     }
     gln_proposals_dispose(&proposals);
     gln_proposal_view_dispose(&view);

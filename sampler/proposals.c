@@ -94,6 +94,7 @@ static void set_bounds(gln_proposal *p, double confidence)
 bool gln_proposal_replan(gln_proposal *p, const gln_proposal_options *options, size_t attempt)
 {
     double confidence = gln_lot_confidence(options->confidence, attempt);
+    p->attempt = attempt;
     p->plan = gln_lot_plan_make(p->n_images, options->bound, confidence, p->expected_error);
     set_bounds(p, confidence);
     double saved = saved_by(&p->plan, p->n_images);
@@ -105,6 +106,7 @@ bool gln_proposal_resize(gln_proposal *p, const gln_proposal_options *options, s
     double confidence = gln_lot_confidence(options->confidence, attempt);
     size_t allowed = gln_lot_allowed(p->n_images, sample, options->bound, confidence);
     if (allowed == SIZE_MAX) return false;
+    p->attempt = attempt;
     p->plan = (gln_lot_plan){.sample = sample, .allowed = allowed, .p_pass = gln_lot_p_pass(sample, allowed, p->expected_error)};
     set_bounds(p, confidence);
     return true;

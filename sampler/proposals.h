@@ -62,7 +62,8 @@ typedef struct gln_proposal {
     double expected_error; /* rate of errors that the plan expects */
     double bound_before;   /* as if the labels inside had been drawn at random, which they were not: an indication */
     double bound_after;    /* of the audit, when as many disagree as expected */
-    gln_lot_plan plan;     /* for the first audit (gln_lot_confidence) */
+    size_t attempt;        /* which audit of its group the plan is for, from 1 (gln_lot_confidence) */
+    gln_lot_plan plan;
 } gln_proposal;
 
 typedef struct gln_proposals {
