@@ -73,6 +73,13 @@ static void label_some(const gln_pool_fixture *f)
     gln_engine_reader_give(f->engine, reader);
 }
 
+static bool make_labelled(gln_pool_fixture *f, size_t n_each)
+{
+    if (!gln_pool_fixture_fill(f, n_each)) return false;
+    label_some(f);
+    return true;
+}
+
 struct kept {
     unsigned char *bytes;
     size_t n;
@@ -123,9 +130,7 @@ START_TEST(resample__goes_on_from_the_last_one_as_from_scratch)
     gln_pool_fixture f;
     gln_ingest_summary ingest;
     gln_resample_summary r, cold;
-    if (!gln_pool_fixture_make(&f, 40)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 40)) return;
     resample(&f, false, &first, &r);
     ck_assert_uint_eq(first.n, 120);
     struct kept centroids = read_kept(&f, "centroids"), classifier = read_kept(&f, "classifier");
@@ -192,9 +197,7 @@ START_TEST(resample__stopped_half_way_keeps_what_was_finished)
     gln_pool_fixture f;
     gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     gln_photos_make(f.photos, 1, 9);
     gln_pool_fixture_ingest(&f, &ingest);
@@ -287,12 +290,9 @@ static void tell(void *context, const gln_progress_report *report)
 START_TEST(publish__killed_at_any_moment_is_one_state_or_the_other)
 {
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     static struct seen seen;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 40)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 40)) return;
     resample(&f, false, &seen, &r);
     size_t n_clusters = check_whole(&f), n_new = 0, n_old = 0;
     ck_assert_uint_eq(count_parts(&f), 0);
@@ -343,11 +343,8 @@ START_TEST(publish__parts_left_are_folded_or_removed)
 {
     static struct seen before, after;
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     /* A part by hand: image 3 moves to the cluster of image 5; header, class ids, row, probabilities, check (engine/publish.c). */
     unsigned char part[256];
@@ -411,11 +408,8 @@ START_TEST(publish__a_class_deleted_meanwhile_stops_it)
 {
     static struct seen before, after;
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     gln_class_spec late = {.name = "late", .target_share = NAN};
     gln_ok(gln_engine_classes_set(f.engine, f.project_id, &late, 1));
@@ -461,8 +455,7 @@ START_TEST(resample__who_reads_beside_it_waits_until_all_of_it_is_in_force)
     gln_resample_summary summary;
     char part[GLN_PATH_MAX], name[64];
     pthread_t thread;
-    if (!gln_pool_fixture_make(&f, 10)) return;
-    gln_pool_fixture_ingest(&f, &(gln_ingest_summary){0});
+    if (!gln_pool_fixture_fill(&f, 10)) return;
     gln_pool_fixture_resample(&f, &summary);
     struct listing l = {.data = f.data, .project_id = f.project_id};
     /* As long as a part of the published run lies there, rows of the database may be of the one before. */
@@ -485,8 +478,7 @@ START_TEST(reading__changes_nothing_and_what_writes_is_refused)
     gln_resample_summary summary;
     gln_engine *beside = NULL;
     int64_t id = 0;
-    if (!gln_pool_fixture_make(&f, 10)) return;
-    gln_pool_fixture_ingest(&f, &(gln_ingest_summary){0});
+    if (!gln_pool_fixture_fill(&f, 10)) return;
     gln_pool_fixture_resample(&f, &summary);
     gln_engine_options options = {.data = f.data, .reading = true};
     gln_ok(gln_engine_open(&beside, &options));
