@@ -9,7 +9,7 @@
 static const gln_usage usage = {
     "init", "",
     "Makes a data directory (--data) with a backbone in it, and a project. Doing it again changes nothing but\n"
-    "what is new: classes and backbones are added to a project that is there.",
+    "what is new: classes and backbones are added to a project that is there, or --remove-class takes one out.",
     "  gleaner init --backbone efficientnet-lite0.json --project homework --classes handwriting,print,table\n"
     "  gleaner init --project homework --class 'figure:share=0.3,price=0.12,seconds=8'\n",
 };
@@ -38,7 +38,7 @@ static bool parse_class(char *text, gln_class_spec *spec)
 struct init {
     gln_common_options common;
     const char *classes, *currency, *precision;
-    gln_texts class_specs, backbones;
+    gln_texts class_specs, backbones, removed;
     double price, seconds;
 };
 
@@ -118,6 +118,7 @@ static gln_status make_project(const struct init *o, char (*names)[128], size_t 
                              .currency = o->currency, .classes = classes, .n_classes = n_classes};
     if (st == GLN_OK && id == 0) st = gln_engine_project_create(engine, &spec, &id);
     else if (st == GLN_OK && n_classes != 0) st = gln_engine_classes_set(engine, id, classes, n_classes);
+    if (st == GLN_OK && o->removed.n != 0) st = gln_engine_classes_remove(engine, id, o->removed.text, o->removed.n);
     /* $GLEANER_BACKBONE is what a new project begins with, not a wish to add it to one that is there. */
     if (st == GLN_OK && o->backbones.n != 0) st = add_backbones(engine, id, names, n_names, o->precision);
     gln_engine_close(engine);
@@ -141,6 +142,7 @@ int gln_command_init(int argc, char **argv)
         GLN_PRECISION_OPTION(o.precision),
         {"classes", 'c', GLN_OPTION_TEXT, &o.classes, "A,B,C", "names of the classes"},
         {"class", 0, GLN_OPTION_TEXTS, &o.class_specs, "SPEC", "NAME[:share=X,price=Y,seconds=Z]; may be repeated"},
+        {"remove-class", 0, GLN_OPTION_TEXTS, &o.removed, "NAME", "take out a class that no image has or had as a label; may be repeated"},
         {"price", 0, GLN_OPTION_NUMBER, &o.price, "X", "of one label, for classes without one"},
         {"seconds", 0, GLN_OPTION_NUMBER, &o.seconds, "X", "for one label, for classes without any"},
         {"currency", 0, GLN_OPTION_TEXT, &o.currency, "CODE", "three letters (default: EUR)"},
@@ -151,7 +153,7 @@ int gln_command_init(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
-    if (o.common.project == NULL && (o.classes != NULL || o.class_specs.n != 0))
+    if (o.common.project == NULL && (o.classes != NULL || o.class_specs.n != 0 || o.removed.n != 0))
         return gln_usage_error(&usage, "classes belong to a project: name it with --project");
 
     const char *data = gln_data_directory(&o.common);

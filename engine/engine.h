@@ -90,7 +90,9 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id);
 /* Adds classes, or changes share, price and seconds of those that exist. Target shares of a project may not exceed 1 in sum. */
 gln_status gln_engine_classes_set(gln_engine *engine, int64_t project_id, const gln_class_spec *classes,
                                   size_t n_classes);
-gln_status gln_engine_class_delete(gln_engine *engine, int64_t project_id, const char *name);
+/* Takes out classes that no image has or had as a label, all of them or none. Predictions of them are no longer told; the next resample
+   that sees something new makes others. GLN_E_NOT_FOUND (which), GLN_E_CONFLICT (which has labels). */
+gln_status gln_engine_classes_remove(gln_engine *engine, int64_t project_id, const char *const *names, size_t n_names);
 gln_status gln_engine_cluster_describe(gln_engine *engine, int64_t cluster_id, const char *name, const char *notes);
 
 /*

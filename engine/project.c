@@ -250,15 +250,20 @@ gln_status gln_engine_classes_set(gln_engine *engine, int64_t project_id, const 
     return gln_engine_write_end(engine, st);
 }
 
-gln_status gln_engine_class_delete(gln_engine *engine, int64_t project_id, const char *name)
+gln_status gln_engine_classes_remove(gln_engine *engine, int64_t project_id, const char *const *names, size_t n_names)
 {
     gln_store *store = NULL;
-    int64_t id = 0;
     gln_status st = gln_engine_write_begin(engine, &store);
     if (st != GLN_OK) return st;
-    st = gln_store_class_find(store, project_id, name, &id);
-    if (st == GLN_OK && id == 0) st = gln_fail(GLN_E_NOT_FOUND, "there is no class \"%.100s\"", name);
-    if (st == GLN_OK) st = gln_store_class_delete(store, id);
+    for (size_t i = 0; i < n_names && st == GLN_OK; i++) {
+        int64_t id = 0;
+        st = gln_store_class_find(store, project_id, names[i], &id);
+        if (st == GLN_OK && id == 0) st = gln_fail(GLN_E_NOT_FOUND, "remove_classes: there is no class \"%.100s\"", names[i]);
+        if (st == GLN_OK) st = gln_store_class_delete(store, id);
+        if (st == GLN_E_CONFLICT)
+            st = gln_fail(GLN_E_CONFLICT, "remove_classes: class \"%.100s\" has labels, current ones or in the history of an image, and stays",
+                          names[i]);
+    }
     return gln_engine_write_end(engine, st);
 }
 

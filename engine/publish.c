@@ -188,23 +188,6 @@ static void top_two(gln_sampling_row *row, const float *p, const int64_t *class_
     row->p_runner_up = (double)p[second];
 }
 
-/* Those of the part's classes that are still there: kept [n] places, class_id [n]. */
-static gln_status living_classes(gln_store *store, const struct part *part, size_t *kept, int64_t *class_id, size_t *n)
-{
-    gln_classes classes = {0};
-    gln_status st = gln_classes_read(store, part->header.project_id, &classes);
-    *n = 0;
-    for (size_t c = 0; st == GLN_OK && c < part->header.n_classes; c++) {
-        int64_t id = 0;
-        memcpy(&id, part->ids + c * sizeof id, sizeof id);
-        if (gln_classes_find(&classes, id) == GLN_NO_CLASS) continue;
-        kept[*n] = c;
-        class_id[(*n)++] = id;
-    }
-    gln_classes_dispose(&classes);
-    return st;
-}
-
 /* Whoever waits to write goes first: a mutex that is taken again at once is not fair. */
 static void let_others(void)
 {
@@ -212,18 +195,18 @@ static void let_others(void)
 }
 
 /* Puts the rows of a part from *at on, for HOLD_MS. */
-static gln_status fold_some(gln_store *store, const struct part *part, size_t *at, size_t *kept, int64_t *class_id, float *p)
+static gln_status fold_some(gln_store *store, const struct part *part, size_t *at, const int64_t *class_id, float *p)
 {
     double until_s = gln_clock_monotonic_s() + HOLD_MS / 1000.0;
-    size_t n = 0, wide = part->header.n_classes;
-    gln_status st = living_classes(store, part, kept, class_id, &n);
+    size_t n = part->header.n_classes;
+    gln_status st = GLN_OK;
     for (; *at < part->header.n_rows && st == GLN_OK; ++*at) {
         struct row from;
         if (*at % ROWS_A_LOOK == 0 && gln_clock_monotonic_s() > until_s) break;
         memcpy(&from, part->rows + *at * sizeof from, sizeof from);
         gln_sampling_row row = {.image_id = from.image_id, .project_id = part->header.project_id, .cluster_id = from.cluster_id,
                                 .representative_id = from.representative_id};
-        for (size_t c = 0; c < n; c++) memcpy(&p[c], part->probabilities + (*at * wide + kept[c]) * sizeof *p, sizeof *p);
+        if (n != 0) memcpy(p, part->probabilities + *at * n * sizeof *p, n * sizeof *p);
         top_two(&row, p, class_id, n);
         st = gln_store_sampling_put(store, &row);
         if (st == GLN_E_NOT_FOUND) st = GLN_OK; /* the image was deleted meanwhile */
@@ -236,13 +219,13 @@ static gln_status fold_part(gln_engine *engine, const char *path, gln_progress *
 {
     struct part part = {0};
     gln_store *store = NULL;
-    size_t *kept = NULL, at = 0;
+    size_t at = 0;
     int64_t *class_id = NULL;
     float *p = NULL;
     gln_status st = read_part(&part, path);
-    if (st == GLN_OK) st = gln_alloc(&kept, part.header.n_classes, sizeof *kept, "classes");
     if (st == GLN_OK) st = gln_alloc(&class_id, part.header.n_classes, sizeof *class_id, "classes");
     if (st == GLN_OK) st = gln_alloc(&p, part.header.n_classes, sizeof *p, "probabilities");
+    if (st == GLN_OK && part.header.n_classes != 0) memcpy(class_id, part.ids, part.header.n_classes * sizeof *class_id);
     while (st == GLN_OK && at < part.header.n_rows) {
         size_t before = at;
         if (atomic_load(&engine->interrupted)) {
@@ -250,13 +233,12 @@ static gln_status fold_part(gln_engine *engine, const char *path, gln_progress *
             break;
         }
         if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) break;
-        st = gln_engine_write_end(engine, fold_some(store, &part, &at, kept, class_id, p));
+        st = gln_engine_write_end(engine, fold_some(store, &part, &at, class_id, p));
         if (st == GLN_OK) (void)gln_progress_add(progress, at - before); /* what is published stays so, cancelled or not */
         let_others();
     }
     if (st == GLN_OK && unlink(path) != 0) st = gln_fail(GLN_E_IO, "%s: cannot be deleted", path);
     gln_free(part.bytes);
-    gln_free(kept);
     gln_free(class_id);
     gln_free(p);
     return st;

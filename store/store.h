@@ -109,7 +109,7 @@ typedef gln_status (*gln_class_fn)(void *context, const gln_class_row *row);
 gln_status gln_store_class_add(gln_store *store, const gln_class_row *row, int64_t *out_id);
 gln_status gln_store_class_find(gln_store *store, int64_t project_id, const char *name, int64_t *out_id); /* 0 when absent */
 gln_status gln_store_class_update(gln_store *store, const gln_class_row *row); /* by id: name, share, price, seconds */
-/* GLN_E_CONFLICT while labels use it, ended ones too. Takes its column out of the probabilities of `sampling`. */
+/* GLN_E_CONFLICT while labels use it, ended ones too. Predictions of it stay until the next resample; its id is no class any more. */
 gln_status gln_store_class_delete(gln_store *store, int64_t id);
 gln_status gln_store_classes(gln_store *store, int64_t project_id, gln_class_fn fn, void *context); /* by id */
 

@@ -3,6 +3,7 @@
 
 #include "common/hash.h"
 #include "common/memory.h"
+#include "engine/insight.h"
 #include "engine/proposals.h"
 
 #include <math.h>
@@ -401,7 +402,7 @@ static void delete_class_at(void *context, const gln_progress_report *report)
     struct stopping *s = context;
     if (strcmp(report->stage, s->stage) != 0 || s->stopped) return;
     s->stopped = true;
-    gln_ok(gln_engine_class_delete(s->engine, 1, "late"));
+    gln_ok(gln_engine_classes_remove(s->engine, 1, (const char *[]){"late"}, 1));
 }
 
 START_TEST(publish__a_class_deleted_meanwhile_stops_it)
@@ -472,6 +473,73 @@ START_TEST(resample__who_reads_beside_it_waits_until_all_of_it_is_in_force)
 }
 END_TEST
 
+/* Noise is called zebra, a class with a higher id, so that noise itself has no label and lies between others. */
+static gln_status label_zebra(void *context, const char *path, int64_t image_id)
+{
+    struct labelling *l = context;
+    const char *name = gln_photos_class(path);
+    if (l->n++ % l->every != 0) return GLN_OK;
+    l->item[l->last++] = (gln_label_item){.image_id = image_id, .seconds = NAN,
+                                          .class_name = strcmp(name, "noise") == 0 ? "zebra" : name};
+    return GLN_OK;
+}
+
+static void take_and_release(const gln_pool_fixture *f, gln_pool_batch *batch)
+{
+    int64_t id = 0;
+    gln_batch_request request = {.project_id = f->project_id, .size = 12, .max_price = NAN, .max_minutes = NAN,
+                                 .explore_share = NAN, .audit_share = NAN, .seed = 7};
+    gln_ok(gln_engine_batch_take(f->engine, &request, &id));
+    gln_pool_batch_read(f, id, batch);
+    gln_ok(gln_engine_batch_release(f->engine, id));
+}
+
+START_TEST(classes__one_that_is_taken_out_leaves_the_others_their_predictions)
+{
+    static struct labelling l;
+    static gln_pool_batch before, after;
+    gln_pool_fixture f;
+    gln_resample_summary r;
+    gln_label_summary summary;
+    gln_store *reader = NULL;
+    if (!gln_pool_fixture_fill(&f, 20)) return;
+    l = (struct labelling){.every = 3};
+    gln_ok(gln_engine_reader_take(f.engine, &reader));
+    gln_ok(gln_store_project_names(reader, f.project_id, label_zebra, &l));
+    gln_engine_reader_give(f.engine, reader);
+    gln_ok(gln_engine_label(f.engine, f.project_id, l.item, (size_t)l.last, "simulated", true, NULL, NULL, &summary));
+    gln_pool_fixture_resample(&f, &r);
+    const char *names[] = {"noise", "zebra"};
+    gln_fails(gln_engine_classes_remove(f.engine, f.project_id, names, 2), GLN_E_CONFLICT);
+    gln_message_has("zebra");
+    gln_ok(gln_engine_classes_remove(f.engine, f.project_id, names, 1)); /* the failure before took out none */
+    gln_fails(gln_engine_classes_remove(f.engine, f.project_id, names, 1), GLN_E_NOT_FOUND);
+    take_and_release(&f, &before);
+    gln_pool_fixture_reopen(&f);
+    take_and_release(&f, &after);
+    ck_assert_uint_eq(before.n, 12);
+    ck_assert_mem_eq(before.image, after.image, sizeof before.image);
+    for (size_t i = 0; i < before.n; i++) {
+        ck_assert_str_eq(before.reason[i], after.reason[i]);
+        ck_assert_msg(strstr(after.reason[i], "noise") == NULL, "%s", after.reason[i]);
+    }
+    /* New classes and a model of them: what the one before said is compared by class, not by place. */
+    gln_class_spec late = {.name = "late", .target_share = NAN};
+    gln_ok(gln_engine_classes_set(f.engine, f.project_id, &late, 1));
+    gln_resample_request again = {.project_id = f.project_id, .seed = 1, .force = true};
+    gln_ok(gln_engine_resample(f.engine, &again, NULL, &r));
+    ck_assert_uint_eq(r.n_classes_labelled, 3);
+    gln_json *forecast = NULL;
+    gln_forecast_request ask = {.n_labels = 100, .point_value = NAN, .price = NAN};
+    gln_ok(gln_engine_reader_take(f.engine, &reader));
+    gln_ok(gln_insight_forecast(&forecast, reader, f.project_id, &ask));
+    gln_engine_reader_give(f.engine, reader);
+    ck_assert_uint_eq(gln_json_count(gln_json_get(forecast, "agreements")), 0); /* the same labels: the same answers */
+    gln_json_free(forecast);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
 START_TEST(reading__changes_nothing_and_what_writes_is_refused)
 {
     gln_pool_fixture f;
@@ -506,6 +574,7 @@ TCase *gln_resample_tests(void)
     tcase_add_test(tests, publish__parts_left_are_folded_or_removed);
     tcase_add_test(tests, publish__a_class_deleted_meanwhile_stops_it);
     tcase_add_test(tests, resample__who_reads_beside_it_waits_until_all_of_it_is_in_force);
+    tcase_add_test(tests, classes__one_that_is_taken_out_leaves_the_others_their_predictions);
     tcase_add_test(tests, reading__changes_nothing_and_what_writes_is_refused);
     return tests;
 }
