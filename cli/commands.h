@@ -21,6 +21,7 @@ int gln_command_forecast(int argc, char **argv);
 int gln_command_check(int argc, char **argv);
 int gln_command_drift(int argc, char **argv);
 int gln_command_export(int argc, char **argv);
+int gln_command_forget(int argc, char **argv);
 int gln_command_serve(int argc, char **argv);
 int gln_command_doctor(int argc, char **argv);
 int gln_command_token(int argc, char **argv);

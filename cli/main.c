@@ -24,6 +24,7 @@ static const struct command {
     {"check", gln_command_check, "labels that look wrong"},
     {"drift", gln_command_drift, "whether new images lie as those before"},
     {"export", gln_command_export, "write labels or a batch as CSV or JSON lines"},
+    {"forget", gln_command_forget, "remove images for good, as whoever is on them may ask"},
     {"serve", gln_command_serve, "HTTP interface and dashboard"},
     {"doctor", gln_command_doctor, "check everything in a data directory"},
     {"token", gln_command_token, "make, list and revoke access tokens"},

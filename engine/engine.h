@@ -114,6 +114,14 @@ gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_i
    the others lag behind it. */
 gln_status gln_engine_project_backbone_remove(gln_engine *engine, int64_t project_id, const char *name);
 
+/*
+ * Removes images for good, as whoever is on a photo may ask: vectors, thumbnails, labels with their history, names and places in batches
+ * are gone, no ingest takes the same files again, and no batch offers them from now on. The photos' own files are not touched; snapshots
+ * keep hashes. All of them or none, but for a kill in the middle, after which the same call goes on. Errors: GLN_E_NOT_FOUND (which one the
+ * project does not have), GLN_E_CONFLICT (which one is leased to which batch), GLN_E_BUSY while a run is in progress.
+ */
+gln_status gln_engine_images_remove(gln_engine *engine, int64_t project_id, const int64_t *image_ids, size_t n);
+
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 
 /* Where a run reports to, besides its row in the database. */

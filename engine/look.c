@@ -153,7 +153,7 @@ static gln_status search_vectors(const gln_vectors *vectors, int64_t image_id, s
         st = gln_nearest(neighbour, similarity, &view, query, 1, wanted);
     }
     for (size_t i = 0; st == GLN_OK && i < wanted && *out_n < k; i++)
-        if (neighbour[i] != GLN_NO_NEIGHBOUR && neighbour[i] != query_row)
+        if (neighbour[i] != GLN_NO_NEIGHBOUR && neighbour[i] != query_row && !gln_vectors_is_empty(vectors, neighbour[i]))
             out[(*out_n)++] = (gln_similar){gln_vectors_image_id(vectors, neighbour[i]), similarity[i]};
     gln_free(query);
     gln_free(similarity);

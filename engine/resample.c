@@ -296,7 +296,7 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     struct published published = {0};
     char parameters[128];
     gln_store *store = NULL, *reader = NULL;
-    int64_t n_images = 0;
+    int64_t n_images = 0, n_sampled = 0;
     gln_image_filter all = {.project_id = request->project_id};
     *out_unchanged = false;
     /* Hashing many labels and counting a large pool take a while: not while others wait to write. */
@@ -305,6 +305,7 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, request->project_id, project);
     if (st == GLN_OK) st = gln_store_snapshot_find(reader, project->id, out_snapshot);
     if (st == GLN_OK) st = gln_store_images_count(reader, &all, &n_images);
+    if (st == GLN_OK) st = gln_store_sampling_count(reader, project->id, &n_sampled);
     gln_project_backbones backbones;
     if (st == GLN_OK) st = gln_project_backbones_read(reader, project->id, &backbones);
     if (st == GLN_OK) n_images -= backbones.item[backbones.active].n_gaps;
@@ -321,7 +322,7 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     if (is_switched(project)) published.classifier[0] = 0; /* what it said is of other vectors */
     memcpy(out_classifier, published.classifier, sizeof published.classifier);
     *out_unchanged = project->published_run_id != 0 && !is_switched(project) && published.snapshot_id == *out_snapshot &&
-                     published.n_images == n_images && published.seed == (int64_t)request->seed &&
+                     published.n_images == n_images && n_sampled == n_images && published.seed == (int64_t)request->seed &&
                      strcmp(published.parameters, parameters) == 0;
     return GLN_OK;
 }

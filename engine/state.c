@@ -344,3 +344,84 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
     }
     return st;
 }
+
+/* ---- images that go ------------------------------------------------------------------------------------------------------- */
+
+/* The graph without the rows whose place [from->n] is UINT32_MAX: n rows, whose lists close up. */
+static gln_status drop_rows(gln_graph **out, const gln_graph *from, const uint32_t *place, size_t n)
+{
+    gln_graph *graph = NULL;
+    size_t row_bytes = 0;
+    if (!gln_mul_size(&row_bytes, from->k, sizeof(uint32_t))) return gln_fail(GLN_E_LIMIT, "too many neighbours");
+    _Static_assert(sizeof(uint32_t) == sizeof(float), "one size for both lists of a row");
+    gln_status st = gln_alloc(&graph, 1, sizeof *graph, "neighbour graph");
+    if (st != GLN_OK) return st;
+    *graph = (gln_graph){.n = n, .k = from->k, .recall = from->recall, .recall_sample = from->recall_sample};
+    st = gln_alloc_raw(&graph->neighbour, n, row_bytes, "neighbours");
+    if (st == GLN_OK) st = gln_alloc_raw(&graph->similarity, n, row_bytes, "similarities");
+    for (size_t i = 0; st == GLN_OK && i < from->n; i++) {
+        if (place[i] == UINT32_MAX) continue;
+        const uint32_t *old = from->neighbour + i * from->k;
+        size_t at = place[i] * from->k, end = at + from->k;
+        for (size_t j = 0; j < from->k; j++) {
+            if (old[j] == GLN_NO_NEIGHBOUR || place[old[j]] == UINT32_MAX) continue;
+            graph->neighbour[at] = place[old[j]];
+            graph->similarity[at++] = from->similarity[i * from->k + j];
+        }
+        for (; at < end; at++) {
+            graph->neighbour[at] = GLN_NO_NEIGHBOUR;
+            graph->similarity[at] = -1.0f;
+        }
+    }
+    if (st == GLN_OK) *out = graph;
+    else gln_graph_free(graph);
+    return st;
+}
+
+static void copy_kept(gln_state *to, const gln_state *from, const uint32_t *place)
+{
+    to->project_id = from->project_id;
+    to->run_id = from->run_id;
+    memcpy(to->backbone, from->backbone, sizeof to->backbone);
+    if (from->n_clusters != 0) memcpy(to->cluster_id, from->cluster_id, from->n_clusters * sizeof *to->cluster_id);
+    if (from->n_classes != 0) memcpy(to->class_id, from->class_id, from->n_classes * sizeof *to->class_id);
+    if (from->n_classes != 0) memcpy(to->hit_rate, from->hit_rate, from->n_classes * sizeof *to->hit_rate);
+    for (size_t i = 0; i < from->n; i++) {
+        uint32_t at = place[i], group = place[from->representative[i]];
+        if (at == UINT32_MAX) continue;
+        to->image_id[at] = from->image_id[i];
+        to->row[at] = from->row[i];
+        to->cluster[at] = from->cluster[i];
+        to->representative[at] = group != UINT32_MAX ? group : at; /* as after a start */
+        if (to->probability != NULL)
+            memcpy(to->probability + at * from->n_classes, from->probability + i * from->n_classes, from->n_classes * sizeof(float));
+    }
+    to->embeddings = from->embeddings;
+    to->embeddings.n = to->n;
+    to->embeddings.row = to->row;
+}
+
+gln_status gln_state_drop(gln_engine *engine, const gln_state *from, const int64_t *image_ids, size_t n)
+{
+    gln_state *to = NULL;
+    uint32_t *place = NULL;
+    uint8_t key[32];
+    char path[GLN_PATH_MAX];
+    size_t n_kept = 0;
+    gln_status st = gln_alloc(&place, from->n, sizeof *place, "images that stay");
+    if (st != GLN_OK) return st;
+    for (size_t i = 0; i < from->n; i++)
+        place[i] = find_id(image_ids, n, from->image_id[i]) != SIZE_MAX ? UINT32_MAX : (uint32_t)n_kept++;
+    if (n_kept == from->n) goto cleanup;
+    if ((st = gln_state_create(&to, n_kept, from->n_clusters, from->n_classes, from->probability != NULL)) != GLN_OK) goto cleanup;
+    copy_kept(to, from, place);
+    if ((st = drop_rows(&to->graph, from->graph, place, n_kept)) != GLN_OK) goto cleanup;
+    gln_state_key(key, to->image_id, to->row, to->n);
+    st = gln_engine_kept_path(engine, to->project_id, to->backbone, "graph", path);
+    if (st == GLN_OK) st = gln_graph_save(to->graph, path, key);
+    if (st == GLN_OK && (st = gln_state_publish(engine, to)) == GLN_OK) to = NULL;
+cleanup:
+    gln_state_free(to);
+    gln_free(place);
+    return st;
+}

@@ -375,6 +375,31 @@ gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n)
     return GLN_OK;
 }
 
+gln_status gln_vectors_erase(gln_vectors *vectors, size_t r)
+{
+    unsigned char *row = NULL;
+    float *zeros = NULL;
+    if (r >= gln_vectors_count(vectors))
+        return gln_fail(GLN_E_ARGUMENT, "%s: there is no row %zu, but %zu rows", vectors->path, r, gln_vectors_count(vectors));
+    gln_status st = gln_alloc(&row, vectors->stride, 1, "a row of zeros");
+    if (st == GLN_OK) st = gln_alloc(&zeros, vectors->d, sizeof *zeros, "a row of zeros");
+    if (st == GLN_OK) st = encode_row(vectors, row, zeros, gln_vectors_image_id(vectors, r));
+    if (st == GLN_OK) st = write_at(vectors, row, vectors->stride, end_of(vectors, r));
+    if (st == GLN_OK) st = gln_vectors_sync(vectors);
+    gln_free(row);
+    gln_free(zeros);
+    return st;
+}
+
+bool gln_vectors_is_empty(const gln_vectors *vectors, size_t r)
+{
+    gln_embeddings view = gln_vectors_view(vectors);
+    const uint16_t *row = gln_embeddings_row(&view, r);
+    size_t j = 0;
+    while (j < vectors->d && row[j] == 0) j++;
+    return j == vectors->d;
+}
+
 size_t gln_vectors_count(const gln_vectors *vectors)
 {
     return atomic_load_explicit(&vectors->n, memory_order_acquire);

@@ -29,6 +29,7 @@
 #include "common/status.h"
 #include "kernels/embeddings.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,12 @@ gln_status gln_vectors_sync(gln_vectors *vectors);
 /* Cuts the file back to its first n rows: what a transaction that failed had appended. Views of
    those n rows stay valid; one that covers more must not be read any longer. */
 gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n);
+
+/* Writes zeros over the numbers of row r, which keeps its image id, and syncs: nothing of what was there is left in the file. Doing it
+   again, also after a kill in the middle, is fine. Who reads the row meanwhile sees the one, the other, or some of each. */
+gln_status gln_vectors_erase(gln_vectors *vectors, size_t r);
+/* Whether row r holds zeros alone: erased, or a gap for which there was no photo. */
+bool gln_vectors_is_empty(const gln_vectors *vectors, size_t r);
 
 /* The identity in the file's header, GLN_VECTORS_IDENTITY_BYTES long. Borrowed. */
 const uint8_t *gln_vectors_identity(const gln_vectors *vectors);

@@ -157,6 +157,17 @@ gln_status gln_handle_image(gln_request *request, gln_reply *reply)
     return st;
 }
 
+gln_status gln_handle_image_remove(gln_request *request, gln_reply *reply)
+{
+    gln_store *store = NULL;
+    int64_t project_id = 0;
+    gln_status st = gln_request_project(request, &store, &project_id);
+    gln_request_read_end(request);
+    if (st == GLN_OK) st = gln_engine_images_remove(request->server->engine, project_id, &request->id, 1);
+    reply->status = 204;
+    return st;
+}
+
 /* ---- bytes ------------------------------------------------------------------------------------------------------------------ */
 
 /* Finds the image and answers 304 when the client has it already; the bytes follow from the hash. */

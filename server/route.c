@@ -26,6 +26,7 @@ const gln_route gln_routes[] = {
      gln_handle_images},
     {GLN_POST, P "/images", GLN_ROLE_ADMIN, GLN_BODY_REQUIRED, "", gln_handle_images_register},
     {GLN_GET, P "/images/{i}", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_image},
+    {GLN_DELETE, P "/images/{i}", GLN_ROLE_ADMIN, GLN_BODY_NONE, "", gln_handle_image_remove},
     {GLN_GET, P "/images/{i}/thumbnail", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_thumbnail},
     {GLN_GET, P "/images/{i}/original", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_original},
     {GLN_GET, P "/images/{i}/similar", GLN_ROLE_VIEWER, GLN_BODY_NONE, "k", gln_handle_similar},

@@ -99,14 +99,37 @@ gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, vo
     return gln_statement_close(&s, st);
 }
 
-gln_status gln_store_image_delete(gln_store *store, int64_t id)
+static gln_status refuse_names(gln_store *store, int64_t id, int64_t now_ms)
 {
     gln_statement s;
+    gln_statement_open(&s, store,
+                       "INSERT OR REPLACE INTO refusal (project_id, path, status, reason, n_bytes, mtime_ns, run_id, created_ms)"
+                       " SELECT project_id, path, ?, 'removed on request', n_bytes, mtime_ns, NULL, ? FROM image_name WHERE image_id = ?",
+                       "deleting an image");
+    gln_bind_int(&s, GLN_E_PERMISSION);
+    gln_bind_int(&s, now_ms);
+    gln_bind_int(&s, id);
+    return gln_statement_run(&s);
+}
+
+gln_status gln_store_image_delete(gln_store *store, int64_t id, int64_t now_ms)
+{
+    gln_scope scope;
+    gln_statement s;
     int64_t n = 0;
+    gln_status st = gln_scope_begin(&scope, store, "deleting an image");
+    if (st != GLN_OK) return st;
+    if ((st = refuse_names(store, id, now_ms)) != GLN_OK) goto cleanup;
+    gln_statement_open(&s, store, "UPDATE cluster SET size = size - 1 WHERE id = (SELECT cluster_id FROM sampling WHERE image_id = ?)",
+                       "deleting an image");
+    gln_bind_int(&s, id);
+    if ((st = gln_statement_run(&s)) != GLN_OK) goto cleanup;
     gln_statement_open(&s, store, "DELETE FROM image WHERE id = ?", "deleting an image");
     gln_bind_int(&s, id);
-    gln_status st = gln_statement_change(&s, &n);
-    return st == GLN_OK && n == 0 ? missing(id) : st;
+    st = gln_statement_change(&s, &n);
+    if (st == GLN_OK && n == 0) st = missing(id);
+cleanup:
+    return gln_scope_end(&scope, st);
 }
 
 gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n)

@@ -20,6 +20,14 @@ gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row)
     return gln_statement_insert(&s, NULL);
 }
 
+gln_status gln_store_sampling_count(gln_store *store, int64_t project_id, int64_t *out_n)
+{
+    gln_statement s;
+    gln_statement_open(&s, store, "SELECT count(*) FROM sampling WHERE project_id = ?", "counting the sampling state");
+    gln_bind_int(&s, project_id);
+    return gln_statement_int(&s, out_n);
+}
+
 gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone)
 {
     gln_statement s;

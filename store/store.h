@@ -137,7 +137,9 @@ gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64
 gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id);
 gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t *out_id); /* 0 */
 gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, void *context);
-gln_status gln_store_image_delete(gln_store *store, int64_t id); /* its vector row stays, dead */
+/* With its names, labels and places in batches. Its paths are refused from now on, as removed on request, so that no ingest brings it
+   back; its cluster is smaller by one. What stays: its vector row, dead, and its hash in snapshots. */
+gln_status gln_store_image_delete(gln_store *store, int64_t id, int64_t now_ms);
 
 typedef enum gln_tristate { GLN_ANY, GLN_YES, GLN_NO } gln_tristate;
 typedef struct gln_image_filter {
@@ -248,6 +250,7 @@ typedef struct gln_sampling_row {
 } gln_sampling_row;
 /* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
+gln_status gln_store_sampling_count(gln_store *store, int64_t project_id, int64_t *out_n);
 /* Removes rows of images that this backbone has no vector of: what they say is of another one. */
 gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone);
 /* The same over the project, by class id: the pool's estimated balance. */

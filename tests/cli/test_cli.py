@@ -64,7 +64,7 @@ class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
         for command in ["init", "ingest", "embed", "backbone", "label", "resample", "batch", "propose", "forecast", "check", "drift", "export",
-                        "serve", "doctor", "token", "version"]:
+                        "forget", "serve", "doctor", "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
             self.assertIn(f"usage: gleaner {command}", text)
@@ -500,6 +500,31 @@ class EndToEnd(Scratch):
         done = gleaner("ingest", root, data=self.data, check=1)
         self.assertIn(".vec", done.stderr)
 
+    def test_photos_that_have_to_go_are_gone_and_stay_away(self):
+        root = self.photos(6, ["food", "plants"])
+        self.init("--classes", "food,plants")
+        gleaner("ingest", root, "--quiet", data=self.data)
+        gleaner("label", "--folders", "--root", root, data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        path = os.path.join(root, "food", sorted(os.listdir(os.path.join(root, "food")))[2])
+        told = as_json("forget", path, 9, data=self.data)  # only says it
+        self.assertEqual((told["removed"], [one["image"] for one in told["items"]][1], told["items"][0]["path"]), (False, 9, path))
+        self.assertEqual(as_json("backbone", "list", data=self.data)["projects"][0]["backbones"][0]["vectors"], 12)
+        self.assertIn("--yes", gleaner("forget", 9, data=self.data).stdout)
+        gleaner("forget", check=2)
+        self.assertIn("nowhere.png", gleaner("forget", "--yes", 9, "nowhere.png", data=self.data, check=1).stderr)
+        gleaner("forget", 9, data=self.data)  # which is still there
+        self.assertIn("2 removed", gleaner("forget", "--yes", os.path.relpath(path), 9, data=self.data).stdout)
+        self.assertIn("no image 9", gleaner("forget", 9, data=self.data, check=1).stderr)
+        self.assertTrue(os.path.exists(path))
+        rows = list(csv.DictReader(gleaner("export", data=self.data).stdout.splitlines()))
+        self.assertEqual(len(rows), 10)
+        self.assertNotIn(path, [row["path"] for row in rows])
+        done = as_json("ingest", root, "--quiet", data=self.data)
+        self.assertEqual((done["added"], done["unchanged"]), (0, 12))
+        gleaner("resample", "--quiet", data=self.data)
+        self.assertEqual({finding["status"] for finding in as_json("doctor", "--thorough", data=self.data)}, {"ok"})
+
     def test_beside_a_server_what_reads_works_and_what_writes_is_told_the_route(self):
         root = self.photos(6, ["food", "plants"])
         self.init("--classes", "food,plants")
@@ -524,6 +549,7 @@ class EndToEnd(Scratch):
                                    (["propose", "--accept", 1], "POST /v1/projects/{project}/audits/{id}/accept"),
                                    (["drift", "--accept"], "POST /v1/projects/{project}/drift/accept"),
                                    (["backbone", "use", "efficientnet-lite0"], "PATCH /v1/projects/{project}"),
+                                   (["forget", "--yes", 1], "DELETE /v1/projects/{project}/images/{id}"),
                                    (["token", "add"], "no route")):
                 done = gleaner(*command, data=self.data, check=4)
                 self.assertIn(f"process {server.pid} ", done.stderr)

@@ -47,5 +47,6 @@ TCase *gln_backbones_tests(void);
 TCase *gln_batches_tests(void);
 TCase *gln_resample_tests(void);
 TCase *gln_audits_tests(void);
+TCase *gln_forget_tests(void);
 
 #endif

@@ -268,6 +268,27 @@ START_TEST(vectors__numbers_that_float16_cannot_hold_are_refused)
 }
 END_TEST
 
+START_TEST(vectors__an_erased_row_leaves_nothing_and_stays_whole)
+{
+    gln_vectors *v = NULL;
+    unsigned char row[STRIDE], zero[STRIDE] = {0};
+    make_file(3);
+    gln_ok(gln_vectors_open(&v, path, D, identity, 3));
+    flip(HEADER + STRIDE + 5); /* as a kill in the middle might leave it */
+    for (int again = 0; again < 2; again++) gln_ok(gln_vectors_erase(v, 1));
+    gln_ok(gln_vectors_verify(v, NULL));
+    ck_assert_int_eq(gln_vectors_image_id(v, 1), 1001);
+    ck_assert(gln_vectors_is_empty(v, 1) && !gln_vectors_is_empty(v, 2));
+    ck_assert_int_eq(gln_vectors_image_id(v, 2), 1002);
+    gln_fails(gln_vectors_erase(v, 3), GLN_E_ARGUMENT);
+    gln_vectors_close(v);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_eq(pread(fd, row, STRIDE, HEADER + STRIDE), STRIDE);
+    ck_assert_mem_eq(row, zero, STRIDE - 16); /* but for id and checksum */
+    close(fd);
+}
+END_TEST
+
 START_TEST(vectors__truncate_drops_what_was_not_committed)
 {
     gln_vectors *v = NULL;
@@ -398,6 +419,7 @@ static Suite *vectors_suite(void)
     tcase_add_test(tests, vectors__old_damage_is_found_by_verify);
     tcase_add_test(tests, vectors__damaged_or_foreign_header_is_refused);
     tcase_add_test(tests, vectors__numbers_that_float16_cannot_hold_are_refused);
+    tcase_add_test(tests, vectors__an_erased_row_leaves_nothing_and_stays_whole);
     tcase_add_test(tests, vectors__truncate_drops_what_was_not_committed);
     tcase_add_test(tests, vectors__a_failed_write_leaves_the_file_as_it_was);
     tcase_add_test(tests, vectors__a_full_disk_is_an_error_and_leaves_the_file_as_it_was);

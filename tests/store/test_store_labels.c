@@ -391,7 +391,7 @@ START_TEST(label_checks__come_by_rank_while_the_label_is_the_one_checked)
     gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
     ck_assert_uint_eq(copy.n, 1);
     ck_assert_int_eq(copy.image[0], image[0]);
-    gln_ok(gln_store_image_delete(store, image[0]));
+    gln_ok(gln_store_image_delete(store, image[0], 9));
     copy.n = 0;
     gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
     ck_assert_uint_eq(copy.n, 0);
@@ -521,7 +521,7 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
     gln_ok(gln_store_snapshot_take(store, project, "v1", 10, &id));
     gln_class_row renamed = { .id = owl, .name = "tawny owl", .target_share = NAN };
     gln_ok(gln_store_class_update(store, &renamed));
-    gln_ok(gln_store_image_delete(store, image[1]));
+    gln_ok(gln_store_image_delete(store, image[1], 9));
 
     gln_strbuf manifest;
     uint8_t sha256[32];

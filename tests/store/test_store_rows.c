@@ -155,7 +155,7 @@ START_TEST(project__ids_are_never_given_out_twice)
     gln_store *store = fixture_store();
     int64_t project = fixture_project(store, "p");
     int64_t first = fixture_image(store, project, 0);
-    gln_ok(gln_store_image_delete(store, first));
+    gln_ok(gln_store_image_delete(store, first, 9));
     ck_assert_int_gt(fixture_image(store, project, 0), first);
     gln_ok(gln_store_project_delete(store, project));
     ck_assert_int_gt(fixture_project(store, "p"), project);
@@ -381,9 +381,49 @@ START_TEST(image__takes_an_id_that_was_chosen_before)
     row.vector_row = 2;
     gln_fails(gln_store_image_add(store, &row, &id), GLN_E_CONFLICT);
     gln_message_has("image 5");
-    gln_ok(gln_store_image_delete(store, 5));
+    gln_ok(gln_store_image_delete(store, 5, 9));
     gln_ok(gln_store_image_next_id(store, &next));
     ck_assert_int_eq(next, 6); /* above the one that is gone */
+    gln_store_close(store);
+}
+END_TEST
+
+static gln_status copy_cluster_size(void *context, const gln_cluster_row *row)
+{
+    ((gln_cluster_row *)context)->size = row->size;
+    return GLN_OK;
+}
+
+START_TEST(image__deleted_takes_its_rows_along_and_its_names_are_refused)
+{
+    gln_store *store = fixture_store();
+    int64_t project = fixture_project(store, "p"), cluster = fixture_cluster(store, project, ""), n = 0;
+    int64_t a = fixture_class(store, project, "a"), image = fixture_image(store, project, 0), other = fixture_image(store, project, 1);
+    gln_known known = GLN_KNOWN_NOT;
+    gln_ok(gln_store_name_put(store, project, "/one.jpg", image, 10, 20));
+    gln_ok(gln_store_name_put(store, project, "/two.jpg", image, 10, 30));
+    gln_ok(gln_store_cluster_set_size(store, cluster, 2, 0.5));
+    for (int64_t id = image; id <= other; id += other - image) {
+        gln_sampling_row row = { .image_id = id, .project_id = project, .cluster_id = cluster, .representative_id = image };
+        gln_ok(gln_store_sampling_put(store, &row));
+    }
+    fixture_label(store, project, image, a, 1);
+    gln_ok(gln_store_sampling_count(store, project, &n));
+    ck_assert_int_eq(n, 2);
+    gln_ok(gln_store_image_delete(store, image, 9));
+    gln_ok(gln_store_sampling_count(store, project, &n));
+    ck_assert_int_eq(n, 1);
+    gln_ok(gln_store_path_known(store, project, "/one.jpg", 10, 20, &known));
+    ck_assert_int_eq(known, GLN_KNOWN_REFUSED);
+    gln_ok(gln_store_path_known(store, project, "/two.jpg", 10, 31, &known)); /* another photo has taken its name */
+    ck_assert_int_eq(known, GLN_KNOWN_NOT);
+    gln_ok(gln_store_refusals_count(store, project, &n));
+    ck_assert_int_eq(n, 2);
+    gln_ok(gln_store_class_delete(store, a)); /* its history went as well */
+    gln_cluster_row size;
+    gln_ok(gln_store_cluster_get(store, cluster, copy_cluster_size, &size));
+    ck_assert_int_eq(size.size, 1);
+    gln_ok(gln_store_check(store, true));
     gln_store_close(store);
 }
 END_TEST
@@ -396,8 +436,8 @@ START_TEST(image__vector_rows_is_one_past_the_highest)
     ck_assert_int_eq(n, 0);
     int64_t low = fixture_image(store, project, 3);
     fixture_image(store, project, 9);
-    gln_ok(gln_store_image_delete(store, low));
-    gln_fails(gln_store_image_delete(store, low), GLN_E_NOT_FOUND);
+    gln_ok(gln_store_image_delete(store, low, 9));
+    gln_fails(gln_store_image_delete(store, low, 9), GLN_E_NOT_FOUND);
     gln_ok(gln_store_vector_rows(store, project, &n));
     ck_assert_int_eq(n, 10);
     gln_store_close(store);
@@ -756,6 +796,7 @@ static Suite *suite(void)
     tcase_add_test(c, image__reads_label_sampling_lease_and_first_name);
     tcase_add_test(c, image__same_bytes_or_same_vector_row_is_a_conflict);
     tcase_add_test(c, image__takes_an_id_that_was_chosen_before);
+    tcase_add_test(c, image__deleted_takes_its_rows_along_and_its_names_are_refused);
     tcase_add_test(c, image__vector_rows_is_one_past_the_highest);
     tcase_add_test(c, images__every_combination_of_filters_gives_what_it_says);
     tcase_add_test(c, images__pages_follow_each_other_for_every_driver);
