@@ -17,11 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *gln_engine_data(const gln_engine *engine)
-{
-    return engine->data;
-}
-
 gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
                                    char out[GLN_PATH_MAX])
 {

@@ -52,7 +52,6 @@ gln_status gln_engine_init(const char *data, const char *backbone_manifest, char
    owns it), GLN_E_NOT_FOUND (no data directory: run `gleaner init`), GLN_E_CORRUPT (what is damaged, and how to mend it). */
 gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options);
 void gln_engine_close(gln_engine *engine);
-const char *gln_engine_data(const gln_engine *engine);
 
 /* A read connection for the calling thread, from a small set; give it back. At most 64 at a time (GLN_E_BUSY). */
 gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out);

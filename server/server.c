@@ -373,11 +373,6 @@ void gln_server_stop(gln_server *server)
     dispose(server);
 }
 
-uint16_t gln_server_port(const gln_server *server)
-{
-    return server->port;
-}
-
 void gln_server_url(const gln_server *server, char out[GLN_SERVER_URL_MAX])
 {
     const char *host = server->address;

@@ -132,14 +132,6 @@ cleanup:
     return gln_scope_end(&scope, st);
 }
 
-gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n)
-{
-    gln_statement s;
-    gln_statement_open(&s, store, "SELECT max(vector_row) + 1 FROM image WHERE project_id = ?", "counting vector rows");
-    gln_bind_int(&s, project_id);
-    return gln_statement_int(&s, out_n);
-}
-
 /* Probabilities lie in the database as the processor holds them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "probabilities are stored as little-endian float32");
 

@@ -112,15 +112,6 @@ gln_status gln_store_project_rename(gln_store *store, int64_t id, const char *na
     return s.rc == SQLITE_CONSTRAINT_UNIQUE ? named_already(name) : st;
 }
 
-gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double threshold)
-{
-    gln_statement s;
-    gln_statement_open(&s, store, "UPDATE project SET duplicate_threshold = ? WHERE id = ?", "setting a duplicate threshold");
-    gln_bind_real(&s, threshold);
-    gln_bind_int(&s, id);
-    return change(&s, id);
-}
-
 gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone)
 {
     gln_statement s;

@@ -64,7 +64,6 @@ gln_status gln_store_project_find(gln_store *store, const char *name, int64_t *o
 gln_status gln_store_project_get(gln_store *store, int64_t id, gln_project_fn fn, void *context);
 gln_status gln_store_projects(gln_store *store, int64_t after_id, size_t limit, gln_project_fn fn, void *context);
 gln_status gln_store_project_rename(gln_store *store, int64_t id, const char *name);
-gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double threshold); /* NaN: automatic */
 gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone);
 gln_status gln_store_project_delete(gln_store *store, int64_t id);
 
@@ -152,9 +151,6 @@ typedef struct gln_image_filter {
 gln_status gln_store_images(gln_store *store, const gln_image_filter *filter, int64_t after_id, size_t limit,
                             gln_image_fn fn, void *context);
 gln_status gln_store_images_count(gln_store *store, const gln_image_filter *filter, int64_t *out_n);
-
-/* One past the highest vector_row used by the project; how far each backbone has come with them is its n_rows. */
-gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n);
 
 /* The pool for the sampler: every image that the active backbone has a vector of, by vector_row with label, lease and what sampling says. Lean and fast: one
    pass, no strings. `probability` is NULL or n_probability float32, one a class in the order of class ids. */

@@ -49,10 +49,6 @@ START_TEST(project__what_was_added_is_read_back_with_counts)
     ck_assert_int_eq(copy.row.n_images, 2);
     ck_assert_int_eq(copy.row.n_labels, 1);
     ck_assert_int_eq(copy.row.n_classes, 1);
-
-    gln_ok(gln_store_project_set_threshold(store, id, NAN));
-    gln_ok(gln_store_project_get(store, id, copy_project, &copy));
-    ck_assert(isnan(copy.row.duplicate_threshold));
     gln_store_close(store);
 }
 END_TEST
@@ -411,6 +407,7 @@ START_TEST(image__deleted_takes_its_rows_along_and_its_names_are_refused)
     gln_ok(gln_store_sampling_count(store, project, &n));
     ck_assert_int_eq(n, 2);
     gln_ok(gln_store_image_delete(store, image, 9));
+    gln_fails(gln_store_image_delete(store, image, 9), GLN_E_NOT_FOUND);
     gln_ok(gln_store_sampling_count(store, project, &n));
     ck_assert_int_eq(n, 1);
     gln_ok(gln_store_path_known(store, project, "/one.jpg", 10, 20, &known));
@@ -424,22 +421,6 @@ START_TEST(image__deleted_takes_its_rows_along_and_its_names_are_refused)
     gln_ok(gln_store_cluster_get(store, cluster, copy_cluster_size, &size));
     ck_assert_int_eq(size.size, 1);
     gln_ok(gln_store_check(store, true));
-    gln_store_close(store);
-}
-END_TEST
-
-START_TEST(image__vector_rows_is_one_past_the_highest)
-{
-    gln_store *store = fixture_store();
-    int64_t project = fixture_project(store, "p"), n = -1;
-    gln_ok(gln_store_vector_rows(store, project, &n));
-    ck_assert_int_eq(n, 0);
-    int64_t low = fixture_image(store, project, 3);
-    fixture_image(store, project, 9);
-    gln_ok(gln_store_image_delete(store, low, 9));
-    gln_fails(gln_store_image_delete(store, low, 9), GLN_E_NOT_FOUND);
-    gln_ok(gln_store_vector_rows(store, project, &n));
-    ck_assert_int_eq(n, 10);
     gln_store_close(store);
 }
 END_TEST
@@ -797,7 +778,6 @@ static Suite *suite(void)
     tcase_add_test(c, image__same_bytes_or_same_vector_row_is_a_conflict);
     tcase_add_test(c, image__takes_an_id_that_was_chosen_before);
     tcase_add_test(c, image__deleted_takes_its_rows_along_and_its_names_are_refused);
-    tcase_add_test(c, image__vector_rows_is_one_past_the_highest);
     tcase_add_test(c, images__every_combination_of_filters_gives_what_it_says);
     tcase_add_test(c, images__pages_follow_each_other_for_every_driver);
     tcase_add_test(c, pool__is_every_image_by_vector_row);
