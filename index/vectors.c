@@ -224,7 +224,8 @@ static gln_status open_to_read(gln_vectors *v)
     return v->fd < 0 ? gln_fail_errno(errno, "%s: cannot open", v->path) : GLN_OK;
 }
 
-static gln_status open_vectors(gln_vectors **out, const char *path, size_t d, const uint8_t *identity, size_t n_committed, bool reading)
+static gln_status open_vectors(gln_vectors **out, const char *path, size_t d, const uint8_t *identity,
+                               size_t n_committed, bool reading)
 {
     gln_vectors *v = NULL;
     gln_status st;
@@ -380,7 +381,8 @@ gln_status gln_vectors_erase(gln_vectors *vectors, size_t r)
     unsigned char *row = NULL;
     float *zeros = NULL;
     if (r >= gln_vectors_count(vectors))
-        return gln_fail(GLN_E_ARGUMENT, "%s: there is no row %zu, but %zu rows", vectors->path, r, gln_vectors_count(vectors));
+        return gln_fail(GLN_E_ARGUMENT, "%s: there is no row %zu, but %zu rows", vectors->path, r,
+                        gln_vectors_count(vectors));
     gln_status st = gln_alloc(&row, vectors->stride, 1, "a row of zeros");
     if (st == GLN_OK) st = gln_alloc(&zeros, vectors->d, sizeof *zeros, "a row of zeros");
     if (st == GLN_OK) st = encode_row(vectors, row, zeros, gln_vectors_image_id(vectors, r));
