@@ -198,6 +198,7 @@ static gln_status own(gln_engine *engine, const char *database)
     if (st == GLN_OK && n_interrupted != 0)
         gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
                 "goes on from there", (long long)n_interrupted);
+    if (st == GLN_OK) st = gln_store_snapshots_forget_unfinished(engine->writer);
     return st == GLN_OK ? gln_publish_resume(engine) : st;
 }
 

@@ -23,6 +23,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct resample {
     gln_engine *engine;
@@ -289,13 +290,26 @@ static bool is_switched(const gln_project *project)
     return project->published_backbone[0] != 0 && strcmp(project->published_backbone, project->backbone) != 0;
 }
 
+static gln_status pen_begin(void *engine, gln_store **out)
+{
+    return gln_engine_write_begin(engine, out);
+}
+
+/* Whoever waits to write goes first. */
+static gln_status pen_end(void *engine, gln_status status)
+{
+    gln_status st = gln_engine_write_end(engine, status);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return st;
+}
+
 /* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will see. */
 static gln_status look_for_news(gln_engine *engine, const gln_resample_request *request, gln_project *project,
                                 int64_t *out_snapshot, char out_classifier[65], bool *out_unchanged)
 {
     struct published published = {0};
     char parameters[128];
-    gln_store *store = NULL, *reader = NULL;
+    gln_store *reader = NULL;
     int64_t n_images = 0, n_sampled = 0;
     gln_image_filter all = {.project_id = request->project_id};
     *out_unchanged = false;
@@ -311,13 +325,11 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     if (st == GLN_OK) n_images -= backbones.item[backbones.active].n_gaps;
     if (st == GLN_OK && project->published_run_id != 0)
         st = gln_store_run_get(reader, project->published_run_id, read_published, &published);
+    gln_snapshot_pen pen = {.begin = pen_begin, .end = pen_end, .context = engine};
+    if (st == GLN_OK && *out_snapshot == 0)
+        st = gln_store_snapshot_take(reader, &pen, project->id, "", gln_clock_ms(), out_snapshot);
     gln_engine_reader_give(engine, reader);
     if (st != GLN_OK) return st;
-    if (*out_snapshot == 0) {
-        if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
-        st = gln_engine_write_end(engine, gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot));
-        if (st != GLN_OK) return st;
-    }
     parameters_text(request, parameters);
     if (is_switched(project)) published.classifier[0] = 0; /* what it said is of other vectors */
     memcpy(out_classifier, published.classifier, sizeof published.classifier);

@@ -442,11 +442,19 @@ typedef struct gln_snapshot_row {
     uint8_t manifest_sha256[32];
 } gln_snapshot_row;
 typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row);
-/* Freezes the current labels. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the
-   hashes, with "tab, proposed" before the newline of labels that no person gave; the same labels give the same snapshot, which
-   keeps the first name it was given. */
-gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
-                                   int64_t *out_id);
+/* How _take writes: `begin` gives a store in a write transaction, `end` ends it, with the status of what was done. */
+typedef struct gln_snapshot_pen {
+    gln_status (*begin)(void *context, gln_store **out);
+    gln_status (*end)(void *context, gln_status status);
+    void *context;
+} gln_snapshot_pen;
+/* Freezes the labels that `reader` sees, in a view (gln_store_begin_read) that outlasts the call, written in several short
+   transactions. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the hashes, with
+   "tab, proposed" before the newline of labels that no person gave; the same labels give the same snapshot, which keeps the
+   first name it was given. One that is not finished is not there: not listed, not found, and forgotten at the next start. */
+gln_status gln_store_snapshot_take(gln_store *reader, const gln_snapshot_pen *pen, int64_t project_id, const char *name,
+                                   int64_t now_ms, int64_t *out_id);
+gln_status gln_store_snapshots_forget_unfinished(gln_store *store);
 /* The snapshot that _take would give again, 0 when it would make one. Reads only: a long look at many labels that no writer waits for. */
 gln_status gln_store_snapshot_find(gln_store *store, int64_t project_id, int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,

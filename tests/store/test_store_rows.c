@@ -126,7 +126,7 @@ START_TEST(project__deleting_takes_everything_along_and_leaves_the_others)
             gln_ok(gln_store_name_put(store, ids[p], i == 0 ? "a" : i == 1 ? "b" : "c", image, 1, 1));
             gln_ok(gln_store_medoids_put(store, cluster, &image, 1));
         }
-        gln_ok(gln_store_snapshot_take(store, ids[p], "s", 1, NULL));
+        gln_ok(fixture_snapshot(store, ids[p], "s", 1, NULL));
         gln_ledger_row entry = { .project_id = ids[p], .kind = "reserve", .amount_micros = 1 };
         gln_ok(gln_store_ledger_add(store, &entry));
     }
