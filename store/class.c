@@ -1,8 +1,9 @@
 /*
  * Classes: names, wanted shares, prices.
  *
- * The probabilities of `sampling` are one a class of the run that was published, whose summary names their ids in order. A class that is
- * deleted keeps its column there until the next resample: nothing is rewritten, and who reads passes over ids that are no class any more.
+ * The probabilities of `sampling` are one a class of the run that was published, whose summary names their ids in
+ * order. A class that is deleted keeps its column there until the next resample: nothing is rewritten, and who reads
+ * passes over ids that are no class any more.
  */
 #include "store/statement.h"
 
@@ -28,9 +29,9 @@ gln_status gln_store_class_add(gln_store *store, const gln_class_row *row, int64
     gln_statement s;
     gln_status st = check_name(row->name);
     if (st != GLN_OK) return st;
-    gln_statement_open(&s, store,
-                       "INSERT INTO class (project_id, name, target_share, price_micros, seconds) VALUES (?, ?, ?, ?, ?)",
-                       "adding a class");
+    gln_statement_open(
+        &s, store, "INSERT INTO class (project_id, name, target_share, price_micros, seconds) VALUES (?, ?, ?, ?, ?)",
+        "adding a class");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->name);
     gln_bind_real(&s, row->target_share);
@@ -55,7 +56,8 @@ gln_status gln_store_class_update(gln_store *store, const gln_class_row *row)
     int64_t n = 0;
     gln_status st = check_name(row->name);
     if (st != GLN_OK) return st;
-    gln_statement_open(&s, store, "UPDATE class SET name = ?, target_share = ?, price_micros = ?, seconds = ? WHERE id = ?",
+    gln_statement_open(&s, store,
+                       "UPDATE class SET name = ?, target_share = ?, price_micros = ?, seconds = ? WHERE id = ?",
                        "changing a class");
     gln_bind_text(&s, row->name);
     gln_bind_real(&s, row->target_share);
@@ -75,7 +77,8 @@ gln_status gln_store_class_delete(gln_store *store, int64_t id)
     gln_bind_int(&s, id);
     gln_status st = gln_statement_change(&s, &n);
     if (s.rc == SQLITE_CONSTRAINT_FOREIGNKEY)
-        return gln_fail(GLN_E_CONFLICT, "class %lld has labels, current ones or in the history of an image, and stays", (long long)id);
+        return gln_fail(GLN_E_CONFLICT, "class %lld has labels, current ones or in the history of an image, and stays",
+                        (long long)id);
     return st == GLN_OK && n == 0 ? gln_fail(GLN_E_NOT_FOUND, "there is no class %lld", (long long)id) : st;
 }
 

@@ -49,10 +49,11 @@ static gln_status named_already(const char *name)
 gln_status gln_store_project_add(gln_store *store, const gln_project_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO project (name, backbone, currency, duplicate_threshold, created_ms, published_run_id)"
-                       " VALUES (?, ?, ?, ?, ?, ?)",
-                       "adding a project");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO project (name, backbone, currency, duplicate_threshold, created_ms, published_run_id)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        "adding a project");
     gln_bind_text(&s, row->name);
     gln_bind_text(&s, row->backbone);
     gln_bind_text(&s, gln_text_or(row->currency, "EUR"));

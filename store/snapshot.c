@@ -1,13 +1,14 @@
 /*
  * Snapshots: the current labels, frozen.
  *
- * The manifest's SHA-256 is the identity: taking a snapshot of labels that were frozen before gives the earlier one. Its rows keep
- * the hash of each image and the names of the classes as they were, so the manifest can be written again after an image was
- * deleted or a class renamed.
+ * The manifest's SHA-256 is the identity: taking a snapshot of labels that were frozen before gives the earlier one.
+ * Its rows keep the hash of each image and the names of the classes as they were, so the manifest can be written again
+ * after an image was deleted or a class renamed.
  *
- * Many labels take long to write, and whoever writes meanwhile must not wait for them. So they are read from one view, and
- * written piece by piece under a snapshot that is not there yet: it counts -1 labels, and its manifest is a random number.
- * The last step gives it its manifest. What a kill leaves before that is found by its -1 and removed at the next start.
+ * Many labels take long to write, and whoever writes meanwhile must not wait for them. So they are read from one view,
+ * and written piece by piece under a snapshot that is not there yet: it counts -1 labels, and its manifest is a random
+ * number. The last step gives it its manifest. What a kill leaves before that is found by its -1 and removed at the
+ * next start.
  */
 #include "store/statement.h"
 
@@ -65,7 +66,8 @@ static gln_status write_piece(struct freezing *f)
 }
 
 /* The manifest of the current labels and how many they are; with `f`, which may be NULL, they go into its snapshot. */
-static gln_status read_current(gln_store *reader, int64_t project_id, uint8_t out[32], int64_t *out_n, struct freezing *f)
+static gln_status read_current(gln_store *reader, int64_t project_id, uint8_t out[32], int64_t *out_n,
+                               struct freezing *f)
 {
     gln_statement s;
     gln_strbuf manifest;
@@ -105,10 +107,12 @@ static gln_status read_current(gln_store *reader, int64_t project_id, uint8_t ou
 }
 
 /* The snapshot with this manifest, 0 when there is none. An unnamed one takes the name; a name once given stays. */
-static gln_status reuse(gln_store *store, int64_t project_id, const uint8_t sha256[32], const char *name, int64_t *out_id)
+static gln_status reuse(gln_store *store, int64_t project_id, const uint8_t sha256[32], const char *name,
+                        int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT id FROM snapshot WHERE project_id = ? AND manifest_sha256 = ?", "taking a snapshot");
+    gln_statement_open(&s, store, "SELECT id FROM snapshot WHERE project_id = ? AND manifest_sha256 = ?",
+                       "taking a snapshot");
     gln_bind_int(&s, project_id);
     gln_bind_blob(&s, sha256, GLN_SHA256_BYTES);
     gln_status st = gln_statement_int(&s, out_id);
@@ -163,8 +167,8 @@ static gln_status drop(gln_store *store, int64_t id)
 }
 
 /* There it is; or, where another one of the same labels was taken meanwhile, it is that one. */
-static gln_status finish(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t n_labels, const char *name,
-                         int64_t *id)
+static gln_status finish(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t n_labels,
+                         const char *name, int64_t *id)
 {
     gln_statement s;
     int64_t there = 0;
@@ -214,7 +218,8 @@ gln_status gln_store_snapshot_take(gln_store *reader, const gln_snapshot_pen *pe
 gln_status gln_store_snapshots_forget_unfinished(gln_store *store)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "DELETE FROM snapshot WHERE n_labels < 0", "dropping snapshots that were not finished");
+    gln_statement_open(&s, store, "DELETE FROM snapshot WHERE n_labels < 0",
+                       "dropping snapshots that were not finished");
     return gln_statement_run(&s);
 }
 
