@@ -2,8 +2,9 @@
  * Opening and closing a data directory, its connections, and the rooms of its projects.
  *
  * One process owns a data directory (the lock file says which). Opening it brings it into a consistent state before
- * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that no row counts
- * are cut off, leases that ran out end. Who only reads takes no lock, changes nothing, and sees what was committed.
+ * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that
+ * no row counts are cut off, leases that ran out end. Who only reads takes no lock, changes nothing, and sees what was
+ * committed.
  */
 #include "engine/internal.h"
 #include "engine/publish.h"
@@ -46,7 +47,8 @@ gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out)
     if (st != GLN_OK || *out != NULL) return st;
 
     char path[GLN_PATH_MAX];
-    if ((st = gln_path_join(path, engine->data, "gleaner.db")) == GLN_OK) st = gln_store_open(out, path, GLN_STORE_READ);
+    if ((st = gln_path_join(path, engine->data, "gleaner.db")) == GLN_OK)
+        st = gln_store_open(out, path, GLN_STORE_READ);
     if (st != GLN_OK) {
         pthread_mutex_lock(&engine->readers_lock);
         engine->n_readers--;
@@ -91,7 +93,7 @@ gln_status gln_engine_write_end(gln_engine *engine, gln_status status)
     return status;
 }
 
-/* ---- rooms -------------------------------------------------------------------------------------------------------- */
+/* ---- rooms ------------------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **out)
 {
@@ -157,7 +159,8 @@ static gln_status open_room(void *context, const gln_project_row *project)
     char path[GLN_PATH_MAX];
     gln_project_backbones backbones;
     gln_room *room = NULL;
-    if (project->published_backbone[0] != 0 && !engine->reading) gln_kept_rename(engine, project->id, project->published_backbone);
+    if (project->published_backbone[0] != 0 && !engine->reading)
+        gln_kept_rename(engine, project->id, project->published_backbone);
     gln_status st = gln_project_backbones_read(open->reader, project->id, &backbones);
     if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
     for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {
@@ -166,8 +169,10 @@ static gln_status open_room(void *context, const gln_project_row *project)
         if ((st = gln_engine_vectors_path(engine, project->id, backbone->name, path)) != GLN_OK) return st;
         if (!gln_file_exists(path)) {
             if (backbone->n_rows == 0) continue;
-            return gln_fail(GLN_E_CORRUPT, "%s is missing, and project %s counts %lld vectors in it; put it back from a "
-                            "backup, or delete the project and ingest again", path, project->name, (long long)backbone->n_rows);
+            return gln_fail(GLN_E_CORRUPT,
+                            "%s is missing, and project %s counts %lld vectors in it; put it back from a "
+                            "backup, or delete the project and ingest again",
+                            path, project->name, (long long)backbone->n_rows);
         }
         st = engine->reading ? gln_vectors_open_reading(&vectors, path, (size_t)backbone->n_rows)
                              : gln_vectors_open(&vectors, path, 0, NULL, (size_t)backbone->n_rows);
@@ -202,7 +207,7 @@ static gln_status own(gln_engine *engine, const char *database)
     return st == GLN_OK ? gln_publish_resume(engine) : st;
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
 {

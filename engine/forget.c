@@ -1,7 +1,8 @@
 /*
- * Removing images for good. First what makes an image recognisable is written over or deleted, vectors and thumbnail, then one transaction
- * takes out the rows. A kill between the two leaves images whose vector is zeros, which the same call removes; after them all is gone but a
- * graph and a classifier, derived and made of numbers, which the next start or resample makes anew.
+ * Removing images for good. First what makes an image recognisable is written over or deleted, vectors and thumbnail,
+ * then one transaction takes out the rows. A kill between the two leaves images whose vector is zeros, which the same
+ * call removes; after them all is gone but a graph and a classifier, derived and made of numbers, which the next start
+ * or resample makes anew.
  */
 #include "engine/internal.h"
 #include "engine/state.h"
@@ -75,7 +76,8 @@ static gln_status look_up(struct removal *r, const int64_t *image_ids, size_t n)
         if (st == GLN_E_NOT_FOUND || (st == GLN_OK && item->project_id != r->project_id))
             st = gln_fail(GLN_E_NOT_FOUND, "this project has no image %lld", (long long)r->id[i]);
         if (st == GLN_OK && item->batch_id != 0)
-            st = gln_fail(GLN_E_CONFLICT, "image %lld is leased to batch %lld; label it, or give the batch back, before it is removed",
+            st = gln_fail(GLN_E_CONFLICT,
+                          "image %lld is leased to batch %lld; label it, or give the batch back, before it is removed",
                           (long long)r->id[i], (long long)item->batch_id);
     }
     if (st == GLN_OK) st = gln_store_projects(r->reader, 0, SIZE_MAX, look_elsewhere, r);
@@ -88,8 +90,10 @@ static gln_status erase_vectors(const struct removal *r, const gln_project_backb
     gln_status st = gln_engine_room(r->engine, r->project_id, &room);
     for (size_t b = 0; st == GLN_OK && b < backbones->n; b++) {
         gln_vectors *vectors = gln_room_vectors(r->engine, room, backbones->item[b].name);
-        for (size_t i = 0; st == GLN_OK && vectors != NULL && i < r->n; i++) /* a backbone that lags behind has no row yet */
-            if ((size_t)r->item[i].vector_row < gln_vectors_count(vectors)) st = gln_vectors_erase(vectors, (size_t)r->item[i].vector_row);
+        for (size_t i = 0; st == GLN_OK && vectors != NULL && i < r->n;
+             i++) /* a backbone that lags behind has no row yet */
+            if ((size_t)r->item[i].vector_row < gln_vectors_count(vectors))
+                st = gln_vectors_erase(vectors, (size_t)r->item[i].vector_row);
     }
     return st;
 }
@@ -121,7 +125,8 @@ static void unlink_classifiers(const struct removal *r, const gln_project_backbo
 {
     char path[GLN_PATH_MAX];
     for (size_t b = 0; b < backbones->n; b++)
-        if (gln_engine_kept_path(r->engine, r->project_id, backbones->item[b].name, "classifier", path) == GLN_OK) unlink(path);
+        if (gln_engine_kept_path(r->engine, r->project_id, backbones->item[b].name, "classifier", path) == GLN_OK)
+            unlink(path);
 }
 
 gln_status gln_engine_images_remove(gln_engine *engine, int64_t project_id, const int64_t *image_ids, size_t n)

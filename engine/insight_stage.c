@@ -186,7 +186,8 @@ static gln_status add_to_stop_set(void *context, const gln_pool_row *row)
     if (i == SIZE_MAX || set->input->label[i] != GLN_NO_CLASS || set->n == STOP_SET) return GLN_OK;
     double place = (double)(gln_rng_mix(0x570b5e7, (uint64_t)row->image_id) >> 11) * 0x1p-53;
     if (set->n_unlabelled > STOP_SET && place * (double)set->n_unlabelled > STOP_SET) return GLN_OK;
-    int32_t before = gln_classes_find(set->input->classes, set->earlier->class_id[largest(row->probability, row->n_probability)]);
+    int32_t before = gln_classes_find(set->input->classes,
+                                      set->earlier->class_id[largest(row->probability, row->n_probability)]);
     if (before == GLN_NO_CLASS) return GLN_OK; /* deleted since */
     set->before[set->n] = before;
     set->now[set->n++] = (int32_t)largest(state->probability + i * state->n_classes, state->n_classes);

@@ -86,7 +86,9 @@ gln_status gln_moment_take(gln_moment *m, gln_engine *engine, int64_t project_id
     if (m->state == NULL)
         return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "
                         "after its images are in", m->project.name);
-    if ((st = gln_alloc(&m->seconds_factor, m->state->n_clusters, sizeof *m->seconds_factor, "seconds of clusters")) != GLN_OK) return st;
+    if ((st = gln_alloc(&m->seconds_factor, m->state->n_clusters, sizeof *m->seconds_factor, "seconds of clusters")) !=
+        GLN_OK)
+        return st;
     size_t n = m->state->n;
     if ((st = gln_alloc_raw(&m->label, n, sizeof *m->label, "labels")) != GLN_OK) return st;
     if ((st = gln_alloc(&m->proposed, n, 1, "proposed labels")) != GLN_OK) return st;

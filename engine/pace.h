@@ -24,7 +24,8 @@ typedef struct gln_pace {
 
 /* A label without a time, or of class GLN_NO_CLASS, says nothing. */
 gln_status gln_pace_add(gln_pace *pace, const gln_label_row *row, int32_t class, uint32_t cluster);
-/* Puts expected seconds in the place of the configured ones. of_cluster [n_clusters]: times that in each cluster; may be NULL. */
+/* Puts expected seconds in the place of the configured ones. of_cluster [n_clusters]: times that in each cluster; may
+   be NULL. */
 gln_status gln_pace_learn(const gln_pace *pace, gln_classes *classes, size_t n_clusters, double *of_cluster);
 void gln_pace_dispose(gln_pace *pace);
 

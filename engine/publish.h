@@ -34,8 +34,8 @@ typedef struct gln_publication {
     const gln_insight_input *insight_input;
 } gln_publication;
 
-/* Errors: GLN_E_CANCELLED and those of the database and the disk, before anything is published; GLN_E_CONFLICT when a class was deleted
-   since the run began. Once it is published the run's row says "done". */
+/* Errors: GLN_E_CANCELLED and those of the database and the disk, before anything is published; GLN_E_CONFLICT when a
+   class was deleted since the run began. Once it is published the run's row says "done". */
 gln_status gln_publish(gln_publication *publication);
 
 /* Whether rows of this run are still to be put in their place. */

@@ -26,7 +26,8 @@ gln_status gln_state_create(gln_state **out, size_t n, size_t n_clusters, size_t
     state->n_clusters = n_clusters;
     state->n_classes = n_classes;
     size_t row_bytes = 0;
-    if (!gln_mul_size(&row_bytes, n_classes, sizeof *state->probability)) st = gln_fail(GLN_E_LIMIT, "too many classes");
+    if (!gln_mul_size(&row_bytes, n_classes, sizeof *state->probability))
+        st = gln_fail(GLN_E_LIMIT, "too many classes");
     if (st == GLN_OK) st = gln_alloc(&state->image_id, n, sizeof *state->image_id, "image ids");
     if (st == GLN_OK) st = gln_alloc(&state->row, n, sizeof *state->row, "vector rows");
     if (st == GLN_OK) st = gln_alloc(&state->cluster, n, sizeof *state->cluster, "clusters");
@@ -83,7 +84,7 @@ size_t gln_state_find(const gln_state *state, int64_t image_id)
     return find_id(state->image_id, state->n, image_id);
 }
 
-/* ---- taking and publishing ---------------------------------------------------------------------------------------- */
+/* ---- taking and publishing --------------------------------------------------------------------------------------- */
 
 /* The rooms lock is held. Returns what is to be freed once it is released. */
 static gln_state *drop_user(gln_state *state)
@@ -141,7 +142,7 @@ static bool is_held(gln_engine *engine, const gln_room *room)
     return held;
 }
 
-/* ---- loading what an earlier process published --------------------------------------------------------------------- */
+/* ---- loading what an earlier process published ------------------------------------------------------------------- */
 
 struct loading {
     gln_state *state;
@@ -186,7 +187,8 @@ struct clusters {
 static gln_status add_cluster(void *context, const gln_cluster_row *row)
 {
     struct clusters *clusters = context;
-    gln_status st = gln_grow(&clusters->ids, &clusters->capacity, clusters->n + 1, sizeof *clusters->ids, "cluster ids");
+    gln_status st = gln_grow(&clusters->ids, &clusters->capacity, clusters->n + 1, sizeof *clusters->ids,
+                             "cluster ids");
     if (st == GLN_OK) clusters->ids[clusters->n++] = row->id;
     return st;
 }
@@ -219,8 +221,10 @@ static gln_status load_graph(gln_engine *engine, gln_state *state)
     if (gln_graph_load(&state->graph, path, key) == GLN_OK) return GLN_OK;
     /* A kill between publishing a resample and renaming its graph leaves that under its first name. */
     char next[GLN_PATH_MAX];
-    if ((st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph-next", next)) != GLN_OK) return st;
-    if (gln_graph_load(&state->graph, next, key) == GLN_OK) return gln_kept_publish(engine, state->project_id, state->backbone);
+    if ((st = gln_engine_kept_path(engine, state->project_id, state->backbone, "graph-next", next)) != GLN_OK)
+        return st;
+    if (gln_graph_load(&state->graph, next, key) == GLN_OK)
+        return gln_kept_publish(engine, state->project_id, state->backbone);
     gln_log(GLN_LOG_INFO, "building the neighbour graph of %zu images again: %s", state->n, gln_message());
     gln_graph_options options = GLN_GRAPH_OPTIONS_INIT;
     if ((st = gln_graph_build(&state->graph, &state->embeddings, &options, NULL)) != GLN_OK) return st;
@@ -287,9 +291,10 @@ cleanup:
 }
 
 /*
- * Beside the process that owns the directory: a view in which nothing of a publication is still to come. Parts of a run lie in their
- * folder from before it is published until its last row is in its place. So where it is the published one, and no part of it is there
- * afterwards, it was whole by then, and a view that is taken later and names the same run is whole as well.
+ * Beside the process that owns the directory: a view in which nothing of a publication is still to come. Parts of a run
+ * lie in their folder from before it is published until its last row is in its place. So where it is the published one,
+ * and no part of it is there afterwards, it was whole by then, and a view that is taken later and names the same run is
+ * whole as well.
  */
 static gln_status begin_settled(gln_engine *engine, int64_t project_id, gln_store *reader)
 {
@@ -306,8 +311,12 @@ static gln_status begin_settled(gln_engine *engine, int64_t project_id, gln_stor
         }
         nanosleep(&(struct timespec){.tv_nsec = SETTLE_PAUSE_NS}, NULL);
     }
-    return st != GLN_OK ? st : gln_fail(GLN_E_BUSY, "a resample of project %s is coming into force; try again in a moment. If no process works "
-                                        "on %s, it was cut off, and the next one that does finishes it", before.name, engine->data);
+    return st != GLN_OK
+               ? st
+               : gln_fail(GLN_E_BUSY,
+                          "a resample of project %s is coming into force; try again in a moment. If no process works "
+                          "on %s, it was cut off, and the next one that does finishes it",
+                          before.name, engine->data);
 }
 
 gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **out)
@@ -334,7 +343,8 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
         }
         round++;
         if (st == GLN_OK) st = gln_project_read(reader, project_id, &project);
-        if (st == GLN_OK && project.published_run_id != 0 && gln_room_vectors(engine, room, project.published_backbone) != NULL)
+        if (st == GLN_OK && project.published_run_id != 0 &&
+            gln_room_vectors(engine, room, project.published_backbone) != NULL)
             st = load(engine, room, &project, reader);
         gln_engine_reader_give(engine, reader);
         if (st != GLN_OK) break;
@@ -345,7 +355,7 @@ gln_status gln_state_take(gln_engine *engine, int64_t project_id, gln_state **ou
     return st;
 }
 
-/* ---- images that go ------------------------------------------------------------------------------------------------------- */
+/* ---- images that go ---------------------------------------------------------------------------------------------- */
 
 /* The graph without the rows whose place [from->n] is UINT32_MAX: n rows, whose lists close up. */
 static gln_status drop_rows(gln_graph **out, const gln_graph *from, const uint32_t *place, size_t n)
@@ -394,7 +404,8 @@ static void copy_kept(gln_state *to, const gln_state *from, const uint32_t *plac
         to->cluster[at] = from->cluster[i];
         to->representative[at] = group != UINT32_MAX ? group : at; /* as after a start */
         if (to->probability != NULL)
-            memcpy(to->probability + at * from->n_classes, from->probability + i * from->n_classes, from->n_classes * sizeof(float));
+            memcpy(to->probability + at * from->n_classes, from->probability + i * from->n_classes,
+                   from->n_classes * sizeof(float));
     }
     to->embeddings = from->embeddings;
     to->embeddings.n = to->n;
@@ -413,7 +424,8 @@ gln_status gln_state_drop(gln_engine *engine, const gln_state *from, const int64
     for (size_t i = 0; i < from->n; i++)
         place[i] = find_id(image_ids, n, from->image_id[i]) != SIZE_MAX ? UINT32_MAX : (uint32_t)n_kept++;
     if (n_kept == from->n) goto cleanup;
-    if ((st = gln_state_create(&to, n_kept, from->n_clusters, from->n_classes, from->probability != NULL)) != GLN_OK) goto cleanup;
+    if ((st = gln_state_create(&to, n_kept, from->n_clusters, from->n_classes, from->probability != NULL)) != GLN_OK)
+        goto cleanup;
     copy_kept(to, from, place);
     if ((st = drop_rows(&to->graph, from->graph, place, n_kept)) != GLN_OK) goto cleanup;
     gln_state_key(key, to->image_id, to->row, to->n);
