@@ -12,8 +12,8 @@
 enum { MAX_CLASSES = 1000 };
 
 /*
- * The class specifications of a body. A class that exists keeps what is not named; a new one begins with price 0, seconds 0 and
- * an equal share. Names are borrowed from the body.
+ * The class specifications of a body. A class that exists keeps what is not named; a new one begins with price 0,
+ * seconds 0 and an equal share. Names are borrowed from the body.
  */
 static gln_status read_classes(gln_request *request, const gln_json *array, const gln_class_map *known,
                                gln_class_spec **out, size_t *out_n)
@@ -49,8 +49,8 @@ static gln_status read_classes(gln_request *request, const gln_json *array, cons
 }
 
 /* Names of classes to take out: of the project, and not changed by the same request. Borrowed from the body. */
-static gln_status read_removed(gln_request *request, const gln_json *array, const gln_class_map *known, const gln_class_spec *classes,
-                               size_t n_classes, const char ***out, size_t *out_n)
+static gln_status read_removed(gln_request *request, const gln_json *array, const gln_class_map *known,
+                               const gln_class_spec *classes, size_t n_classes, const char ***out, size_t *out_n)
 {
     *out_n = 0;
     gln_status st = gln_alloc(out, gln_json_count(array), sizeof **out, "classes");
@@ -59,14 +59,16 @@ static gln_status read_removed(gln_request *request, const gln_json *array, cons
         const char *name = gln_json_string(item);
         snprintf(place, sizeof place, "%zu", *out_n);
         if (name == NULL || gln_class_map_find(known, name) == NULL)
-            return gln_fields_refuse(request, "/remove_classes", place, "remove_classes: \"%.80s\" is no class of this project",
-                                     name == NULL ? "" : name);
+            return gln_fields_refuse(request, "/remove_classes", place,
+                                     "remove_classes: \"%.80s\" is no class of this project", name == NULL ? "" : name);
         for (size_t i = 0; i < n_classes; i++)
             if (strcmp(classes[i].name, name) == 0)
-                return gln_fields_refuse(request, "/remove_classes", place, "remove_classes: \"%.80s\" is under classes as well", name);
+                return gln_fields_refuse(request, "/remove_classes", place,
+                                         "remove_classes: \"%.80s\" is under classes as well", name);
         for (size_t i = 0; i < *out_n; i++)
             if (strcmp((*out)[i], name) == 0)
-                return gln_fields_refuse(request, "/remove_classes", place, "remove_classes: \"%.80s\" is there twice", name);
+                return gln_fields_refuse(request, "/remove_classes", place, "remove_classes: \"%.80s\" is there twice",
+                                         name);
         (*out)[(*out_n)++] = name;
     }
     return st;

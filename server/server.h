@@ -9,8 +9,8 @@
  *     ... wait for a signal ...
  *     gln_server_stop(server);
  *
- * Threads: requests are answered on the server's own threads; every function here may be called from any thread, none in
- * a signal handler. The engine must outlive the server.
+ * Threads: requests are answered on the server's own threads; every function here may be called from any thread, none
+ * in a signal handler. The engine must outlive the server.
  */
 #ifndef GLN_SERVER_SERVER_H
 #define GLN_SERVER_SERVER_H
@@ -44,8 +44,8 @@ typedef struct gln_server_options {
  */
 gln_status gln_server_start(gln_server **out, gln_engine *engine, const gln_server_options *options);
 
-/* No new connections; requests in flight are finished (15 seconds are given to those that are being answered, 2 to those that are
-   still arriving); then frees. NULL is fine. */
+/* No new connections; requests in flight are finished (15 seconds are given to those that are being answered, 2 to
+   those that are still arriving); then frees. NULL is fine. */
 void gln_server_stop(gln_server *server);
 
 #define GLN_SERVER_URL_MAX 256
