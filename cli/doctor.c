@@ -5,8 +5,8 @@
 
 static const gln_usage usage = {
     "doctor", "",
-    "Checks the database, the vectors, the backbone and the published state of every project, and says what is wrong and\n"
-    "how to mend it. Changes nothing, and works beside a running server.",
+    "Checks the database, the vectors, the backbone and the published state of every project, and says what is wrong\n"
+    "and how to mend it. Changes nothing, and works beside a running server.",
     NULL,
 };
 

@@ -8,10 +8,10 @@
 
 static const gln_usage usage = {
     "forget", "IMAGE|PATH...",
-    "Removes images from a project for good: their vectors, thumbnails, labels with the history, names and places in batches.\n"
-    "No ingest takes the same files again. The photos' own files stay where they are: delete those yourself. Snapshots of labels\n"
-    "keep the hash of an image; copies of the data directory are not reached. An image that is leased is refused. Without --yes\n"
-    "it only says what would go.",
+    "Removes images from a project for good: their vectors, thumbnails, labels with the history, names and places in\n"
+    "batches. No ingest takes the same files again. The photos' own files stay where they are: delete those yourself.\n"
+    "Snapshots of labels keep the hash of an image; copies of the data directory are not reached. An image that is\n"
+    "leased is refused. Without --yes it only says what would go.",
     "  gleaner forget ~/photos/party/17.jpg\n"
     "  gleaner forget --yes 1204 1205\n",
 };
@@ -36,13 +36,15 @@ static gln_status find(int64_t *out, gln_store *reader, int64_t project_id, cons
     gln_status st = gln_store_name_find(reader, project_id, what, out);
     if (st == GLN_OK && *out == 0 && gln_path_resolve(resolved, what) == GLN_OK)
         st = gln_store_name_find(reader, project_id, resolved, out);
-    return st == GLN_OK && *out == 0 ? gln_fail(GLN_E_NOT_FOUND, "%.300s: no image of this project has this name", what) : st;
+    return st == GLN_OK && *out == 0 ? gln_fail(GLN_E_NOT_FOUND, "%.300s: no image of this project has this name", what)
+                                     : st;
 }
 
 static gln_status tell(void *context, const gln_image_row *row)
 {
     struct forgetting *f = context;
-    if (row->project_id != f->project_id) return gln_fail(GLN_E_NOT_FOUND, "this project has no image %lld", (long long)row->id);
+    if (row->project_id != f->project_id)
+        return gln_fail(GLN_E_NOT_FOUND, "this project has no image %lld", (long long)row->id);
     if (!f->json) {
         printf("image %lld  %s%s\n", (long long)row->id, row->path, row->n_names > 1 ? " and other names" : "");
         return GLN_OK;

@@ -33,8 +33,9 @@ static const struct command {
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "usage: gleaner COMMAND [options]\n\nPicks which of your unlabelled photos are worth paying to label.\n\n"
-                 "commands:\n");
+    fprintf(out,
+            "usage: gleaner COMMAND [options]\n\nPicks which of your unlabelled photos are worth paying to label.\n\n"
+            "commands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].purpose);
     fprintf(out, "\n`gleaner COMMAND --help` explains a command.\n"
