@@ -1,18 +1,19 @@
 /*
  * Is the pool clustered at all? Three views that fail in different ways, and one sentence.
  *
- * 1. Stability: the adjusted Rand index (Hubert and Arabie 1985, eq. 5) between two k-means runs that differ only in their
- *    seed. 1 is agreement, 0 what chance gives. On data without structure k-means cuts arbitrarily and seeds disagree.
+ * 1. Stability: the adjusted Rand index (Hubert and Arabie 1985, eq. 5) between two k-means runs that differ only in
+ * their seed. 1 is agreement, 0 what chance gives. On data without structure k-means cuts arbitrarily and seeds
+ * disagree.
  * 2. Shape: the simplified silhouette (Hruschka et al. 2004): (b - a) / max(a, b) with a the distance to the own
  *    centroid and b to the nearest other one. On up to SAMPLE_MAX evenly spaced images: its standard error there is
  *    below 0.002, and a million images against a thousand centroids would cost minutes.
  * 3. Meaning: do labelled neighbours carry the same label? Compared with what the label frequencies alone would give.
  *
- * The verdict promises no more than the adjusted Rand index supports: after Steinley (2004, Psychological Methods 9: 386-396) two
- * partitions agree moderately from 0.65 on and well from 0.80; below, another seed draws many borders elsewhere, and no cluster is to be
- * taken for a class unseen. Many small clusters cut through classes, so that 0.4 to 0.6 is what real photos give at k = 50: there are
- * groups, good for spreading a batch over them and worth an audit, while a shapeless cloud of the same size stays below 0.2 and has a
- * silhouette near zero.
+ * The verdict promises no more than the adjusted Rand index supports: after Steinley (2004, Psychological Methods 9:
+ * 386-396) two partitions agree moderately from 0.65 on and well from 0.80; below, another seed draws many borders
+ * elsewhere, and no cluster is to be taken for a class unseen. Many small clusters cut through classes, so that 0.4 to
+ * 0.6 is what real photos give at k = 50: there are groups, good for spreading a batch over them and worth an audit,
+ * while a shapeless cloud of the same size stays below 0.2 and has a silhouette near zero.
  */
 #include "sampler/clusters.h"
 
@@ -140,7 +141,8 @@ cleanup:
     return st;
 }
 
-/* Share of labelled neighbour pairs with one label, NaN below LABEL_PAIRS_MIN; *chance: the same for labels dealt at random. */
+/* Share of labelled neighbour pairs with one label, NaN below LABEL_PAIRS_MIN; *chance: the same for labels dealt at
+   random. */
 static gln_status label_agreement(double *out, double *chance, const gln_graph *graph, const int32_t *label)
 {
     *out = NAN;
@@ -176,7 +178,9 @@ static gln_status label_agreement(double *out, double *chance, const gln_graph *
 /* How far labels of neighbours agree beyond chance: 0 to 1; NaN without labels. */
 static double lift_of(const gln_clusters_report *r, double chance)
 {
-    return isnan(r->label_agreement) ? (double)NAN : chance < 1.0 ? (r->label_agreement - chance) / (1.0 - chance) : 1.0;
+    return isnan(r->label_agreement) ? (double)NAN
+           : chance < 1.0            ? (r->label_agreement - chance) / (1.0 - chance)
+                                     : 1.0;
 }
 
 static gln_sanity verdict_of(const gln_clusters_report *r, double lift)
@@ -184,7 +188,8 @@ static gln_sanity verdict_of(const gln_clusters_report *r, double lift)
     gln_sanity verdict = GLN_SANITY_WEAK;
     if (r->rand_index >= RAND_GOOD && r->silhouette >= SILHOUETTE_GOOD) verdict = GLN_SANITY_GOOD;
     else if (r->rand_index < RAND_WEAK && r->silhouette < SILHOUETTE_WEAK) verdict = GLN_SANITY_NOT_CLUSTERED;
-    /* Labels outrank geometry: neighbours that share labels no more often than chance mean nothing, however tidy they look. */
+    /* Labels outrank geometry: neighbours that share labels no more often than chance mean nothing, however tidy they
+       look. */
     if (lift < 0.1) verdict = GLN_SANITY_NOT_CLUSTERED;
     else if (lift < LIFT_SOME && verdict == GLN_SANITY_GOOD) verdict = GLN_SANITY_WEAK;
     else if (lift >= 0.6 && verdict == GLN_SANITY_NOT_CLUSTERED) verdict = GLN_SANITY_WEAK;
@@ -209,7 +214,8 @@ static const char *opening_of(const gln_clusters_report *r, double lift)
 
 static void put_in_words(gln_clusters_report *r, double lift)
 {
-    int n = snprintf(r->words, sizeof r->words, "%s (two seeds agree %.2f, silhouette %.2f", opening_of(r, lift), r->rand_index, r->silhouette);
+    int n = snprintf(r->words, sizeof r->words, "%s (two seeds agree %.2f, silhouette %.2f", opening_of(r, lift),
+                     r->rand_index, r->silhouette);
     if (n < 0 || (size_t)n >= sizeof r->words) return;
     size_t used = (size_t)n;
     if (isnan(r->label_agreement))
@@ -228,8 +234,8 @@ gln_status gln_clusters_judge(gln_clusters_report *report, const gln_embeddings 
         return gln_fail(GLN_E_ARGUMENT, "neighbour graph of %zu images for a pool of %zu", graph->n, pool->n);
     for (size_t i = 0; i < pool->n; i++)
         if (cluster[i] >= k || other_seed[i] >= k_other)
-            return gln_fail(GLN_E_ARGUMENT, "image %zu: clusters %u of %zu and %u of %zu", i, cluster[i], k, other_seed[i],
-                            k_other);
+            return gln_fail(GLN_E_ARGUMENT, "image %zu: clusters %u of %zu and %u of %zu", i, cluster[i], k,
+                            other_seed[i], k_other);
     double chance = NAN;
     gln_status st;
     if ((st = rand_index(&report->rand_index, cluster, k, other_seed, k_other, pool->n)) != GLN_OK) return st;
