@@ -1,7 +1,8 @@
 /*
- * Transpositions, slices, single indices, and axes of one item that come or go copy nothing: the result is the input's memory under other strides, from another
- * item on. Whoever reads it takes the strides as they are (a product, a convolution's reorder) or has it made plain, once. So
- * the queries, keys and values of attention are read where the projection wrote them.
+ * Transpositions, slices, single indices, and axes of one item that come or go copy nothing: the result is the input's
+ * memory under other strides, from another item on. Whoever reads it takes the strides as they are (a product, a
+ * convolution's reorder) or has it made plain, once. So the queries, keys and values of attention are read where the
+ * projection wrote them.
  */
 #include "embed/backend_onednn.h"
 
@@ -54,7 +55,8 @@ gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
     gln_form src, dst;
     gln_status st = gln_first_form(c, node->inputs[0], &src);
     if (st != GLN_OK) return st;
-    if (is_strided(&src.desc) && same_but_for_ones(strides, y, x, src.desc.format_desc.blocking.strides)) return add_view(c, node, &src, strides, 0);
+    if (is_strided(&src.desc) && same_but_for_ones(strides, y, x, src.desc.format_desc.blocking.strides))
+        return add_view(c, node, &src, strides, 0);
     if ((st = gln_plain_form(c, node->inputs[0], &src)) != GLN_OK) return st;
     dnnl_memory_desc_t desc = gln_typed_desc(y, src.desc.data_type);
     return gln_add_form(c, node->output, &desc, src.at, &dst);
