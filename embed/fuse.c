@@ -536,7 +536,8 @@ static gln_status merge_scales(fusion *f, const gln_node *softmax)
         scores->inputs[side] = scaled->inputs[0];
         bury(f, scaled);
     }
-    if (found) scores->posts[scores->n_posts++] = (gln_post){.op = GLN_OP_LINEAR, .value = GLN_NO_VALUE, .alpha = factor};
+    if (found)
+        scores->posts[scores->n_posts++] = (gln_post){.op = GLN_OP_LINEAR, .value = GLN_NO_VALUE, .alpha = factor};
     return GLN_OK;
 }
 

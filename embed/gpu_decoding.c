@@ -1,10 +1,11 @@
 /*
- * The states of a run's decoding, in this order and never back: TRIAL, FULL (the trial has its photos and waits for the verdict), ON; OFF from
- * any of them. Decode threads read the state for each photo and may set OFF; the calling thread alone sets ON.
+ * The states of a run's decoding, in this order and never back: TRIAL, FULL (the trial has its photos and waits for the
+ * verdict), ON; OFF from any of them. Decode threads read the state for each photo and may set OFF; the calling thread
+ * alone sets ON.
  *
- * What may go to nvJPEG is bounded before anything is allocated for it: plain kinds (jpeg_layout.h), and at most GLN_PHOTO_MAX_BYTES each of
- * coefficients, of pixels and of rows between the passes. Larger photos are better off on the processor anyway: libjpeg-turbo stops at
- * a half to an eighth of their side, nvJPEG would unpack them whole.
+ * What may go to nvJPEG is bounded before anything is allocated for it: plain kinds (jpeg_layout.h), and at most
+ * GLN_PHOTO_MAX_BYTES each of coefficients, of pixels and of rows between the passes. Larger photos are better off on
+ * the processor anyway: libjpeg-turbo stops at a half to an eighth of their side, nvJPEG would unpack them whole.
  */
 #include "embed/gpu_decoding.h"
 
@@ -70,20 +71,25 @@ static void stored_box(double box[4], unsigned orientation, double width, double
 }
 
 /* From a file's bytes to [side, side], upright. */
-static gln_status decode(gln_nvjpeg *nvjpeg, gln_image *image, const gln_preprocess *preprocess, const unsigned char *bytes, size_t n_bytes,
-                         const gln_jpeg_layout *layout)
+static gln_status decode(gln_nvjpeg *nvjpeg, gln_image *image, const gln_preprocess *preprocess,
+                         const unsigned char *bytes, size_t n_bytes, const gln_jpeg_layout *layout)
 {
     bool turned = layout->orientation >= 5;
-    size_t side = preprocess->side, width = turned ? layout->height : layout->width, height = turned ? layout->width : layout->height;
+    size_t side = preprocess->side, width = turned ? layout->height : layout->width,
+           height = turned ? layout->width : layout->height;
     gln_image upright = {.width = width, .height = height, .original_width = width, .original_height = height};
     gln_pixels pixels;
     unsigned char *filters = NULL;
     double box[4];
-    *image = (gln_image){.width = side, .height = side, .original_width = layout->width, .original_height = layout->height,
+    *image = (gln_image){.width = side,
+                         .height = side,
+                         .original_width = layout->width,
+                         .original_height = layout->height,
                          .format = GLN_IMAGE_JPEG};
     gln_status st = gln_preprocess_box(box, preprocess, &upright);
     if (st == GLN_OK) stored_box(box, layout->orientation, (double)layout->width, (double)layout->height);
-    if (st == GLN_OK) st = gln_photo_filters(&pixels, &filters, box, layout->width, layout->height, side, preprocess->filter);
+    if (st == GLN_OK)
+        st = gln_photo_filters(&pixels, &filters, box, layout->width, layout->height, side, preprocess->filter);
     if (st == GLN_OK) st = gln_alloc_raw(&image->rgb, side * side, 3, "resized image");
     if (st == GLN_OK) st = gln_nvjpeg_resize(nvjpeg, image->rgb, bytes, n_bytes, &pixels, filters);
     if (st == GLN_OK) st = gln_image_turn_upright(image, layout->orientation);
@@ -93,10 +99,13 @@ static gln_status decode(gln_nvjpeg *nvjpeg, gln_image *image, const gln_preproc
 }
 
 /* Whether nvJPEG may have it. */
-static bool may_take(gln_jpeg_layout *layout, size_t side, const unsigned char *bytes, size_t n_bytes, const gln_decode_options *options)
+static bool may_take(gln_jpeg_layout *layout, size_t side, const unsigned char *bytes, size_t n_bytes,
+                     const gln_decode_options *options)
 {
-    return gln_jpeg_layout_read(layout, bytes, n_bytes) && gln_check_image_size(layout->width, layout->height, options) == GLN_OK &&
-           layout->coefficient_bytes <= GLN_PHOTO_MAX_BYTES && layout->width * layout->height * 3 <= GLN_PHOTO_MAX_BYTES &&
+    return gln_jpeg_layout_read(layout, bytes, n_bytes) &&
+           gln_check_image_size(layout->width, layout->height, options) == GLN_OK &&
+           layout->coefficient_bytes <= GLN_PHOTO_MAX_BYTES &&
+           layout->width * layout->height * 3 <= GLN_PHOTO_MAX_BYTES &&
            layout->height * side * 3 <= GLN_PHOTO_MAX_BYTES;
 }
 
@@ -104,12 +113,13 @@ static bool may_take(gln_jpeg_layout *layout, size_t side, const unsigned char *
 
 enum { CHECK_WIDTH = 96, CHECK_HEIGHT = 80, CHECK_SIDE = 32, CHECK_QUALITY = 90 };
 
-/* Mean difference in levels. Measured on 196 photos of 224 pixels, not resized: libjpeg-turbo without its smoothing of colours is 0.8
-   away from itself, with its fast inverse transform 1.0; this is for what is wrong, the trial for what is inexact. */
+/* Mean difference in levels. Measured on 196 photos of 224 pixels, not resized: libjpeg-turbo without its smoothing of
+   colours is 0.8 away from itself, with its fast inverse transform 1.0; this is for what is wrong, the trial for what
+   is inexact. */
 static const double most_difference = 2;
 
-static const gln_preprocess check_preprocess = {.side = CHECK_SIDE, .fit = GLN_FIT_STRETCH, .filter = GLN_FILTER_BILINEAR,
-                                                .mean = {0}, .std = {1, 1, 1}};
+static const gln_preprocess check_preprocess = {
+    .side = CHECK_SIDE, .fit = GLN_FIT_STRETCH, .filter = GLN_FILTER_BILINEAR, .mean = {0}, .std = {1, 1, 1}};
 
 /* Colours that come and go slowly, a corner that is marked, and some texture: nothing in it is symmetric. */
 static void draw(uint8_t *rgb)
@@ -142,19 +152,23 @@ static gln_status check_damaged(gln_nvjpeg *nvjpeg, const unsigned char *bytes, 
     return is_about_the_photo(st) ? GLN_OK : st;
 }
 
-static gln_status check_pixels(gln_nvjpeg *nvjpeg, const unsigned char *bytes, size_t n_bytes, const gln_jpeg_layout *layout)
+static gln_status check_pixels(gln_nvjpeg *nvjpeg, const unsigned char *bytes, size_t n_bytes,
+                               const gln_jpeg_layout *layout)
 {
     const gln_decode_options whole = GLN_DECODE_OPTIONS_INIT;
     gln_image ours = {0}, theirs = {0};
     uint8_t resized[CHECK_SIDE * CHECK_SIDE * 3];
     double sum = 0;
     gln_status st = gln_image_decode(&ours, bytes, n_bytes, &whole);
-    if (st == GLN_OK) st = gln_image_resize(resized, CHECK_SIDE, CHECK_SIDE, &ours, GLN_FILTER_BILINEAR, 0, 0, CHECK_WIDTH, CHECK_HEIGHT);
+    if (st == GLN_OK)
+        st = gln_image_resize(resized, CHECK_SIDE, CHECK_SIDE, &ours, GLN_FILTER_BILINEAR, 0, 0, CHECK_WIDTH,
+                              CHECK_HEIGHT);
     if (st == GLN_OK) st = decode(nvjpeg, &theirs, &check_preprocess, bytes, n_bytes, layout);
     for (size_t i = 0; st == GLN_OK && i < sizeof resized; i++) sum += abs(resized[i] - theirs.rgb[i]);
     double mean = sum / (double)sizeof resized;
     if (st == GLN_OK && !(mean <= most_difference)) {
-        st = gln_fail(GLN_E_INTERNAL, "its pixels are %.2f levels away from the processor's, at most %.0f are allowed", mean, most_difference);
+        st = gln_fail(GLN_E_INTERNAL, "its pixels are %.2f levels away from the processor's, at most %.0f are allowed",
+                      mean, most_difference);
     }
     gln_image_dispose(&ours);
     gln_image_dispose(&theirs);
@@ -171,7 +185,8 @@ static gln_status check_library(int device)
     gln_jpeg_layout layout = {0};
     draw(rgb);
     gln_status st = gln_image_encode_jpeg(&bytes, &n_bytes, rgb, CHECK_WIDTH, CHECK_HEIGHT, CHECK_QUALITY);
-    if (st == GLN_OK && !gln_jpeg_layout_read(&layout, bytes, n_bytes)) st = gln_fail(GLN_E_INTERNAL, "the self-check's photo is none");
+    if (st == GLN_OK && !gln_jpeg_layout_read(&layout, bytes, n_bytes))
+        st = gln_fail(GLN_E_INTERNAL, "the self-check's photo is none");
     if (st == GLN_OK) st = gln_alloc_raw(&damaged, n_bytes, 1, "self-check");
     if (st == GLN_OK) st = gln_nvjpeg_create(&nvjpeg, device);
     if (st != GLN_OK) goto cleanup;
@@ -199,8 +214,8 @@ cleanup:;
 
 /* ---- the run ---- */
 
-gln_status gln_gpu_decoding_create(gln_gpu_decoding **out, gln_workers *workers, const gln_preprocess *preprocess, gln_decoder_kind kind,
-                                   int device)
+gln_status gln_gpu_decoding_create(gln_gpu_decoding **out, gln_workers *workers, const gln_preprocess *preprocess,
+                                   gln_decoder_kind kind, int device)
 {
     gln_gpu_decoding *d = NULL;
     gln_status st = gln_alloc(&d, 1, sizeof *d, "decoding");
@@ -294,7 +309,8 @@ gln_status gln_gpu_decoding_judge(gln_gpu_decoding *d)
     int expected = FULL; /* or OFF, by a decode thread */
     if (!atomic_compare_exchange_strong(&d->state, &expected, takes ? ON : OFF)) return GLN_OK;
     gln_log(agrees ? GLN_LOG_INFO : GLN_LOG_WARNING,
-            "%s: on the first %d photos nvJPEG took %zu, the median in %.2f of the processor's time, smallest cosine %.5f (%g is asked)",
+            "%s: on the first %d photos nvJPEG took %zu, the median in %.2f of the processor's time, smallest cosine "
+            "%.5f (%g is asked)",
             takes ? "nvJPEG decodes" : "the processor decodes", (int)N_TRIAL, n, ratio, cosine, GLN_LEAST_AGREEMENT);
     return GLN_OK;
 }
@@ -309,7 +325,8 @@ void gln_gpu_decoder_dispose(gln_gpu_decoder *decoder)
 }
 
 /* GLN_OK with an image; is_about_the_photo(); or nvJPEG has been given up. */
-static gln_status try_photo(gln_gpu_decoder *decoder, gln_image *image, const unsigned char *bytes, size_t n_bytes, const gln_jpeg_layout *layout)
+static gln_status try_photo(gln_gpu_decoder *decoder, gln_image *image, const unsigned char *bytes, size_t n_bytes,
+                            const gln_jpeg_layout *layout)
 {
     gln_gpu_decoding *d = decoder->decoding;
     gln_status st = GLN_OK;
@@ -341,8 +358,8 @@ bool gln_gpu_decoder_take(gln_gpu_decoder *decoder, gln_image *image, const unsi
     return true;
 }
 
-void gln_gpu_decoder_compare(gln_gpu_decoder *decoder, const gln_photo *photo, double seconds, const unsigned char *bytes, size_t n_bytes,
-                             const gln_decode_options *options)
+void gln_gpu_decoder_compare(gln_gpu_decoder *decoder, const gln_photo *photo, double seconds,
+                             const unsigned char *bytes, size_t n_bytes, const gln_decode_options *options)
 {
     gln_jpeg_layout layout;
     gln_gpu_decoding *d = decoder->decoding;
@@ -352,7 +369,8 @@ void gln_gpu_decoder_compare(gln_gpu_decoder *decoder, const gln_photo *photo, d
     if (i >= N_TRIAL) return;
     double begin = gln_clock_monotonic_s();
     gln_status st = try_photo(decoder, &image, bytes, n_bytes, &layout);
-    if (st == GLN_OK) st = gln_photo_stage_resized(&decoder->photo, d->preprocess, &image, photo->for_gpu ? d->device : -1);
+    if (st == GLN_OK)
+        st = gln_photo_stage_resized(&decoder->photo, d->preprocess, &image, photo->for_gpu ? d->device : -1);
     d->ratio[i] = st == GLN_OK ? (gln_clock_monotonic_s() - begin) / seconds : NAN;
     gln_image_dispose(&image);
     float *ours = d->inputs + i * d->input_items, *theirs = ours + N_TRIAL * d->input_items;

@@ -1,8 +1,9 @@
 /*
- * A walk from marker to marker. Inside a scan it looks for 0xff only (memchr, gigabytes a second): what follows is a stuffed zero, a
- * restart marker, or the end of the scan.
+ * A walk from marker to marker. Inside a scan it looks for 0xff only (memchr, gigabytes a second): what follows is a
+ * stuffed zero, a restart marker, or the end of the scan.
  *
- * Anything unusual gives false, however harmless: it costs the second decoder's speed for that file, while a wrong true may cost a vector.
+ * Anything unusual gives false, however harmless: it costs the second decoder's speed for that file, while a wrong true
+ * may cost a vector.
  */
 #include "embed/jpeg_layout.h"
 
@@ -11,8 +12,22 @@
 #include <string.h>
 
 enum {
-    SOF0 = 0xc0, SOF1 = 0xc1, SOF2 = 0xc2, DHT = 0xc4, RST0 = 0xd0, RST7 = 0xd7, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, DQT = 0xdb,
-    DRI = 0xdd, APP0 = 0xe0, APP1 = 0xe1, APP14 = 0xee, APP15 = 0xef, COM = 0xfe
+    SOF0 = 0xc0,
+    SOF1 = 0xc1,
+    SOF2 = 0xc2,
+    DHT = 0xc4,
+    RST0 = 0xd0,
+    RST7 = 0xd7,
+    SOI = 0xd8,
+    EOI = 0xd9,
+    SOS = 0xda,
+    DQT = 0xdb,
+    DRI = 0xdd,
+    APP0 = 0xe0,
+    APP1 = 0xe1,
+    APP14 = 0xee,
+    APP15 = 0xef,
+    COM = 0xfe
 };
 enum { MAX_SCANS = 100, N_COEFFICIENTS = 64, MAX_COMPONENTS = 3, NO_ADOBE = -1 };
 
@@ -57,7 +72,8 @@ static bool take_frame(walk *w, unsigned marker, const unsigned char *data, size
     w->out->height = word_at(data + 1);
     w->out->width = word_at(data + 3);
     size_t count = data[5];
-    if (w->out->height == 0 || w->out->width == 0 || (count != 1 && count != MAX_COMPONENTS) || n != 6 + 3 * count) return false;
+    if (w->out->height == 0 || w->out->width == 0 || (count != 1 && count != MAX_COMPONENTS) || n != 6 + 3 * count)
+        return false;
     for (size_t i = 0; i < count; i++) {
         component *c = &w->components[i];
         const unsigned char *p = data + 6 + 3 * i;
@@ -67,14 +83,16 @@ static bool take_frame(walk *w, unsigned marker, const unsigned char *data, size
         if (c->h < 1 || c->h > most || c->v < 1 || c->v > most) return false;
     }
     w->n_components = count;
-    size_t across = divide_up(w->out->width, 8 * w->components[0].h), down = divide_up(w->out->height, 8 * w->components[0].v);
+    size_t across = divide_up(w->out->width, 8 * w->components[0].h),
+           down = divide_up(w->out->height, 8 * w->components[0].v);
     for (size_t i = 0; i < count; i++) {
         w->out->coefficient_bytes += across * down * w->components[i].h * w->components[i].v * N_COEFFICIENTS * 2;
     }
     return true;
 }
 
-/* Three components are YCbCr for everybody if their numbers say so and Adobe's marker, where there is one, says it, too. */
+/* Three components are YCbCr for everybody if their numbers say so and Adobe's marker, where there is one, says it,
+ * too. */
 static bool colours_are_clear(const walk *w)
 {
     if (w->n_components == 1) return true;

@@ -27,7 +27,8 @@ static gln_status make_room(gln_photo *photo, size_t bytes, int device)
     if (photo->capacity >= bytes) return GLN_OK;
     free_block(photo);
     bytes += bytes / 4; /* photos of one camera differ a little */
-    photo->pinned = gln_cuda_use(device) == GLN_OK && gln_cuda_alloc_pinned(&photo->block, bytes, 1, "pinned photo") == GLN_OK;
+    photo->pinned = gln_cuda_use(device) == GLN_OK &&
+                    gln_cuda_alloc_pinned(&photo->block, bytes, 1, "pinned photo") == GLN_OK;
     gln_status st = photo->pinned ? GLN_OK : gln_alloc_raw(&photo->block, bytes, 1, "photo");
     if (st == GLN_OK) photo->capacity = bytes;
     return st;
@@ -50,25 +51,29 @@ static size_t end_of(const gln_resize_axis *axis)
 }
 
 /* The filters from a box of an image of width x height to side x side; disposed of in any case. */
-static gln_status make_axes(gln_resize_axis *columns, gln_resize_axis *rows, const double box[4], size_t width, size_t height, size_t side,
-                            gln_filter filter)
+static gln_status make_axes(gln_resize_axis *columns, gln_resize_axis *rows, const double box[4], size_t width,
+                            size_t height, size_t side, gln_filter filter)
 {
     float left, right, top, bottom;
-    if (!gln_resize_side(&left, &right, box[0], box[2], width) || !gln_resize_side(&top, &bottom, box[1], box[3], height))
-        return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box[0], box[1], box[2],
-                        box[3], width, height);
+    if (!gln_resize_side(&left, &right, box[0], box[2], width) ||
+        !gln_resize_side(&top, &bottom, box[1], box[3], height))
+        return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box[0],
+                        box[1], box[2], box[3], width, height);
     gln_status st = gln_resize_axis_init(columns, side, width, left, right, filter);
     return st == GLN_OK ? gln_resize_axis_init(rows, side, height, top, bottom, filter) : st;
 }
 
-gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const double box[4], size_t width, size_t height, size_t side,
-                             gln_filter filter)
+gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const double box[4], size_t width,
+                             size_t height, size_t side, gln_filter filter)
 {
     gln_resize_axis columns = {0}, rows = {0};
     gln_status st = make_axes(&columns, &rows, box, width, height, side, filter);
     if (st == GLN_OK) {
-        *out = (gln_pixels){.side = (uint32_t)side, .width = (uint32_t)width, .height = (uint32_t)height,
-                            .column_stride = (uint32_t)columns.stride, .row_stride = (uint32_t)rows.stride};
+        *out = (gln_pixels){.side = (uint32_t)side,
+                            .width = (uint32_t)width,
+                            .height = (uint32_t)height,
+                            .column_stride = (uint32_t)columns.stride,
+                            .row_stride = (uint32_t)rows.stride};
         st = gln_alloc_raw(out_filters, gln_pixels_pixels_at(out), 1, "filters");
     }
     if (st == GLN_OK) {
@@ -80,7 +85,8 @@ gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const
     return st;
 }
 
-static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side, gln_filter filter, int device)
+static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side,
+                             gln_filter filter, int device)
 {
     gln_resize_axis columns = {0}, rows = {0};
     gln_status st = make_axes(&columns, &rows, box, image->width, image->height, side, filter);
@@ -93,7 +99,8 @@ static gln_status stage_part(gln_photo *photo, const gln_image *image, const dou
     put_axis(photo->block, &columns, x);
     put_axis(photo->block + gln_pixels_rows_at(p), &rows, y);
     unsigned char *to = photo->block + gln_pixels_pixels_at(p);
-    for (size_t i = 0; i < height; i++) memcpy(to + i * width * 3, image->rgb + ((y + i) * image->width + x) * 3, width * 3);
+    for (size_t i = 0; i < height; i++)
+        memcpy(to + i * width * 3, image->rgb + ((y + i) * image->width + x) * 3, width * 3);
 cleanup:
     gln_resize_axis_dispose(&columns);
     gln_resize_axis_dispose(&rows);
@@ -115,7 +122,8 @@ static gln_status make_input(gln_photo *photo, size_t side)
     return photo->input != NULL ? GLN_OK : gln_alloc_raw(&photo->input, side * side, 3 * sizeof *photo->input, "input");
 }
 
-gln_status gln_photo_stage_resized(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *resized, int device)
+gln_status gln_photo_stage_resized(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *resized,
+                                   int device)
 {
     size_t side = preprocess->side;
     photo->for_gpu = device >= 0;
@@ -154,7 +162,8 @@ gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, c
 static gln_resize_axis get_axis(unsigned char *from, size_t side, size_t stride)
 {
     uint32_t *words = (uint32_t *)(void *)from;
-    return (gln_resize_axis){.n = side, .stride = stride, .first = words, .count = words + side, .weight = (int32_t *)(words + 2 * side)};
+    return (gln_resize_axis){
+        .n = side, .stride = stride, .first = words, .count = words + side, .weight = (int32_t *)(words + 2 * side)};
 }
 
 gln_status gln_photo_input(float *input, const gln_photo *photo, const gln_preprocess *preprocess)
@@ -165,7 +174,8 @@ gln_status gln_photo_input(float *input, const gln_photo *photo, const gln_prepr
         return GLN_OK;
     }
     const gln_pixels *p = &photo->pixels;
-    const gln_resize_passes *passes = gln_resize_passes_at(0); /* the plain ones: the others want weights in halves, too */
+    const gln_resize_passes *passes = gln_resize_passes_at(
+        0); /* the plain ones: the others want weights in halves, too */
     gln_resize_axis columns = get_axis(photo->block, side, p->column_stride);
     gln_resize_axis rows = get_axis(photo->block + gln_pixels_rows_at(p), side, p->row_stride);
     const uint8_t *pixels = photo->block + gln_pixels_pixels_at(p);

@@ -1,10 +1,12 @@
 /*
- * One decoded photo, made ready by a decode thread for whatever computes: on the processor the network's input itself, for a GPU the
- * pixels that count and the filters that shrink them, in memory that a copy can read while everybody goes on. Internal to embed/.
+ * One decoded photo, made ready by a decode thread for whatever computes: on the processor the network's input itself,
+ * for a GPU the pixels that count and the filters that shrink them, in memory that a copy can read while everybody goes
+ * on. Internal to embed/.
  *
  *     gln_photo photo = {0};
  *     st = gln_photo_stage(&photo, &preprocess, &image, device);     // device < 0: the processor
- *     st = gln_photo_input(input, &photo, &preprocess);              // [3, side, side], on the processor in either case
+ *     // [3, side, side], on the processor in either case
+ *     st = gln_photo_input(input, &photo, &preprocess);
  *     gln_photo_dispose(&photo);
  *
  * A photo keeps its memory from one stage to the next. Threads: one at a time.
@@ -30,14 +32,15 @@ typedef struct gln_photo {
 /* Errors: GLN_E_ARGUMENT, GLN_E_MEMORY. Without memory that is pinned any other will do. */
 gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *image, int device);
 /* The same of an image that is [side, side] already: what the filters of the preprocessing have made of a photo. */
-gln_status gln_photo_stage_resized(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *resized, int device);
+gln_status gln_photo_stage_resized(gln_photo *photo, const gln_preprocess *preprocess, const gln_image *resized,
+                                   int device);
 /* What gln_preprocess_image would have made of it, to the bit. */
 gln_status gln_photo_input(float *input, const gln_photo *photo, const gln_preprocess *preprocess);
 void gln_photo_dispose(gln_photo *photo);
 
-/* The filters alone, from a box of a photo of width x height, for pixels that are on a GPU already: *out_filters (gln_free) as pixels.h lays
-   them out, gln_pixels_pixels_at(out) bytes. Errors: as gln_photo_stage. */
-gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const double box[4], size_t width, size_t height, size_t side,
-                             gln_filter filter);
+/* The filters alone, from a box of a photo of width x height, for pixels that are on a GPU already: *out_filters
+   (gln_free) as pixels.h lays them out, gln_pixels_pixels_at(out) bytes. Errors: as gln_photo_stage. */
+gln_status gln_photo_filters(gln_pixels *out, unsigned char **out_filters, const double box[4], size_t width,
+                             size_t height, size_t side, gln_filter filter);
 
 #endif

@@ -1,21 +1,22 @@
 /*
- * k-means: Lloyd's iterations (Lloyd, "Least squares quantization in PCM", 1982) from random rows, on a sample of the pool, then
- * one pass that assigns every row.
+ * k-means: Lloyd's iterations (Lloyd, "Least squares quantization in PCM", 1982) from random rows, on a sample of the
+ * pool, then one pass that assigns every row.
  *
- * FAISS's Clustering is the same algorithm, and was what ran here. It wants a float32 copy of the sample, has to be called
- * one iteration at a time to report progress and to stop, and waits between its steps by spinning: README.md has
+ * FAISS's Clustering is the same algorithm, and was what ran here. It wants a float32 copy of the sample, has to be
+ * called one iteration at a time to report progress and to stop, and waits between its steps by spinning: README.md has
  * the figures. Here rows go from float16 in the mapped file to products to their nearest centroid slice by slice
  * (products.h), on all threads.
  *
- * A sample of 128 rows a centroid changes the result little (FAISS's own default is 256). New centroids are summed cluster by
- * cluster over rows in order, so the result does not depend on the number of threads. Iterations end early when no
- * row moves.
+ * A sample of 128 rows a centroid changes the result little (FAISS's own default is 256). New centroids are summed
+ * cluster by cluster over rows in order, so the result does not depend on the number of threads. Iterations end early
+ * when no row moves.
  *
  * Rows are unit vectors, but centroids are left as means and not put back on the sphere: l2_sq is then a true
  * distance, and the simplified silhouette of the sampler can use it.
  *
- * With a GPU, and enough work for it, rows go there once and both steps of an iteration run there (kernels/gpu.h); what is
- * decided between them stays here, and so does everything when the GPU gives up: centroids and clusters are here after every step.
+ * With a GPU, and enough work for it, rows go there once and both steps of an iteration run there (kernels/gpu.h); what
+ * is decided between them stays here, and so does everything when the GPU gives up: centroids and clusters are here
+ * after every step.
  *
  * A cluster that is empty takes the row that lies farthest from its own centroid, while iterating and at the end. At
  * the end rows that are now closer to the new centroid move there (one more pass), and a second refill without a pass
@@ -84,7 +85,8 @@ typedef struct assigning {
     size_t *n_moved;          /* [threads, 8]: a cache line each */
 } assigning;
 
-/* Smallest squared distance of [k]; ties to the lower number. Eight running minima, so that the compiler can keep them in one register. */
+/* Smallest squared distance of [k]; ties to the lower number. Eight running minima, so that the compiler can keep them
+   in one register. */
 static size_t nearest(float *out, const float *g, const float *centroid_sq, size_t k)
 {
     enum { LANES = 16 };
@@ -111,7 +113,8 @@ static size_t nearest(float *out, const float *g, const float *centroid_sq, size
     return 0; /* all NaN */
 }
 
-static gln_status assign_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n, size_t worker)
+static gln_status assign_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n,
+                               size_t worker)
 {
     const assigning *a = context;
     partition *part = a->part;
@@ -122,7 +125,8 @@ static gln_status assign_slice(void *context, const float *g, const float *row_s
         uint32_t *cluster = &part->cluster[first + i];
         size_t best = nearest(&least, products, a->centroid_sq, k);
         if (!(fabsf(least) < INFINITY))
-            return gln_fail(GLN_E_INTERNAL, "k-means: row %u or a centroid holds NaN or infinity", pool_row_of(part, first + i));
+            return gln_fail(GLN_E_INTERNAL, "k-means: row %u or a centroid holds NaN or infinity",
+                            pool_row_of(part, first + i));
         if (a->keep && a->centroid_sq[*cluster] - 2 * products[*cluster] <= least)
             best = *cluster;
         a->n_moved[worker * 8] += *cluster != best;
@@ -143,7 +147,8 @@ static void count_sizes(partition *part)
 static gln_status assign(size_t *n_moved, partition *part, gln_products *p, bool keep, gln_progress *progress)
 {
     if (part->gpu != NULL) {
-        gln_status done = gln_gpu_assign(part->cluster, part->l2_sq, n_moved, part->gpu, part->centroid, part->k, keep, progress);
+        gln_status done = gln_gpu_assign(part->cluster, part->l2_sq, n_moved, part->gpu, part->centroid, part->k, keep,
+                                         progress);
         if (!gln_gpu_gave_up(done, "k-means")) {
             if (done == GLN_OK)
                 count_sizes(part);
@@ -189,7 +194,8 @@ static int by_distance(const void *a, const void *b)
     return (x->i > y->i) - (x->i < y->i);
 }
 
-/* Gives every empty cluster the farthest row out of a cluster that keeps at least one. *n_empty: how many there were. */
+/* Gives every empty cluster the farthest row out of a cluster that keeps at least one. *n_empty: how many there
+   were. */
 static gln_status refill(size_t *n_empty, partition *part)
 {
     far_row *row = NULL;
@@ -295,7 +301,8 @@ static gln_status train(float *centroid, size_t k, const gln_embeddings *pool, c
     partition part = {.pool = pool, .k = k, .centroid = centroid};
     gln_status st;
 
-    if (!gln_mul_size(&wanted, k, options->max_rows_per_centroid > 0 ? options->max_rows_per_centroid : 1) || wanted > pool->n)
+    if (!gln_mul_size(&wanted, k, options->max_rows_per_centroid > 0 ? options->max_rows_per_centroid : 1) ||
+        wanted > pool->n)
         wanted = pool->n;
     part.n = wanted;
     if ((st = gln_alloc_raw(&ids, wanted, sizeof *ids, "k-means sample")) != GLN_OK ||

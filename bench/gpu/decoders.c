@@ -1,11 +1,12 @@
 /*
- * JPEG files to resized pixels: nvJPEG on a GPU beside, in a full build, the processor as the extractor uses it. For bench/gpu/run.sh, whose
- * slim build has no libjpeg-turbo; there Pillow stands for it (peer_networks.py photos).
+ * JPEG files to resized pixels: nvJPEG on a GPU beside, in a full build, the processor as the extractor uses it. For
+ * bench/gpu/run.sh, whose slim build has no libjpeg-turbo; there Pillow stands for it (peer_networks.py photos).
  *
- *     bench_gpu_decoders SIDE FILE ...       one line of JSON a file: photos a second by one thread and by all, each way
+ *     bench_gpu_decoders SIDE FILE ...       lines of JSON: photos a second by one thread and by all, each way
  *
- * A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default 0.5), told with the spread. A file that nvJPEG
- * may not have (gpu_decoding.h: too large, a rare kind) is told as that. Exits with 77 where there is no GPU or no nvJPEG.
+ * A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default 0.5), told with the
+ * spread. A file that nvJPEG may not have (gpu_decoding.h: too large, a rare kind) is told as that. Exits with 77 where
+ * there is no GPU or no nvJPEG.
  */
 #include "common/clock.h"
 #include "common/files.h"
@@ -25,7 +26,8 @@
 
 enum { MAX_ROUNDS = 31, MAX_THREADS = 64, SKIPPED = 77 };
 
-static const gln_preprocess usual = {.fit = GLN_FIT_CROP, .crop_share = 0.875, .filter = GLN_FILTER_BILINEAR, .std = {1, 1, 1}};
+static const gln_preprocess usual = {
+    .fit = GLN_FIT_CROP, .crop_share = 0.875, .filter = GLN_FILTER_BILINEAR, .std = {1, 1, 1}};
 
 typedef struct job {
     gln_preprocess preprocess;
@@ -63,13 +65,17 @@ static gln_status one_photo(job *j, gln_nvjpeg *nvjpeg, gln_photo *photo, uint8_
     size_t side = j->preprocess.side;
     gln_status st = GLN_OK;
     if (j->nvjpeg) {
-        gln_image shape = {.width = j->layout.width, .height = j->layout.height, .original_width = j->layout.width,
-                           .original_height = j->layout.height}, resized = {.rgb = rgb, .width = side, .height = side};
+        gln_image shape = {.width = j->layout.width,
+                           .height = j->layout.height,
+                           .original_width = j->layout.width,
+                           .original_height = j->layout.height},
+                  resized = {.rgb = rgb, .width = side, .height = side};
         gln_pixels pixels;
         unsigned char *filters = NULL;
         double box[4];
         st = gln_preprocess_box(box, &j->preprocess, &shape);
-        if (st == GLN_OK) st = gln_photo_filters(&pixels, &filters, box, shape.width, shape.height, side, j->preprocess.filter);
+        if (st == GLN_OK)
+            st = gln_photo_filters(&pixels, &filters, box, shape.width, shape.height, side, j->preprocess.filter);
         if (st == GLN_OK) st = gln_nvjpeg_resize(nvjpeg, rgb, j->bytes, j->n_bytes, &pixels, filters);
         if (st == GLN_OK) st = gln_photo_stage_resized(photo, &j->preprocess, &resized, 0);
         gln_free(filters);
@@ -127,7 +133,8 @@ static gln_status measure(double rates[3], job *j, bool nvjpeg, size_t n_threads
     j->nvjpeg = nvjpeg;
     atomic_store(&j->stop, false);
     atomic_store(&j->n_ready, 0);
-    for (; st == GLN_OK && n_started < n_threads; n_started++) st = gln_thread_start(&threads[n_started], "decode", work_main, j);
+    for (; st == GLN_OK && n_started < n_threads; n_started++)
+        st = gln_thread_start(&threads[n_started], "decode", work_main, j);
     while (st == GLN_OK && atomic_load(&j->n_ready) < n_threads) wait_a_little();
     for (size_t r = 0; st == GLN_OK && r < n_rounds; r++) {
         double begin = gln_clock_monotonic_s(), now = begin;
@@ -159,8 +166,10 @@ static gln_status tell(job *j, const char *name, bool nvjpeg)
         double rates[3];
         size_t n_threads = i == 0 ? 1 : n_all;
         if ((st = measure(rates, j, nvjpeg, n_threads)) != GLN_OK) break;
-        printf("{\"job\": \"decoder\", \"file\": \"%s\", \"by\": \"%s\", \"threads\": %zu, \"photos_per_second\": %.1f, \"least\": %.1f, "
-               "\"most\": %.1f}\n", name, nvjpeg ? "nvjpeg" : "processor", n_threads, rates[1], rates[0], rates[2]);
+        printf("{\"job\": \"decoder\", \"file\": \"%s\", \"by\": \"%s\", \"threads\": %zu, \"photos_per_second\": "
+               "%.1f, \"least\": %.1f, "
+               "\"most\": %.1f}\n",
+               name, nvjpeg ? "nvjpeg" : "processor", n_threads, rates[1], rates[0], rates[2]);
     }
     return st;
 }
@@ -174,7 +183,8 @@ static gln_status measure_file(const char *path, size_t side)
     gln_status st = gln_file_read(&bytes, &j.n_bytes, path, (size_t)64 << 20);
     if (st != GLN_OK) return st;
     j.bytes = bytes;
-    bool may = gln_jpeg_layout_read(&j.layout, bytes, j.n_bytes) && j.layout.orientation == 1 && j.layout.coefficient_bytes <= GLN_PHOTO_MAX_BYTES &&
+    bool may = gln_jpeg_layout_read(&j.layout, bytes, j.n_bytes) && j.layout.orientation == 1 &&
+               j.layout.coefficient_bytes <= GLN_PHOTO_MAX_BYTES &&
                j.layout.width * j.layout.height * 3 <= GLN_PHOTO_MAX_BYTES;
     if (may) st = tell(&j, name, true);
     else printf("{\"job\": \"decoder\", \"file\": \"%s\", \"by\": \"nvjpeg\", \"threads\": 0}\n", name);
@@ -194,7 +204,8 @@ int main(int argc, char **argv)
     }
     const gln_cuda_probe *probe = gln_cuda_probe_once();
     gln_nvjpeg *nvjpeg = NULL;
-    gln_status st = probe->state == GLN_CUDA_READY ? gln_nvjpeg_create(&nvjpeg, 0) : gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why);
+    gln_status st = probe->state == GLN_CUDA_READY ? gln_nvjpeg_create(&nvjpeg, 0)
+                                                   : gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why);
     gln_nvjpeg_free(nvjpeg);
     for (int i = 2; st == GLN_OK && i < argc; i++) st = measure_file(argv[i], side);
     if (st == GLN_OK) return 0;

@@ -2,13 +2,14 @@
  * Networks on a GPU: whether they give what the processor's f32 gives, and whether they can be kept fed. For
  * bench/gpu/run.sh; works in a slim build. layers.c tells how fast they are, decoders.c how fast photos are.
  *
- *     bench_gpu_networks check MODEL OUTPUT N INPUT WANT     INPUT f32 [N, 3, S, S], WANT f32 [N, D] by something else, in f32
- *     bench_gpu_networks twin MODEL OUTPUT N INPUT           the same against the plain operators of this build
+ *     bench_gpu_networks check MODEL OUTPUT N INPUT WANT     INPUT f32 [N, 3, S, S], WANT f32 [N, D] by something else,
+ * in f32 bench_gpu_networks twin MODEL OUTPUT N INPUT           the same against the plain operators of this build
  *     bench_gpu_networks feed MODEL OUTPUT BATCH WIDTH HEIGHT [THREADS]
- *         photos of WIDTH x HEIGHT, as a decoder leaves them: staged by THREADS, copied, resized, computed; beside the plan alone
+ *         photos of WIDTH x HEIGHT, as a decoder leaves them: staged by THREADS, copied, resized, computed; beside the
+ * plan alone
  *
- * One line of JSON each. A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default 0.5), told with the
- * spread; PRECISION is f16 unless the environment says f32 or bf16.
+ * One line of JSON each. A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default
+ * 0.5), told with the spread; PRECISION is f16 unless the environment says f32 or bf16.
  */
 #include "common/clock.h"
 #include "common/files.h"
@@ -310,7 +311,9 @@ static gln_status run(int argc, char **argv)
 {
     network net = {0};
     const char *job = argc > 1 ? argv[1] : "";
-    if (argc < 5) return gln_fail(GLN_E_ARGUMENT, "usage: bench_gpu_networks check|twin|feed MODEL OUTPUT ..., see the head of networks.c");
+    if (argc < 5)
+        return gln_fail(GLN_E_ARGUMENT,
+                        "usage: bench_gpu_networks check|twin|feed MODEL OUTPUT ..., see the head of networks.c");
     const char *slash = strrchr(argv[2], '/'), *model = slash != NULL ? slash + 1 : argv[2];
     size_t number = strtoul(argv[4], NULL, 10);
     gln_status st = load(&net, argv[2], argv[3]);

@@ -13,8 +13,8 @@ void gln_nvjpeg_free(gln_nvjpeg *decoder)
     (void)decoder;
 }
 
-gln_status gln_nvjpeg_resize(gln_nvjpeg *decoder, unsigned char *rgb, const unsigned char *bytes, size_t n_bytes, const gln_pixels *pixels,
-                             const unsigned char *filters)
+gln_status gln_nvjpeg_resize(gln_nvjpeg *decoder, unsigned char *rgb, const unsigned char *bytes, size_t n_bytes,
+                             const gln_pixels *pixels, const unsigned char *filters)
 {
     (void)decoder;
     (void)rgb;

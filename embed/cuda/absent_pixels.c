@@ -16,8 +16,8 @@ gln_status gln_pixels_to_input(float *input, unsigned char *memory, const gln_pi
     return gln_fail(GLN_E_UNSUPPORTED, "%s", gln_cuda_probe_once()->why);
 }
 
-gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo, uint32_t side, uint32_t rows,
-                             gln_cuda_stream stream)
+gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo, uint32_t side,
+                             uint32_t rows, gln_cuda_stream stream)
 {
     (void)rgb;
     (void)memory;

@@ -59,10 +59,12 @@ static gln_status check(unsigned result, const char *what)
     switch (result) {
     case GLN_NVJPEG_SUCCESS: return GLN_OK;
     case GLN_NVJPEG_BAD_JPEG:
-    case GLN_NVJPEG_INCOMPLETE_BITSTREAM: return gln_fail(GLN_E_FORMAT, "nvJPEG, %s: a damaged JPEG image (%u)", what, result);
+    case GLN_NVJPEG_INCOMPLETE_BITSTREAM:
+        return gln_fail(GLN_E_FORMAT, "nvJPEG, %s: a damaged JPEG image (%u)", what, result);
     case GLN_NVJPEG_JPEG_NOT_SUPPORTED:
     case GLN_NVJPEG_IMPLEMENTATION_NOT_SUPPORTED:
-        return gln_fail(GLN_E_UNSUPPORTED, "nvJPEG, %s: a JPEG image of a kind that it does not read (%u)", what, result);
+        return gln_fail(GLN_E_UNSUPPORTED, "nvJPEG, %s: a JPEG image of a kind that it does not read (%u)", what,
+                        result);
     case GLN_NVJPEG_ALLOCATOR_FAILURE: return gln_fail(GLN_E_MEMORY, "nvJPEG, %s: no memory", what);
     default: return gln_fail(GLN_E_INTERNAL, "nvJPEG, %s: error %u", what, result);
     }
@@ -72,7 +74,9 @@ static gln_status check(unsigned result, const char *what)
 static gln_status check_made(unsigned result, const char *what)
 {
     gln_status st = result == GLN_NVJPEG_SUCCESS ? GLN_OK : check(result, what);
-    return st == GLN_E_FORMAT || st == GLN_E_UNSUPPORTED ? gln_fail(GLN_E_INTERNAL, "nvJPEG, %s: error %u", what, result) : st;
+    return st == GLN_E_FORMAT || st == GLN_E_UNSUPPORTED
+               ? gln_fail(GLN_E_INTERNAL, "nvJPEG, %s: error %u", what, result)
+               : st;
 }
 
 gln_status gln_nvjpeg_create(gln_nvjpeg **out, int device)
@@ -86,9 +90,12 @@ gln_status gln_nvjpeg_create(gln_nvjpeg **out, int device)
     d->api = api;
     st = gln_cuda_stream_create(&d->stream);
     if (st == GLN_OK) st = gln_cuda_alloc(&d->device_pixels, 1, sizeof *d->device_pixels, "a photo");
-    if (st == GLN_OK) st = check_made(api->create(GLN_NVJPEG_BACKEND_HYBRID, &device_allocator, &pinned_allocator,
-                                                  GLN_NVJPEG_STRICT | GLN_NVJPEG_INTERPOLATE, &d->handle), "opening");
-    if (st == GLN_OK) st = check_made(api->decoder_create(d->handle, GLN_NVJPEG_BACKEND_HYBRID, &d->decoder), "a decoder");
+    if (st == GLN_OK)
+        st = check_made(api->create(GLN_NVJPEG_BACKEND_HYBRID, &device_allocator, &pinned_allocator,
+                                    GLN_NVJPEG_STRICT | GLN_NVJPEG_INTERPOLATE, &d->handle),
+                        "opening");
+    if (st == GLN_OK)
+        st = check_made(api->decoder_create(d->handle, GLN_NVJPEG_BACKEND_HYBRID, &d->decoder), "a decoder");
     if (st == GLN_OK) st = check_made(api->state_create(d->handle, d->decoder, &d->state), "a decoder's state");
     if (st == GLN_OK) st = check_made(api->pinned_create(d->handle, &pinned_allocator, &d->pinned), "a pinned buffer");
     if (st == GLN_OK) st = check_made(api->device_create(d->handle, &device_allocator, &d->device), "a buffer");
@@ -171,7 +178,8 @@ static gln_status make_room(gln_nvjpeg *d, size_t bytes, size_t staging_bytes)
 }
 
 /* The file's bits, here; its pixels, in the order of the stream. */
-static gln_status decode(gln_nvjpeg *d, unsigned char *pixels, const unsigned char *bytes, size_t n_bytes, const gln_pixels *p)
+static gln_status decode(gln_nvjpeg *d, unsigned char *pixels, const unsigned char *bytes, size_t n_bytes,
+                         const gln_pixels *p)
 {
     const gln_nvjpeg_api *api = d->api;
     gln_nvjpeg_image image = {.channel = {pixels}, .pitch = {(size_t)p->width * 3}};
@@ -180,18 +188,20 @@ static gln_status decode(gln_nvjpeg *d, unsigned char *pixels, const unsigned ch
     gln_status st = check(api->stream_parse(d->handle, bytes, n_bytes, 0, 0, d->file), "reading a header");
     if (st == GLN_OK) st = check(api->stream_size(d->file, &width, &height), "reading a header");
     if (st == GLN_OK && (width != p->width || height != p->height)) {
-        st = gln_fail(GLN_E_UNSUPPORTED, "nvJPEG sees %u x %u pixels in an image of %u x %u", width, height, p->width, p->height);
+        st = gln_fail(GLN_E_UNSUPPORTED, "nvJPEG sees %u x %u pixels in an image of %u x %u", width, height, p->width,
+                      p->height);
     }
     if (st == GLN_OK) st = check(api->supported(d->decoder, d->file, d->params, &unsupported), "reading a header");
-    if (st == GLN_OK && unsupported != 0) st = gln_fail(GLN_E_UNSUPPORTED, "a JPEG image of a kind that nvJPEG does not read");
+    if (st == GLN_OK && unsupported != 0)
+        st = gln_fail(GLN_E_UNSUPPORTED, "a JPEG image of a kind that nvJPEG does not read");
     if (st == GLN_OK) st = check(api->decode_host(d->handle, d->decoder, d->state, d->params, d->file), "unpacking");
     if (st == GLN_OK) st = check(api->decode_transfer(d->handle, d->decoder, d->state, d->file, d->stream), "copying");
     if (st == GLN_OK) st = check(api->decode_device(d->handle, d->decoder, d->state, &image, d->stream), "decoding");
     return st;
 }
 
-gln_status gln_nvjpeg_resize(gln_nvjpeg *d, unsigned char *rgb, const unsigned char *bytes, size_t n_bytes, const gln_pixels *pixels,
-                             const unsigned char *filters)
+gln_status gln_nvjpeg_resize(gln_nvjpeg *d, unsigned char *rgb, const unsigned char *bytes, size_t n_bytes,
+                             const gln_pixels *pixels, const unsigned char *filters)
 {
     places at = lay_out(pixels);
     size_t filter_bytes = gln_pixels_pixels_at(pixels), result_bytes = (size_t)pixels->side * pixels->side * 3;
@@ -205,10 +215,13 @@ gln_status gln_nvjpeg_resize(gln_nvjpeg *d, unsigned char *rgb, const unsigned c
     memcpy(d->staging + aligned(sizeof p), filters, filter_bytes);
     st = decode(d, d->memory + at.pixels, bytes, n_bytes, &p);
     if (st == GLN_OK) st = gln_cuda_copy_in(d->device_pixels, d->staging, sizeof p, d->stream);
-    if (st == GLN_OK) st = gln_cuda_copy_in(d->memory + at.filters, d->staging + aligned(sizeof p), filter_bytes, d->stream);
-    if (st == GLN_OK) st = gln_pixels_resize(d->memory + at.result, d->memory, d->device_pixels, p.side, p.height, d->stream);
+    if (st == GLN_OK)
+        st = gln_cuda_copy_in(d->memory + at.filters, d->staging + aligned(sizeof p), filter_bytes, d->stream);
+    if (st == GLN_OK)
+        st = gln_pixels_resize(d->memory + at.result, d->memory, d->device_pixels, p.side, p.height, d->stream);
     if (st == GLN_OK) st = gln_cuda_copy_out(d->staging + out_at, d->memory + at.result, result_bytes, d->stream);
-    /* Also after a failure: what is in flight reads the file's bytes and the buffers. A lost context tells itself here. */
+    /* Also after a failure: what is in flight reads the file's bytes and the buffers. A lost context tells itself here.
+     */
     char why[GLN_MESSAGE_MAX];
     gln_message_copy(why, sizeof why);
     gln_status waited = gln_cuda_wait(d->stream);

@@ -1,7 +1,7 @@
 /*
- * Inside embed/cuda/ and the host device only: what nvjpeg.c calls of nvJPEG, found at run time. Declared here, so that nothing of it is
- * needed to build; the interface is the same in the libraries of CUDA 12 and 13. tests/gpu/nvjpeg_header.c compares it with NVIDIA's header
- * where that is at hand.
+ * Inside embed/cuda/ and the host device only: what nvjpeg.c calls of nvJPEG, found at run time. Declared here, so that
+ * nothing of it is needed to build; the interface is the same in the libraries of CUDA 12 and 13.
+ * tests/gpu/nvjpeg_header.c compares it with NVIDIA's header where that is at hand.
  *
  * Source: nvJPEG documentation, release 13, "Decode using Decoupled Phases" and the API reference.
  */
@@ -27,7 +27,10 @@ enum {
 
 enum { GLN_NVJPEG_BACKEND_HYBRID = 1 };  /* codes are unpacked by the calling thread, the rest is done on the GPU */
 enum { GLN_NVJPEG_OUTPUT_RGB_ROWS = 5 }; /* "RGBI": red, green, blue side by side, as we keep pixels */
-enum { GLN_NVJPEG_STRICT = 1 << 2, GLN_NVJPEG_INTERPOLATE = 1 << 5 }; /* flags: damage is an error; colours as libjpeg smooths them */
+enum {
+    GLN_NVJPEG_STRICT = 1 << 2,
+    GLN_NVJPEG_INTERPOLATE = 1 << 5
+}; /* flags: damage is an error; colours as libjpeg smooths them */
 
 typedef struct gln_nvjpeg_image {
     unsigned char *channel[4];
@@ -53,7 +56,8 @@ typedef struct nvjpegBufferPinned *gln_nvjpeg_pinned;
 typedef struct nvjpegBufferDevice *gln_nvjpeg_device;
 
 typedef struct gln_nvjpeg_api {
-    unsigned (*create)(unsigned backend, gln_nvjpeg_device_allocator *, gln_nvjpeg_pinned_allocator *, unsigned flags, gln_nvjpeg_handle *);
+    unsigned (*create)(unsigned backend, gln_nvjpeg_device_allocator *, gln_nvjpeg_pinned_allocator *, unsigned flags,
+                       gln_nvjpeg_handle *);
     unsigned (*destroy)(gln_nvjpeg_handle);
     unsigned (*decoder_create)(gln_nvjpeg_handle, unsigned backend, gln_nvjpeg_decoder *);
     unsigned (*decoder_destroy)(gln_nvjpeg_decoder);
@@ -67,15 +71,19 @@ typedef struct gln_nvjpeg_api {
     unsigned (*attach_device)(gln_nvjpeg_state, gln_nvjpeg_device);
     unsigned (*stream_create)(gln_nvjpeg_handle, gln_nvjpeg_stream *);
     unsigned (*stream_destroy)(gln_nvjpeg_stream);
-    unsigned (*stream_parse)(gln_nvjpeg_handle, const unsigned char *, size_t, int save_metadata, int save_stream, gln_nvjpeg_stream);
+    unsigned (*stream_parse)(gln_nvjpeg_handle, const unsigned char *, size_t, int save_metadata, int save_stream,
+                             gln_nvjpeg_stream);
     unsigned (*stream_size)(gln_nvjpeg_stream, unsigned *width, unsigned *height);
     unsigned (*params_create)(gln_nvjpeg_handle, gln_nvjpeg_params *);
     unsigned (*params_destroy)(gln_nvjpeg_params);
     unsigned (*params_output)(gln_nvjpeg_params, unsigned format);
     unsigned (*supported)(gln_nvjpeg_decoder, gln_nvjpeg_stream, gln_nvjpeg_params, int *out_zero_if_it_is);
-    unsigned (*decode_host)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_params, gln_nvjpeg_stream);
-    unsigned (*decode_transfer)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_stream, gln_cuda_stream);
-    unsigned (*decode_device)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_image *, gln_cuda_stream);
+    unsigned (*decode_host)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_params,
+                            gln_nvjpeg_stream);
+    unsigned (*decode_transfer)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_stream,
+                                gln_cuda_stream);
+    unsigned (*decode_device)(gln_nvjpeg_handle, gln_nvjpeg_decoder, gln_nvjpeg_state, gln_nvjpeg_image *,
+                              gln_cuda_stream);
 } gln_nvjpeg_api;
 
 /* The library, opened once; GLN_E_UNSUPPORTED with where it was looked for. Stays open until the process ends. */

@@ -1,6 +1,7 @@
 /*
- * Opens nvJPEG, as kernels/cuda/cublas_open.c opens cuBLASLt: under the names the loader knows, where CUDA's installer puts it, and beside
- * the cuBLAS that set-up fetched. A library of CUDA 12 does as well: streams and memory are the driver's.
+ * Opens nvJPEG, as kernels/cuda/cublas_open.c opens cuBLASLt: under the names the loader knows, where CUDA's installer
+ * puts it, and beside the cuBLAS that set-up fetched. A library of CUDA 12 does as well: streams and memory are the
+ * driver's.
  */
 #include "embed/cuda/nvjpeg_api.h"
 
@@ -15,7 +16,8 @@ static char failure[GLN_MESSAGE_MAX]; /* "": the table is filled */
 static bool find(void *library, void *slot, const char *name)
 {
     void *symbol = dlsym(library, name);
-    memcpy(slot, &symbol, sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
+    memcpy(slot, &symbol,
+           sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
     if (symbol == NULL) snprintf(failure, sizeof failure, "libnvjpeg has no function %s", name);
     return symbol != NULL;
 }
@@ -23,12 +25,18 @@ static bool find(void *library, void *slot, const char *name)
 static void open_once(void)
 {
     static const char *const names[] = {
-        "libnvjpeg.so.13", "libnvjpeg.so.12", "/usr/local/cuda/lib64/libnvjpeg.so.13", "/usr/local/cuda/lib64/libnvjpeg.so.12",
+        "libnvjpeg.so.13",
+        "libnvjpeg.so.12",
+        "/usr/local/cuda/lib64/libnvjpeg.so.13",
+        "/usr/local/cuda/lib64/libnvjpeg.so.12",
 #ifdef GLN_CUBLAS_FOLDER
         GLN_CUBLAS_FOLDER "/libnvjpeg.so.13",
 #endif
     };
-    const struct { void *slot; const char *name; } wanted[] = {
+    const struct {
+        void *slot;
+        const char *name;
+    } wanted[] = {
         {&table.create, "nvjpegCreateEx"},
         {&table.destroy, "nvjpegDestroy"},
         {&table.decoder_create, "nvjpegDecoderCreate"},
@@ -54,9 +62,11 @@ static void open_once(void)
         {&table.decode_device, "nvjpegDecodeJpegDevice"},
     };
     void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && library == NULL; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; i < sizeof names / sizeof *names && library == NULL; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        snprintf(failure, sizeof failure, "libnvjpeg.so.13, which decodes JPEG files on the GPU, was not found; install CUDA's nvJPEG, or "
+        snprintf(failure, sizeof failure,
+                 "libnvjpeg.so.13, which decodes JPEG files on the GPU, was not found; install CUDA's nvJPEG, or "
                  "name its folder in LD_LIBRARY_PATH");
         return;
     }

@@ -1,7 +1,8 @@
 /*
- * Two kernels, a thread a pixel: across, then down and, for a batch, to the network's scale. Products and sums are those of resize.c, 32-bit
- * integers, so nothing depends on their order. A photo of 680 pixels to 224 takes some 3 million multiply-adds a channel: a GPU does
- * ten thousand photos a second of that in a few per cent of its time, and plain loads are fast enough.
+ * Two kernels, a thread a pixel: across, then down and, for a batch, to the network's scale. Products and sums are
+ * those of resize.c, 32-bit integers, so nothing depends on their order. A photo of 680 pixels to 224 takes some 3
+ * million multiply-adds a channel: a GPU does ten thousand photos a second of that in a few per cent of its time, and
+ * plain loads are fast enough.
  */
 #include "kernels/cuda/launch.cuh"
 
@@ -51,7 +52,8 @@ static __global__ void shrink_across(unsigned char *memory, const gln_pixels *ph
 }
 
 /* Pixel (y, x) of [side, side]. */
-static __device__ void down(unsigned char to[3], const unsigned char *memory, const gln_pixels &p, uint32_t side, uint32_t y, uint32_t x)
+static __device__ void down(unsigned char to[3], const unsigned char *memory, const gln_pixels &p, uint32_t side,
+                            uint32_t y, uint32_t x)
 {
     axis rows = axis_at(memory, p.at + gln_pixels_rows_at(&p), side);
     const unsigned char *pixel = memory + p.between + ((size_t)rows.first[y] * side + x) * 3;
@@ -68,7 +70,8 @@ static __device__ void down(unsigned char to[3], const unsigned char *memory, co
 }
 
 /* [side, side], three planes. */
-static __global__ void shrink_down(float *input, const unsigned char *memory, const gln_pixels *photos, uint32_t side, gln_pixels_scale to)
+static __global__ void shrink_down(float *input, const unsigned char *memory, const gln_pixels *photos, uint32_t side,
+                                   gln_pixels_scale to)
 {
     const gln_pixels p = photos[blockIdx.y];
     size_t plane = (size_t)side * side, i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -80,7 +83,8 @@ static __global__ void shrink_down(float *input, const unsigned char *memory, co
 }
 
 /* [side, side, 3]. */
-static __global__ void shrink_down_to_bytes(unsigned char *out, const unsigned char *memory, const gln_pixels *photo, uint32_t side)
+static __global__ void shrink_down_to_bytes(unsigned char *out, const unsigned char *memory, const gln_pixels *photo,
+                                            uint32_t side)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (size_t)side * side) return;
@@ -99,12 +103,15 @@ cleanup:
     return st;
 }
 
-extern "C" gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo, uint32_t side, uint32_t rows,
-                                        gln_cuda_stream stream)
+extern "C" gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo,
+                                        uint32_t side, uint32_t rows, gln_cuda_stream stream)
 {
     gln_status st = GLN_OK;
-    GLN_CUDA(GLN_LAUNCH(shrink_across, dim3(gln_blocks((size_t)rows * side, block)), block, 0, stream, memory, photo, side), "resizing a photo");
-    GLN_CUDA(GLN_LAUNCH(shrink_down_to_bytes, dim3(gln_blocks((size_t)side * side, block)), block, 0, stream, rgb, memory, photo, side),
+    GLN_CUDA(GLN_LAUNCH(shrink_across, dim3(gln_blocks((size_t)rows * side, block)), block, 0, stream, memory, photo,
+                        side),
+             "resizing a photo");
+    GLN_CUDA(GLN_LAUNCH(shrink_down_to_bytes, dim3(gln_blocks((size_t)side * side, block)), block, 0, stream, rgb,
+                        memory, photo, side),
              "resizing a photo");
 cleanup:
     return st;

@@ -74,9 +74,10 @@ GLN_ON_BOTH static inline size_t gln_pixels_between_bytes(const gln_pixels *p)
 gln_status gln_pixels_to_input(float *input, unsigned char *memory, const gln_pixels *photos, size_t first, size_t n, uint32_t side,
                                uint32_t most_rows, const gln_pixels_scale *scale, gln_cuda_stream stream);
 
-/* rgb u8 [side, side, 3] of one photo, of `rows` pixels down: resized and no more. Device memory, put on the stream. Errors: those of device.h. */
-gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo, uint32_t side, uint32_t rows,
-                             gln_cuda_stream stream);
+/* rgb u8 [side, side, 3] of one photo, of `rows` pixels down: resized and no more. Device memory, put on the stream.
+ * Errors: those of device.h. */
+gln_status gln_pixels_resize(unsigned char *rgb, unsigned char *memory, const gln_pixels *photo, uint32_t side,
+                             uint32_t rows, gln_cuda_stream stream);
 
 #ifdef __cplusplus
 }

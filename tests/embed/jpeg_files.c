@@ -24,7 +24,8 @@ const jpeg_kind jpeg_plain_kinds[] = {
 
 static void put_orientation(struct jpeg_compress_struct *codec, unsigned orientation)
 {
-    JOCTET data[] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+    JOCTET data[] = {'E', 'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
+                     1,   0x12, 0,   3,   0, 0, 0,   1,   0, 0,  0, 0, 0, 0, 0, 0};
     data[25] = (JOCTET)orientation;
     jpeg_write_marker(codec, JPEG_APP0 + 1, data, sizeof data);
 }
@@ -64,7 +65,9 @@ unsigned char *jpeg_file(size_t *n_bytes, const jpeg_kind *kind, size_t width, s
     while (codec.next_scanline < codec.image_height) {
         for (size_t x = 0; x < width; x++) {
             for (size_t c = 0; c < channels; c++) {
-                size_t y = codec.next_scanline, level = c == 0 ? 40 + x * 150 / width : c == 1 ? 200 - y * 160 / height : 30 + (x + y) % 64;
+                size_t y = codec.next_scanline, level = c == 0   ? 40 + x * 150 / width
+                                                        : c == 1 ? 200 - y * 160 / height
+                                                                 : 30 + (x + y) % 64;
                 row[x * channels + c] = (unsigned char)(level + gln_rng_below(&rng, 24));
             }
         }

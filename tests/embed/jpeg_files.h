@@ -1,5 +1,6 @@
 /*
- * JPEG files of every plain kind, written by libjpeg, for the tests of who decodes them. Functions fail the test when something is wrong.
+ * JPEG files of every plain kind, written by libjpeg, for the tests of who decodes them. Functions fail the test when
+ * something is wrong.
  */
 #ifndef GLN_TESTS_EMBED_JPEG_FILES_H
 #define GLN_TESTS_EMBED_JPEG_FILES_H

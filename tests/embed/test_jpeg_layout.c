@@ -1,4 +1,5 @@
-/* Which JPEG files a second decoder may have: what markers tell, and that nothing hostile in them leads out of the file. */
+/* Which JPEG files a second decoder may have: what markers tell, and that nothing hostile in them leads out of the
+ * file. */
 #include "common/memory.h"
 #include "common/rng.h"
 #include "embed/decoders.h"
@@ -26,10 +27,12 @@ START_TEST(layout__plain_kinds_are_read)
     static const size_t sizes[][2] = {{1, 1}, {8, 8}, {17, 9}, {33, 64}, {100, 70}};
     for (const jpeg_kind *kind = jpeg_plain_kinds; kind->name != NULL; kind++) {
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            size_t n, blocks = 0, mcu_h = 8u * (unsigned)(kind->h != 0 ? kind->h : 1), mcu_v = 8u * (unsigned)(kind->v != 0 ? kind->v : 1);
+            size_t n, blocks = 0, mcu_h = 8u * (unsigned)(kind->h != 0 ? kind->h : 1),
+                      mcu_v = 8u * (unsigned)(kind->v != 0 ? kind->v : 1);
             unsigned char *bytes = jpeg_file(&n, kind, sizes[i][0], sizes[i][1], 1);
             gln_jpeg_layout layout;
-            ck_assert_msg(gln_jpeg_layout_read(&layout, bytes, n), "%s, %zu x %zu", kind->name, sizes[i][0], sizes[i][1]);
+            ck_assert_msg(gln_jpeg_layout_read(&layout, bytes, n), "%s, %zu x %zu", kind->name, sizes[i][0],
+                          sizes[i][1]);
             ck_assert_uint_eq(layout.width, sizes[i][0]);
             ck_assert_uint_eq(layout.height, sizes[i][1]);
             ck_assert_uint_eq(layout.orientation, 1);
@@ -69,8 +72,9 @@ START_TEST(layout__rare_kinds_are_for_libjpeg)
         ck_assert_msg(!reads(bytes, n), "%s", names[i]);
         gln_free(bytes);
     }
-    static const jpeg_kind rare[] = {
-        {.name = "RGB", .rgb = true}, {.name = "4:1:1", .h = 4, .v = 1}, {.name = "grey 2 x 2", .grey = true, .h = 2, .v = 2}};
+    static const jpeg_kind rare[] = {{.name = "RGB", .rgb = true},
+                                     {.name = "4:1:1", .h = 4, .v = 1},
+                                     {.name = "grey 2 x 2", .grey = true, .h = 2, .v = 2}};
     for (size_t i = 0; i < sizeof rare / sizeof *rare; i++) {
         bytes = jpeg_file(&n, &rare[i], 40, 30, 1);
         ck_assert_msg(!reads(bytes, n), "%s", rare[i].name);
@@ -86,7 +90,8 @@ static const jpeg_kind *kind_of(const char *name)
     return kind;
 }
 
-/* Every beginning of a file is refused, and with an end marker behind it whatever lost a scan, a restart or a bit of a coefficient. */
+/* Every beginning of a file is refused, and with an end marker behind it whatever lost a scan, a restart or a bit of a
+ * coefficient. */
 START_TEST(layout__what_is_not_there_is_missed)
 {
     static const char *const names[] = {"progressive", "restarts", "a scan a component", "4:2:0"};
@@ -95,7 +100,8 @@ START_TEST(layout__what_is_not_there_is_missed)
         gln_jpeg_layout layout;
         unsigned char *bytes = jpeg_file(&n, kind_of(names[k]), 60, 40, 1);
         ck_assert(gln_jpeg_layout_read(&layout, bytes, n));
-        for (size_t i = 0; i < n; i++) ck_assert_msg(!reads(bytes, i), "%s, the first %zu bytes of %zu", names[k], i, n);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_msg(!reads(bytes, i), "%s, the first %zu bytes of %zu", names[k], i, n);
         first_bits = layout.bits_begin;
         for (size_t i = 2; i + 2 < n; i++) {
             unsigned char kept[2];
@@ -147,7 +153,8 @@ START_TEST(layout__hostile_bytes_stay_inside)
         for (size_t round = 0; round < 600; round++) {
             memcpy(damaged, bytes, n);
             size_t within = round % 2 == 0 || n < 700 ? n : 700; /* the headers more often */
-            for (size_t i = 0; i < 1 + round % 4; i++) damaged[gln_rng_below(&rng, within)] = (unsigned char)gln_rng_below(&rng, 256);
+            for (size_t i = 0; i < 1 + round % 4; i++)
+                damaged[gln_rng_below(&rng, within)] = (unsigned char)gln_rng_below(&rng, 256);
             (void)reads(damaged, round % 3 == 0 ? gln_rng_below(&rng, n + 1) : n);
         }
         free(damaged);

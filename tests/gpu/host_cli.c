@@ -52,8 +52,11 @@ __attribute__((constructor)) static void prepare(void)
     gln_host_device_fail_launch(number("GLN_HOST_FAIL_LAUNCH"));
     gln_host_device_fail_allocation(number("GLN_HOST_FAIL_ALLOCATION"));
     if (getenv("GLN_HOST_NVJPEG") != NULL) {
-        gln_host_device_nvjpeg(&(gln_host_nvjpeg){.decode = decode, .off_by = code(getenv("GLN_HOST_NVJPEG")), .fail_phase = GLN_HOST_NVJPEG_UNPACK,
-                                                  .fail_nth = number("GLN_HOST_FAIL_NVJPEG"), .fail_with = 8});
+        gln_host_device_nvjpeg(&(gln_host_nvjpeg){.decode = decode,
+                                                  .off_by = code(getenv("GLN_HOST_NVJPEG")),
+                                                  .fail_phase = GLN_HOST_NVJPEG_UNPACK,
+                                                  .fail_nth = number("GLN_HOST_FAIL_NVJPEG"),
+                                                  .fail_with = 8});
     }
     if (number("GLN_HOST_MEMORY") != 0) gln_host_device_memory(number("GLN_HOST_MEMORY"));
 }

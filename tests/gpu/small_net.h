@@ -1,6 +1,6 @@
 /*
- * A network that computes in no time, for tests of what is around networks: input [n, 3, 8, 8] -> Conv 3x3 -> Relu -> mean over places,
- * 8 numbers an image.
+ * A network that computes in no time, for tests of what is around networks: input [n, 3, 8, 8] -> Conv 3x3 -> Relu ->
+ * mean over places, 8 numbers an image.
  */
 #ifndef GLN_TESTS_GPU_SMALL_NET_H
 #define GLN_TESTS_GPU_SMALL_NET_H

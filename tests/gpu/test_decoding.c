@@ -1,6 +1,7 @@
 /*
- * Who decodes: photos by nvJPEG are the processor's, to the bit where the decoders are the same; what nvJPEG may not have, or gets wrong,
- * or dies of, is the processor's. nvJPEG is the host device's, which decodes as the processor does until it is told otherwise.
+ * Who decodes: photos by nvJPEG are the processor's, to the bit where the decoders are the same; what nvJPEG may not
+ * have, or gets wrong, or dies of, is the processor's. nvJPEG is the host device's, which decodes as the processor does
+ * until it is told otherwise.
  */
 #include "common/memory.h"
 #include "embed/decoders.h"
@@ -16,8 +17,12 @@
 
 enum { SIDE = SMALL_NET_SIDE };
 
-static const gln_preprocess crop = {.side = SIDE, .fit = GLN_FIT_CROP, .crop_share = 0.875, .filter = GLN_FILTER_BILINEAR,
-                                    .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+static const gln_preprocess crop = {.side = SIDE,
+                                    .fit = GLN_FIT_CROP,
+                                    .crop_share = 0.875,
+                                    .filter = GLN_FILTER_BILINEAR,
+                                    .mean = {0.5f, 0.5f, 0.5f},
+                                    .std = {0.25f, 0.25f, 0.25f}};
 static const jpeg_kind halved = {.name = "4:2:0", .h = 2, .v = 2};
 static const gln_decode_options limits = GLN_DECODE_OPTIONS_INIT; /* at full size, so that it can be compared */
 
@@ -30,7 +35,8 @@ typedef struct fixture {
 
 static gln_status start(fixture *f, const gln_preprocess *preprocess, gln_decoder_kind kind)
 {
-    gln_workers_options options = {.devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch = 6, .n_threads = 1};
+    gln_workers_options options = {
+        .devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch = 6, .n_threads = 1};
     *f = (fixture){.net = small_net(0.1f)};
     gln_ok(gln_workers_create(&f->workers, f->net, &options));
     int device = f->workers->device.n_gpus != 0 ? 0 : -1;
@@ -88,10 +94,14 @@ static bool is_on(fixture *f)
 
 #ifdef GLN_HOST_DEVICE
 
-static const gln_preprocess stretch = {.side = SIDE, .fit = GLN_FIT_STRETCH, .filter = GLN_FILTER_BICUBIC,
-                                       .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+static const gln_preprocess stretch = {.side = SIDE,
+                                       .fit = GLN_FIT_STRETCH,
+                                       .filter = GLN_FILTER_BICUBIC,
+                                       .mean = {0.5f, 0.5f, 0.5f},
+                                       .std = {0.25f, 0.25f, 0.25f}};
 
-static bool as_the_processor(unsigned char **rgb, size_t *width, size_t *height, const unsigned char *bytes, size_t n_bytes)
+static bool as_the_processor(unsigned char **rgb, size_t *width, size_t *height, const unsigned char *bytes,
+                             size_t n_bytes)
 {
     gln_image image = {0};
     unsigned orientation;
@@ -122,14 +132,16 @@ static void start_on(fixture *f, const gln_preprocess *preprocess)
 }
 
 /* What the processor makes of the same file. */
-static void check_photo(fixture *f, const gln_preprocess *preprocess, const jpeg_kind *kind, size_t width, size_t height)
+static void check_photo(fixture *f, const gln_preprocess *preprocess, const jpeg_kind *kind, size_t width,
+                        size_t height)
 {
     size_t n_bytes;
     double box[4], sum = 0;
     gln_image theirs = {0}, ours = {0};
     uint8_t want[SIDE * SIDE * 3];
     unsigned char *bytes = jpeg_file(&n_bytes, kind, width, height, 9);
-    ck_assert_msg(gln_gpu_decoder_take(&f->decoder, &theirs, bytes, n_bytes, &limits), "%s, %zu x %zu", kind->name, width, height);
+    ck_assert_msg(gln_gpu_decoder_take(&f->decoder, &theirs, bytes, n_bytes, &limits), "%s, %zu x %zu", kind->name,
+                  width, height);
     gln_ok(gln_image_decode(&ours, bytes, n_bytes, &limits));
     gln_ok(gln_preprocess_box(box, preprocess, &ours));
     gln_ok(gln_image_resize(want, SIDE, SIDE, &ours, preprocess->filter, box[0], box[1], box[2], box[3]));
@@ -145,8 +157,9 @@ static void check_photo(fixture *f, const gln_preprocess *preprocess, const jpeg
     }
     /* A turned photo goes through the passes in the other order, or from the other side, and is rounded there. */
     bool upright = kind->orientation < 2;
-    ck_assert_msg(upright ? most == 0 : most <= 2 && sum / sizeof want < 0.5, "%s turned by %u, %zu x %zu: %d levels at most, %.2f on average",
-                  kind->name, kind->orientation, width, height, most, sum / sizeof want);
+    ck_assert_msg(upright ? most == 0 : most <= 2 && sum / sizeof want < 0.5,
+                  "%s turned by %u, %zu x %zu: %d levels at most, %.2f on average", kind->name, kind->orientation,
+                  width, height, most, sum / sizeof want);
     gln_image_dispose(&ours);
     gln_image_dispose(&theirs);
     free(bytes);
@@ -160,7 +173,8 @@ START_TEST(photo__is_the_processors)
     start_on(&f, preprocess);
     size_t before = gln_gpu_decoding_n_taken(f.decoding), n = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        for (const jpeg_kind *kind = jpeg_plain_kinds; kind->name != NULL; kind++, n++) check_photo(&f, preprocess, kind, sizes[i][0], sizes[i][1]);
+        for (const jpeg_kind *kind = jpeg_plain_kinds; kind->name != NULL; kind++, n++)
+            check_photo(&f, preprocess, kind, sizes[i][0], sizes[i][1]);
         for (unsigned orientation = 1; orientation <= 8; orientation++, n++) {
             jpeg_kind kind = halved;
             kind.orientation = orientation;
@@ -383,7 +397,8 @@ START_TEST(failure__of_a_photo)
 }
 END_TEST
 
-/* Errors that are the library's or the GPU's, in each phase: the processor's from then on, and the memory is given back. */
+/* Errors that are the library's or the GPU's, in each phase: the processor's from then on, and the memory is given
+ * back. */
 START_TEST(failure__of_the_library)
 {
     static const unsigned errors[] = {1, 2, 5, 6, 7, 8};
@@ -420,12 +435,14 @@ START_TEST(failure__while_it_is_opened)
 }
 END_TEST
 
-/* Each allocation in turn, from the self-check to a photo larger than all before; nothing leaks, and no photo is wrong. */
+/* Each allocation in turn, from the self-check to a photo larger than all before; nothing leaks, and no photo is wrong.
+ */
 START_TEST(failure__memory_at_any_moment)
 {
     fixture f;
     install((gln_host_nvjpeg){0});
-    gln_workers_options options = {.devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch = 6, .n_threads = 1};
+    gln_workers_options options = {
+        .devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch = 6, .n_threads = 1};
     f = (fixture){.net = small_net(0.1f)};
     gln_ok(gln_workers_create(&f.workers, f.net, &options));
     gln_host_device_fail_allocation((size_t)_i + 1);
@@ -439,7 +456,8 @@ START_TEST(failure__memory_at_any_moment)
 }
 END_TEST
 
-/* The kernels of a photo: one that does not start ends nvJPEG, one that loses the context ends everything, with an answer each. */
+/* The kernels of a photo: one that does not start ends nvJPEG, one that loses the context ends everything, with an
+ * answer each. */
 START_TEST(failure__of_a_kernel)
 {
     fixture f;

@@ -43,10 +43,15 @@ void gln_host_device_fail_run(size_t nth);
 void gln_host_device_absent(int cuda_error, int driver_version);
 
 /* nvJPEG of the host device. The nth call of a phase from now ends in the library's error `fail_with`, once. */
-typedef enum gln_host_nvjpeg_phase { GLN_HOST_NVJPEG_CREATE, GLN_HOST_NVJPEG_UNPACK, GLN_HOST_NVJPEG_DECODE } gln_host_nvjpeg_phase;
+typedef enum gln_host_nvjpeg_phase {
+    GLN_HOST_NVJPEG_CREATE,
+    GLN_HOST_NVJPEG_UNPACK,
+    GLN_HOST_NVJPEG_DECODE
+} gln_host_nvjpeg_phase;
 
 typedef struct gln_host_nvjpeg {
-    /* *rgb (free) of a JPEG file as it is stored; false when it is damaged. NULL: there is no such library, as at the start. */
+    /* *rgb (free) of a JPEG file as it is stored; false when it is damaged. NULL: there is no such library, as at the
+     * start. */
     bool (*decode)(unsigned char **rgb, size_t *width, size_t *height, const unsigned char *bytes, size_t n_bytes);
     int off_by;    /* levels that its pixels are away */
     bool trusting; /* what is damaged comes out grey, without an error */

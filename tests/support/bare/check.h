@@ -32,7 +32,8 @@ typedef struct bare_case {
 typedef struct TCase {
     const char *name;
     double timeout_s;
-    void (*setup)(void), (*teardown)(void);
+    void (*setup)(void), (*teardown)(void);           /* of each test, in its process */
+    void (*setup_once)(void), (*teardown_once)(void); /* of all of them, in this one */
     bare_case *cases;
     size_t n;
     struct TCase *next;
@@ -96,6 +97,12 @@ BARE_UNUSED static void tcase_add_checked_fixture(TCase *tc, void (*setup)(void)
     tc->teardown = teardown;
 }
 
+BARE_UNUSED static void tcase_add_unchecked_fixture(TCase *tc, void (*setup)(void), void (*teardown)(void))
+{
+    tc->setup_once = setup;
+    tc->teardown_once = teardown;
+}
+
 BARE_UNUSED static void tcase_add_loop_test(TCase *tc, const bare_test *test, int from, int to)
 {
     for (int i = from; i < to; i++) {
@@ -147,6 +154,7 @@ BARE_UNUSED static void srunner_run_all(SRunner *runner, enum print_output how)
     (void)how;
     printf("Running suite(s): %s\n", runner->suite->name);
     for (const TCase *tc = runner->suite->first; tc != NULL; tc = tc->next) {
+        if (tc->setup_once != NULL) tc->setup_once();
         for (size_t i = 0; i < tc->n; i++) {
             const bare_case *c = &tc->cases[i];
             int failed = 0;
@@ -157,6 +165,7 @@ BARE_UNUSED static void srunner_run_all(SRunner *runner, enum print_output how)
             runner->n_failed++;
             printf("failed: %s:%s%s%d\n", tc->name, c->test->name, c->looped ? ":" : ":only ", c->i);
         }
+        if (tc->teardown_once != NULL) tc->teardown_once();
     }
     printf("%d%%: Checks: %d, Failures: %d\n", runner->n_run == 0 ? 100 : 100 * (runner->n_run - runner->n_failed) / runner->n_run,
            runner->n_run, runner->n_failed);
