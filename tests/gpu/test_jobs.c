@@ -224,7 +224,7 @@ START_TEST(kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower)
 }
 END_TEST
 
-#ifdef GLN_HOST_DEVICE
+#if defined(GLN_HOST_DEVICE) && !defined(GLN_HOST_RACES)
 /* So many centroids that a tile holds 64 rows: tiles are used again and again, while one stream or the other is ahead.
  */
 START_TEST(kmeans__tiles_that_are_used_again_are_waited_for)
@@ -645,7 +645,7 @@ int main(void)
     tcase_add_loop_test(tc, neighbours__of_new_rows_enter_the_lists_of_old_ones, 0, 4);
     tc = add_case(suite, "kmeans");
     tcase_add_loop_test(tc, kmeans__assignment_is_the_nearest_and_ties_go_to_the_lower, 0, 8);
-#ifdef GLN_HOST_DEVICE
+#if defined(GLN_HOST_DEVICE) && !defined(GLN_HOST_RACES)
     tcase_add_test(tc, kmeans__tiles_that_are_used_again_are_waited_for);
 #endif
     tcase_add_test(tc, kmeans__a_row_that_is_not_finite_is_named);
