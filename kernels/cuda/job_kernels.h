@@ -72,6 +72,12 @@ int gln_kernel_means(float *centroid, float *part, const uint16_t *x, const uint
 /* g [n, m], in place: products to exp(-gamma * max(0, x_sq + y_sq - 2 g)) - centre. */
 int gln_kernel_rbf(float *g, const float *x_sq, const float *y_sq, size_t n, size_t m, float gamma, float centre,
                    gln_cuda_stream stream);
+/* part [n, n_active, n_active - 1]: sums of class c's kernels, computed from products g [n, m] as above, times its
+   coefficients, which lie at first[c] * (n_active - 1) as [n_active - 1, size of class c]. For few classes. */
+bool gln_kernel_rbf_parts_fits(size_t n_active);
+int gln_kernel_rbf_parts(float *part, const float *g, const float *x_sq, const float *y_sq, const float *coefficient,
+                         const size_t *first, size_t n, size_t m, size_t n_active, float gamma, float centre,
+                         gln_cuda_stream stream);
 /* decision [n, pairs] from part [n, n_active, n_active - 1] and offset [pairs]. */
 int gln_kernel_decide(float *decision, const float *part, const float *offset, size_t n, size_t n_active,
                       gln_cuda_stream stream);

@@ -476,14 +476,15 @@ START_TEST(svm__decision_values_and_probabilities_are_the_cpus)
         bool features;
     } cases[] = {{true, 240, 32, 4, false}, {true, 150, 19, 2, false},  {false, 240, 32, 5, false},
                  {false, 90, 9, 2, false},  {true, 5000, 12, 3, false}, {true, 240, 32, 4, true},
-                 {false, 240, 32, 3, true}};
+                 {false, 240, 32, 3, true}, {true, 301, 32, 10, false}, {true, 300, 32, 19, false}};
     if (!gpu_here("scoring")) return;
-    size_t n = cases[_i].n, n_pairs = cases[_i].n_classes * (cases[_i].n_classes - 1) / 2,
-           n_classes = cases[_i].n_classes;
+    size_t n = cases[_i].n, n_classes = cases[_i].n_classes;
     gln_embeddings pool = pool_mixture(n, cases[_i].d, 6, 0.6, 11);
     gln_embeddings labelled = pool;
     labelled.n = n < 300 ? n : 300;
     gln_svm *svm = svm_of(&labelled, cases[_i].rbf, n_classes, cases[_i].features);
+    size_t n_pairs = svm->n_active * (svm->n_active - 1) / 2; /* a class may be without a label */
+    ck_assert_uint_ge(svm->n_active + 1, n_classes);
     float rounding = cases[_i].features ? 1e-3f : 2e-5f; /* weights of landmarks are large and of both signs */
     ck_assert((svm->pair_weight != NULL) == cases[_i].features);
     float *decision[2], *probability[2];
@@ -735,7 +736,7 @@ int main(void)
     tcase_add_loop_test(tc, kmeans__means_are_the_cpus_bit_by_bit, 0, 5);
     tcase_add_loop_test(tc, kmeans__finds_what_the_cpu_finds, 0, 5);
     tc = add_case(suite, "scores");
-    tcase_add_loop_test(tc, svm__decision_values_and_probabilities_are_the_cpus, 0, 7);
+    tcase_add_loop_test(tc, svm__decision_values_and_probabilities_are_the_cpus, 0, 9);
     tcase_add_test(tc, pca__projections_are_the_cpus);
     tcase_add_loop_test(tc, cover__distances_kernels_and_gains_are_the_cpus, 0, 4);
     tcase_add_test(tc, cover__gain_counts_what_is_more_than_covered);
