@@ -111,7 +111,10 @@ void check(const region *r, const char *address, const access &a, gln_host_acces
 {
     bool other_block = false;
     if (!unordered(a, r, &other_block)) return;
-    std::string who = other_block ? "a thread of another block" : "thread " + std::to_string(a.thread);
+    std::string who = other_block ? "a thread of another block"
+                      : a.warps   ? "threads of several warps"
+                      : a.lanes   ? "lanes of warp " + std::to_string(a.thread / 32)
+                                  : "thread " + std::to_string(a.thread);
     report(r, address, what, from, who + " " + did + " it, and nothing orders the two", a.from);
 }
 
