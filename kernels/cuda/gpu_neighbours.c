@@ -15,6 +15,7 @@
 
 #include <math.h>
 
+_Static_assert(GLN_JOBS_BLOCK <= GLN_TOPK_ROWS, "the rows of a tile are candidates of its columns");
 #define TILE_COLUMNS (GLN_JOBS_TILE_BYTES / sizeof(float) / GLN_JOBS_BLOCK / 4 * 4)
 
 struct search {

@@ -165,11 +165,15 @@ enum { ROWS_A_WARP = 16 };
 static __global__ void reaching_rows(uint16_t *waiting, uint32_t *count, const float *similarity, unsigned k,
                                      const float *g, size_t g_stride, size_t n, size_t m)
 {
-    size_t column = (size_t)blockIdx.x * 128 + 4 * (threadIdx.x % 32);
+    __shared__ float worst_of[128]; /* a list apart from each other: read once a block */
+    size_t begin = (size_t)blockIdx.x * 128, column = begin + 4 * (threadIdx.x % 32);
     size_t first = ((size_t)blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32) * ROWS_A_WARP;
+    for (size_t c = threadIdx.x; c < 128 && begin + c < m; c += blockDim.x)
+        worst_of[c] = similarity[(begin + c) * k + k - 1];
+    __syncthreads();
     if (column >= m) return;
     float worst[4];
-    for (unsigned u = 0; u < 4; u++) worst[u] = column + u < m ? similarity[(column + u) * k + k - 1] : INFINITY;
+    for (unsigned u = 0; u < 4; u++) worst[u] = column + u < m ? worst_of[column - begin + u] : INFINITY;
     for (size_t row = first; row < first + ROWS_A_WARP && row < n; row += TOGETHER) {
         float4 read[TOGETHER];
 #pragma unroll
