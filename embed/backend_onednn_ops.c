@@ -330,15 +330,6 @@ static gln_status compile_binary(gln_compiler *c, const gln_node *node)
 
 /* ---- Layout ---- */
 
-gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
-{
-    gln_form src, dst;
-    gln_status st = gln_plain_form(c, node->inputs[0], &src);
-    if (st != GLN_OK) return st;
-    dnnl_memory_desc_t desc = gln_typed_desc(gln_shape_of(c, node->output), src.desc.data_type);
-    return gln_add_form(c, node->output, &desc, src.at, &dst);
-}
-
 /*
  * Sources of different layouts leave oneDNN 2.6 with its reference code, which wrote part of the second of two images to a
  * wrong place (CSPResNet-50, whose first stage joins a view and a blocked result). So all come in one layout: blocks of

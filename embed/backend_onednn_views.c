@@ -1,5 +1,5 @@
 /*
- * Transpositions, slices and single indices copy nothing: the result is the input's memory under other strides, from another
+ * Transpositions, slices, single indices, and axes of one item that come or go copy nothing: the result is the input's memory under other strides, from another
  * item on. Whoever reads it takes the strides as they are (a product, a convolution's reorder) or has it made plain, once. So
  * the queries, keys and values of attention are read where the projection wrote them.
  */
@@ -29,6 +29,33 @@ static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form
         at.offset += first_item * gln_type_bytes(src->desc.data_type);
     }
     return gln_add_form(c, node->output, &desc, at, &out);
+}
+
+/* The result's strides over the source's memory where the shapes differ in axes of one item alone. */
+static bool same_but_for_ones(dnnl_dims_t out, const gln_shape *y, const gln_shape *x, const dnnl_dim_t *strides)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < y->rank; i++) {
+        out[i] = 1;
+        if (y->dims[i] == 1) continue;
+        while (at < x->rank && x->dims[at] == 1) at++;
+        if (at == x->rank || x->dims[at] != y->dims[i]) return false;
+        out[i] = strides[at++];
+    }
+    return y->rank != 0;
+}
+
+gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *y = gln_shape_of(c, node->output);
+    dnnl_dims_t strides;
+    gln_form src, dst;
+    gln_status st = gln_first_form(c, node->inputs[0], &src);
+    if (st != GLN_OK) return st;
+    if (is_strided(&src.desc) && same_but_for_ones(strides, y, x, src.desc.format_desc.blocking.strides)) return add_view(c, node, &src, strides, 0);
+    if ((st = gln_plain_form(c, node->inputs[0], &src)) != GLN_OK) return st;
+    dnnl_memory_desc_t desc = gln_typed_desc(y, src.desc.data_type);
+    return gln_add_form(c, node->output, &desc, src.at, &dst);
 }
 
 /* The source in a form with strides: as it was computed, or plain. */
