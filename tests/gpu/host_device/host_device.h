@@ -62,6 +62,14 @@ typedef struct gln_host_nvjpeg {
 
 void gln_host_device_nvjpeg(const gln_host_nvjpeg *how);
 
+#ifdef GLN_HOST_RACES
+/* In the build that looks for races (races.h) the first one ends the process with a line about it. With `count` they
+   are counted, from 0: how many bytes they met, and that line. */
+void gln_host_device_count_races(bool count);
+size_t gln_host_device_races(void);
+const char *gln_host_device_race(void);
+#endif
+
 #ifdef __cplusplus
 }
 #endif
