@@ -9,15 +9,15 @@
 
 static const gln_usage usage = {
     "batch", "",
-    "Takes the next batch of images worth labelling, under a lease, and prints it with a reason for each. Say how many\n"
-    "(--size), or how much it may cost (--max-price, --max-minutes). --show prints one that was taken before, --release\n"
-    "gives back what is not labelled yet.",
+    "Takes the next batch of images worth labelling, under a lease, and prints it with a reason for each. Say how\n"
+    "many (--size), or how much it may cost (--max-price, --max-minutes). --show prints one that was taken before,\n"
+    "--release gives back what is not labelled yet.",
     "  gleaner batch --size 200 --target handwriting=0.3\n"
     "  gleaner batch --max-price 400\n"
     "  gleaner batch --release 3\n",
 };
 
-/* ---- printing -------------------------------------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
 
 struct printing {
     gln_store *store;
@@ -56,10 +56,10 @@ static void print_feasibility(const gln_json *feasibility)
     for (const gln_json *c = gln_json_first(classes); c != NULL; c = gln_json_next(c)) {
         bool met = gln_json_bool(gln_json_get(c, "met"), true);
         printf("  %-24.24s %7.1f%% %8.0f %8.0f %9.1f %10.0f%s%s\n", gln_json_string(gln_json_get(c, "class")),
-               100.0 * gln_json_number(gln_json_get(c, "target_share"), 0), gln_json_number(gln_json_get(c, "labelled"), 0),
-               gln_json_number(gln_json_get(c, "wanted"), 0), gln_json_number(gln_json_get(c, "expected"), 0),
-               gln_json_number(gln_json_get(c, "available"), 0), met ? "" : "  ",
-               met ? "" : gln_json_string(gln_json_get(c, "words")));
+               100.0 * gln_json_number(gln_json_get(c, "target_share"), 0),
+               gln_json_number(gln_json_get(c, "labelled"), 0), gln_json_number(gln_json_get(c, "wanted"), 0),
+               gln_json_number(gln_json_get(c, "expected"), 0), gln_json_number(gln_json_get(c, "available"), 0),
+               met ? "" : "  ", met ? "" : gln_json_string(gln_json_get(c, "words")));
     }
 }
 
@@ -69,12 +69,13 @@ static gln_status print_batch(void *context, const gln_batch_row *row)
     char expires[GLN_ISO_TIME_MAX];
     gln_json *feasibility = NULL;
     gln_clock_format(expires, row->expires_ms);
-    gln_status st = gln_json_parse(&feasibility, row->feasibility, strlen(row->feasibility), "feasibility of the batch");
+    gln_status st = gln_json_parse(&feasibility, row->feasibility, strlen(row->feasibility),
+                                   "feasibility of the batch");
     if (st != GLN_OK) return st;
     if (p->json == NULL) {
         printf("batch %lld: %lld images, expected %.2f %s and %.0f min, %s until %s\n", (long long)row->id,
-               (long long)row->n_items, (double)row->price_micros * 1e-6, p->currency, ceil(row->seconds / 60.0), row->state,
-               expires);
+               (long long)row->n_items, (double)row->price_micros * 1e-6, p->currency, ceil(row->seconds / 60.0),
+               row->state, expires);
         print_feasibility(feasibility);
         gln_json_free(feasibility);
         return GLN_OK;
@@ -117,7 +118,8 @@ static gln_status print_item(void *context, const gln_batch_item_row *row)
     const char *path = length > PATH_WIDTH ? row->path + length - (PATH_WIDTH - 1) : row->path;
     if (p->n == 1) printf("\n  %4s %7s  %-*s  %-8s %s\n", "#", "image", PATH_WIDTH + 2, "path", "arm", "why");
     printf("  %4lld %7lld  %s%-*s  %-8s %s\n", (long long)row->position + 1, (long long)row->image_id,
-           length > PATH_WIDTH ? ".." : "", length > PATH_WIDTH ? PATH_WIDTH : PATH_WIDTH + 2, path, row->arm, row->reason);
+           length > PATH_WIDTH ? ".." : "", length > PATH_WIDTH ? PATH_WIDTH : PATH_WIDTH + 2, path, row->arm,
+           row->reason);
     return GLN_OK;
 }
 
@@ -139,7 +141,7 @@ static gln_status print_whole(gln_engine *engine, gln_session *session, int64_t 
     return st;
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------------------------- */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 /* "handwriting=0.3" or "handwriting=30%"; names are cut out of `memory`. */
 static bool parse_targets(const gln_texts *texts, gln_target *targets, char *memory)
@@ -193,9 +195,11 @@ int gln_command_batch(int argc, char **argv)
         {"max-minutes", 0, GLN_OPTION_NUMBER, &max_minutes, "X", "of annotation"},
         {"target", 't', GLN_OPTION_TEXTS, &target_texts, "CLASS=X", "wanted share, 0.3 or 30%; may be repeated"},
         {"cluster", 0, GLN_OPTION_SIZE, &cluster, "ID", "only from this cluster"},
-        {"explore-share", 0, GLN_OPTION_NUMBER, &explore, "X", "of the batch, for what labels do not cover (default: by how reliable predictions are)"},
+        {"explore-share", 0, GLN_OPTION_NUMBER, &explore, "X",
+         "of the batch, for what labels do not cover (default: by how reliable predictions are)"},
         {"audit-share", 0, GLN_OPTION_NUMBER, &audit, "X", "of the batch, at random (default: 0.05)"},
-        {"relabel", 0, GLN_OPTION_TEXT, &relabel, "X", "second looks at labels that look wrong: off, auto or a share of the batch (default: off)"},
+        {"relabel", 0, GLN_OPTION_TEXT, &relabel, "X",
+         "second looks at labels that look wrong: off, auto or a share of the batch (default: off)"},
         {"seed", 's', GLN_OPTION_SIZE, &seed, "N", "the same seed and state give the same batch (default: picked)"},
         {"lease-hours", 0, GLN_OPTION_NUMBER, &lease_hours, "X", "how long it is reserved (default: 24)"},
         {"holder", 0, GLN_OPTION_TEXT, &holder, "NAME", "who takes it"},
@@ -214,7 +218,8 @@ int gln_command_batch(int argc, char **argv)
         return gln_usage_error(&usage, "say how many images: --size, --max-price or --max-minutes");
 
     double looks = 0.0;
-    if (!parse_relabel(&looks, relabel)) return gln_usage_error(&usage, "--relabel %s: off, auto or a share from 0 to 1", relabel);
+    if (!parse_relabel(&looks, relabel))
+        return gln_usage_error(&usage, "--relabel %s: off, auto or a share from 0 to 1", relabel);
     gln_target targets[GLN_TEXTS_MAX];
     size_t memory_bytes = 1;
     char *memory = NULL;
@@ -226,7 +231,9 @@ int gln_command_batch(int argc, char **argv)
     }
     gln_session session;
     int64_t id = (int64_t)show;
-    gln_status st = gln_session_open(&session, &o, true);
+    o.over_http = release != 0 ? "DELETE /v1/projects/{project}/batches/{id}" : "POST /v1/projects/{project}/batches";
+    bool writes = release != 0 || show == 0;
+    gln_status st = writes ? gln_session_open(&session, &o, true) : gln_session_open_reading(&session, &o, true);
     if (st != GLN_OK) {
         gln_free(memory);
         return gln_failed("batch", st);
@@ -236,10 +243,20 @@ int gln_command_batch(int argc, char **argv)
         if (st == GLN_OK) printf("batch %zu is given back\n", release);
     } else {
         gln_batch_request request = {
-            .project_id = session.project_id, .size = size, .max_price = max_price, .max_minutes = max_minutes,
-            .targets = targets, .n_targets = target_texts.n, .cluster_id = (int64_t)cluster, .explore_share = explore,
-            .audit_share = audit, .relabel = looks, .seed = seed, .lease_ms = llround(fmin(fmax(lease_hours, -1.0), 1e6) * 3600000.0),
-            .holder = holder, .idempotency_key = key,
+            .project_id = session.project_id,
+            .size = size,
+            .max_price = max_price,
+            .max_minutes = max_minutes,
+            .targets = targets,
+            .n_targets = target_texts.n,
+            .cluster_id = (int64_t)cluster,
+            .explore_share = explore,
+            .audit_share = audit,
+            .relabel = looks,
+            .seed = seed,
+            .lease_ms = llround(fmin(fmax(lease_hours, -1.0), 1e6) * 3600000.0),
+            .holder = holder,
+            .idempotency_key = key,
         };
         if (show == 0) st = gln_engine_batch_take(session.engine, &request, &id);
         if (st == GLN_OK) st = print_whole(session.engine, &session, id, o.json, all ? SIZE_MAX : 20);

@@ -5,8 +5,8 @@
 
 static const gln_usage usage = {
     "doctor", "",
-    "Checks the database, the vectors, the backbone and the published state of every project, and says what is wrong and\n"
-    "how to mend it. Changes nothing.",
+    "Checks the database, the vectors, the backbone and the published state of every project, and says what is wrong\n"
+    "and how to mend it. Changes nothing, and works beside a running server.",
     NULL,
 };
 
@@ -45,7 +45,7 @@ int gln_command_doctor(int argc, char **argv)
     struct findings findings = {.json = o.json, .list = gln_json_array()};
     gln_session session;
     /* Opening already finds torn and missing files: its sentence is a finding like the others. */
-    gln_status st = gln_session_open(&session, &o, false);
+    gln_status st = gln_session_open_reading(&session, &o, false);
     if (st == GLN_OK) {
         gln_progress *progress = NULL;
         if (thorough) gln_progress_create(&progress, gln_progress_stderr_interval_ms(), gln_progress_to_stderr, NULL);

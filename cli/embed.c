@@ -43,7 +43,9 @@ static gln_status put_line(FILE *out, const char *path, gln_json *json)
 {
     char *text = gln_json_print(json, false);
     errno = 0;
-    gln_status st = text == NULL ? GLN_E_MEMORY : fprintf(out, "%s\n", text) < 0 ? gln_fail_errno(errno, "%s", path) : GLN_OK;
+    gln_status st = text == NULL                     ? GLN_E_MEMORY
+                    : fprintf(out, "%s\n", text) < 0 ? gln_fail_errno(errno, "%s", path)
+                                                     : GLN_OK;
     gln_free(text);
     gln_json_free(json);
     return st;
@@ -54,7 +56,8 @@ static gln_status note_name(struct embed *e, const gln_extract_result *result)
     errno = 0;
     if (!e->names_are_json) {
         if (strpbrk(result->path, "\r\n") != NULL)
-            return gln_fail(GLN_E_FORMAT, "%s: a name with a line break in it; write the names to a .jsonl file", result->path);
+            return gln_fail(GLN_E_FORMAT, "%s: a name with a line break in it; write the names to a .jsonl file",
+                            result->path);
         return fprintf(e->names, "%s\n", result->path) < 0 ? gln_fail_errno(errno, "%s", e->names_path) : GLN_OK;
     }
     char hex[GLN_SHA256_HEX];
@@ -73,7 +76,8 @@ static gln_status note_name(struct embed *e, const gln_extract_result *result)
 static const char *reason_of(const gln_extract_result *result)
 {
     size_t length = strlen(result->path);
-    bool prefixed = strncmp(result->message, result->path, length) == 0 && strncmp(result->message + length, ": ", 2) == 0;
+    bool prefixed = strncmp(result->message, result->path, length) == 0 &&
+                    strncmp(result->message + length, ": ", 2) == 0;
     return prefixed ? result->message + length + 2 : result->message;
 }
 
@@ -102,7 +106,7 @@ static gln_status take_result(void *context, const gln_extract_result *result)
     return st;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static gln_status open_list(FILE **out, const char *path)
 {
@@ -141,7 +145,8 @@ static gln_status run(struct embed *e, gln_vector_format format, char **roots, s
     if ((st = gln_vector_file_create(&e->vectors, e->output, format, e->d)) != GLN_OK) goto cleanup;
     if ((st = open_list(&e->names, e->names_path)) != GLN_OK) goto cleanup;
     if ((st = open_list(&e->refused, e->refused_path)) != GLN_OK) goto cleanup;
-    st = gln_progress_create(&progress, gln_progress_stderr_interval_ms(), e->quiet ? NULL : gln_progress_to_stderr, NULL);
+    st = gln_progress_create(&progress, gln_progress_stderr_interval_ms(), e->quiet ? NULL : gln_progress_to_stderr,
+                             NULL);
     if (st != GLN_OK) goto cleanup;
 
     double started_s = gln_clock_monotonic_s();
@@ -152,7 +157,8 @@ static gln_status run(struct embed *e, gln_vector_format format, char **roots, s
     e->device = gln_backbone_info_of(backbone)->device;
     gln_progress_free(progress);
     *out_seconds = gln_clock_monotonic_s() - started_s;
-    if (st == GLN_OK && e->n_rows == 0) st = gln_fail(GLN_E_FORMAT, "none of %zu files is a photo that can be read", e->photos.n);
+    if (st == GLN_OK && e->n_rows == 0)
+        st = gln_fail(GLN_E_FORMAT, "none of %zu files is a photo that can be read", e->photos.n);
 
 cleanup:;
     gln_status closed = close_list(e->names, e->names_path);
@@ -188,8 +194,9 @@ static void print_summary(const struct embed *e, double seconds)
         return;
     }
     char rows[32], refused[32];
-    printf("%s: %s vectors of %zu numbers (%s on %s), %s files refused; %.1f images a second, %.1f s in all\n", e->output,
-           gln_thousands(rows, (long long)e->n_rows), e->d, gln_precision_name(e->precision), e->device.name, gln_thousands(refused, (long long)e->n_refused), rate, seconds);
+    printf("%s: %s vectors of %zu numbers (%s on %s), %s files refused; %.1f images a second, %.1f s in all\n",
+           e->output, gln_thousands(rows, (long long)e->n_rows), e->d, gln_precision_name(e->precision), e->device.name,
+           gln_thousands(refused, (long long)e->n_refused), rate, seconds);
     if (e->photos.n_unreadable != 0) printf("%zu folders or links could not be read\n", e->photos.n_unreadable);
 }
 
@@ -204,12 +211,17 @@ int gln_command_embed(int argc, char **argv)
     struct embed e = {.backbone = gln_default_backbone()};
     gln_common_options common = {0};
     const gln_option options[] = {
-        {"backbone", 'b', GLN_OPTION_TEXT, &e.backbone, "FILE", "manifest of the backbone (default: $GLEANER_BACKBONE)"},
+        {"backbone", 'b', GLN_OPTION_TEXT, &e.backbone, "FILE",
+         "manifest of the backbone (default: $GLEANER_BACKBONE)"},
         {"output", 'o', GLN_OPTION_TEXT, &e.output, "FILE", "where the vectors go"},
-        {"format", 'f', GLN_OPTION_TEXT, &e.format, "F", "npy, or raw: bare float32 (default: npy if FILE ends in .npy)"},
-        {"names", 0, GLN_OPTION_TEXT, &e.names_path, "FILE", "the file of each row: a line each, with .jsonl also hash and size"},
-        {"refused", 0, GLN_OPTION_TEXT, &e.refused_path, "FILE", "JSON lines of what was refused (default: on standard error)"},
-        {"tensor", 0, GLN_OPTION_TEXT, &e.tensor, "NAME", "a tensor inside the network instead of the manifest's output"},
+        {"format", 'f', GLN_OPTION_TEXT, &e.format, "F",
+         "npy, or raw: bare float32 (default: npy if FILE ends in .npy)"},
+        {"names", 0, GLN_OPTION_TEXT, &e.names_path, "FILE",
+         "the file of each row: a line each, with .jsonl also hash and size"},
+        {"refused", 0, GLN_OPTION_TEXT, &e.refused_path, "FILE",
+         "JSON lines of what was refused (default: on standard error)"},
+        {"tensor", 0, GLN_OPTION_TEXT, &e.tensor, "NAME",
+         "a tensor inside the network instead of the manifest's output"},
         {"pooling", 0, GLN_OPTION_TEXT, &e.pooling_text, "P", "of that tensor: none, average, cls, gem or gem:P"},
         GLN_PRECISION_OPTION(e.precision_text),
         GLN_DEVICE_OPTION(common),
@@ -224,7 +236,8 @@ int gln_command_embed(int argc, char **argv)
     if (code >= 0) return code;
     if (n_rest == 0) return gln_usage_error(&usage, "name at least one folder or file");
     if (e.output == NULL) return gln_usage_error(&usage, "say where the vectors go: --output FILE");
-    if (e.backbone == NULL) return gln_usage_error(&usage, "name a backbone's manifest with --backbone, or set GLEANER_BACKBONE");
+    if (e.backbone == NULL)
+        return gln_usage_error(&usage, "name a backbone's manifest with --backbone, or set GLEANER_BACKBONE");
     bool raw = e.format != NULL && strcmp(e.format, "raw") == 0;
     if (e.format != NULL && !raw && strcmp(e.format, "npy") != 0)
         return gln_usage_error(&usage, "--format %s: npy or raw is expected", e.format);

@@ -10,9 +10,10 @@
 
 static const gln_usage usage = {
     "export", "",
-    "Writes the current labels of a project, or with --batch the images of a batch, as CSV or JSON lines. Labels that no person\n"
-    "gave have the source \"proposed\", with the audit that they were accepted after and the share of its labels that may be wrong;\n"
-    "--people leaves them out. Takes no lock: works beside a running server.",
+    "Writes the current labels of a project, or with --batch the images of a batch, as CSV or JSON lines. Labels that\n"
+    "no person gave have the source \"proposed\", with the audit that they were accepted after and the share of its\n"
+    "labels that may be wrong; --people leaves them out (not with --batch). Takes no lock: works beside a running\n"
+    "server.",
     "  gleaner export --format csv --output labels.csv\n"
     "  gleaner export --batch 3 --format jsonl\n",
 };
@@ -162,15 +163,22 @@ int gln_command_export(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
+    if (batch != 0 && e.people)
+        return gln_usage_error(
+            &usage, "--people goes with labels: --batch writes the images of a batch, whoever labelled them");
     e.csv = strcmp(format, "csv") == 0;
     if (!e.csv && strcmp(format, "jsonl") != 0) return gln_usage_error(&usage, "--format %s: csv or jsonl", format);
 
     int64_t project_id = 0;
     gln_status st = gln_reader_open(&e.store, &o, &project_id);
     e.project_id = project_id;
-    if (st == GLN_OK && output != NULL && (e.out = fopen(output, "w")) == NULL) st = gln_fail_errno(errno, "%s", output);
+    if (st == GLN_OK && output != NULL && (e.out = fopen(output, "w")) == NULL)
+        st = gln_fail_errno(errno, "%s", output);
     if (st == GLN_OK) st = gln_store_begin_read(e.store);
-    if (st == GLN_OK && e.csv) fputs(batch != 0 ? "image,path,state,arm,reason\n" : "image,path,class,annotator,seconds,source,at,audit,error_bound\n", e.out);
+    if (st == GLN_OK && e.csv)
+        fputs(batch != 0 ? "image,path,state,arm,reason\n"
+                         : "image,path,class,annotator,seconds,source,at,audit,error_bound\n",
+              e.out);
     if (st == GLN_OK && batch != 0) {
         st = gln_store_batch_get(e.store, (int64_t)batch, check_batch, &project_id);
         if (st == GLN_OK) st = gln_store_batch_items(e.store, (int64_t)batch, on_item, &e);

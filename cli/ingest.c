@@ -5,12 +5,12 @@
 
 static const gln_usage usage = {
     "ingest", "PATH...",
-    "Embeds the photos at or below PATH. Files that were taken before and did not change are passed over; a bad file is\n"
-    "refused by name and the rest goes on. Ctrl-C stops it; the next ingest goes on from there.",
+    "Embeds the photos at or below PATH. Files that were taken before and did not change are passed over; a bad file\n"
+    "is refused by name and the rest goes on. Ctrl-C stops it; the next ingest goes on from there.",
     "  gleaner ingest ~/photos\n",
 };
 
-/* ---- refusals, by reason ------------------------------------------------------------------------------------------------ */
+/* ---- refusals, by reason ----------------------------------------------------------------------------------------- */
 
 enum { MAX_SHOWN = 20, MAX_REASONS = 12 };
 
@@ -68,7 +68,7 @@ static void print_refusals(gln_session *session, const gln_ingest_summary *s)
     if (!r.by_name) printf("  each by name: GET /v1/projects/%s/refusals\n", session->project);
 }
 
-/* ---- the summary ----------------------------------------------------------------------------------------------------------- */
+/* ---- the summary ------------------------------------------------------------------------------------------------- */
 
 static void print_text(gln_session *session, const gln_ingest_summary *s)
 {
@@ -79,7 +79,9 @@ static void print_text(gln_session *session, const gln_ingest_summary *s)
            gln_thousands(refused, (long long)s->n_refused));
     if (s->n_unreadable != 0) printf("%zu folders or links could not be read\n", s->n_unreadable);
     if (s->n_backfilled != 0) printf("%zu vectors made for backbones that lagged behind\n", s->n_backfilled);
-    if (s->n_added != 0) printf("%.1f images a second, %.1f s in all; %s on %s\n", s->images_per_second, s->seconds, gln_precision_name(s->precision), s->device);
+    if (s->n_added != 0)
+        printf("%.1f images a second, %.1f s in all; %s on %s\n", s->images_per_second, s->seconds,
+               gln_precision_name(s->precision), s->device);
     print_refusals(session, s);
 }
 
@@ -106,7 +108,7 @@ static void print_json(const gln_session *session, const gln_ingest_summary *s)
 
 int gln_command_ingest(int argc, char **argv)
 {
-    gln_common_options o = {0};
+    gln_common_options o = {.over_http = "POST /v1/projects/{project}/images with {\"paths\": [...]}"};
     bool strict = false, quiet = false;
     const char *precision = NULL;
     const gln_option options[] = {
@@ -123,13 +125,15 @@ int gln_command_ingest(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest == 0) return gln_usage_error(&usage, "name at least one folder or file");
-    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o)) return gln_usage_error(&usage, "%s", gln_message());
+    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o))
+        return gln_usage_error(&usage, "%s", gln_message());
 
     gln_session session;
     gln_ingest_summary summary;
     gln_status st = gln_session_open(&session, &o, true);
     if (st != GLN_OK) return gln_failed("ingest", st);
-    gln_ingest_request request = {.project_id = session.project_id, .roots = (const char *const *)rest, .n_roots = n_rest};
+    gln_ingest_request request = {
+        .project_id = session.project_id, .roots = (const char *const *)rest, .n_roots = n_rest};
     gln_watch watch = gln_session_watch();
     st = gln_engine_ingest(session.engine, &request, quiet ? NULL : &watch, &summary);
     if (st == GLN_OK && o.json) print_json(&session, &summary);

@@ -191,6 +191,7 @@ int gln_command_drift(int argc, char **argv)
     gln_store *store = NULL;
     gln_json *json = NULL;
     int64_t project_id = 0;
+    o.over_http = "POST /v1/projects/{project}/drift/accept";
     gln_status st = accepting ? accept(&o) : GLN_OK;
     if (st == GLN_OK) st = gln_reader_open(&store, &o, &project_id);
     if (st == GLN_OK) st = gln_insight_drift(&json, store, project_id);

@@ -6,9 +6,10 @@
 
 static const gln_usage usage = {
     "label", "",
-    "Takes labels for images of a project: from a CSV file with a header (path or image, class, annotator, seconds), from\n"
-    "JSON lines with the same names, or from the names of the folders that the photos lie in. With --batch the labels are\n"
-    "returned to that leased batch. An image or class that is not known is told by line, and the rest goes on.",
+    "Takes labels for images of a project: from a CSV file with a header (path or image, class, annotator, seconds),\n"
+    "from JSON lines with the same names, or from the names of the folders that the photos lie in. With --batch the\n"
+    "labels are returned to that leased batch. An image or class that is not known is told by line, and the rest goes\n"
+    "on.",
     "  gleaner label --csv labels.csv --add-classes\n"
     "  gleaner label --folders --root /srv/photos\n"
     "  gleaner label --batch 3 --folders --root /srv/photos --source simulated\n",
@@ -58,7 +59,8 @@ int gln_command_label(int argc, char **argv)
         {"root", 0, GLN_OPTION_TEXT, &root, "DIR", "with --folders: the class is the first folder below DIR"},
         {"batch", 'b', GLN_OPTION_SIZE, &batch, "ID", "return them to this batch"},
         {"add-classes", 0, GLN_OPTION_FLAG, &add_classes, NULL, "classes not known yet are added"},
-        {"source", 0, GLN_OPTION_TEXT, &source, "WORD", "human, imported, proposed or simulated (default: imported; human with --batch)"},
+        {"source", 0, GLN_OPTION_TEXT, &source, "WORD",
+         "human, imported, proposed or simulated (default: imported; human with --batch)"},
         {"strict", 0, GLN_OPTION_FLAG, &strict, NULL, "exit with 3 when something was rejected"},
         GLN_JSON_OPTION(o),
         {0}};
@@ -67,7 +69,8 @@ int gln_command_label(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
-    if ((csv != NULL) + (jsonl != NULL) + folders != 1) return gln_usage_error(&usage, "give one of --csv, --jsonl, --folders");
+    if ((csv != NULL) + (jsonl != NULL) + folders != 1)
+        return gln_usage_error(&usage, "give one of --csv, --jsonl, --folders");
     if (source == NULL) source = batch != 0 ? "human" : "imported";
 
     gln_session session;
@@ -75,6 +78,7 @@ int gln_command_label(int argc, char **argv)
     gln_label_summary summary = {0};
     gln_store *reader = NULL;
     struct told told = {.file = csv != NULL ? csv : jsonl, .list = &list};
+    o.over_http = batch != 0 ? "POST /v1/projects/{project}/batches/{id}/labels" : "POST /v1/projects/{project}/labels";
     gln_status st = gln_session_open(&session, &o, true);
     if (st != GLN_OK) return gln_failed("label", st);
     if (csv != NULL) st = gln_labels_from_csv(&list, csv, on_bad_line, &told);
@@ -84,7 +88,8 @@ int gln_command_label(int argc, char **argv)
         gln_engine_reader_give(session.engine, reader);
     }
     if (st == GLN_OK && batch != 0)
-        st = gln_engine_batch_return(session.engine, (int64_t)batch, list.items, list.n, source, on_rejected, &told, &summary);
+        st = gln_engine_batch_return(session.engine, (int64_t)batch, list.items, list.n, source, on_rejected, &told,
+                                     &summary);
     else if (st == GLN_OK)
         st = gln_engine_label(session.engine, session.project_id, list.items, list.n, source, add_classes, on_rejected,
                               &told, &summary);
@@ -96,7 +101,8 @@ int gln_command_label(int argc, char **argv)
         gln_json_set_number(json, "rejected", (double)n_rejected);
         gln_print_json(json);
     } else if (st == GLN_OK) {
-        printf("%zu labels taken, %zu were there already, %zu rejected\n", summary.n_taken, summary.n_unchanged, n_rejected);
+        printf("%zu labels taken, %zu were there already, %zu rejected\n", summary.n_taken, summary.n_unchanged,
+               n_rejected);
     }
     code = st != GLN_OK ? gln_failed("label", st) : strict && n_rejected != 0 ? GLN_EXIT_PARTIAL : GLN_EXIT_OK;
     gln_label_list_dispose(&list);

@@ -12,10 +12,10 @@
 
 static const size_t max_file_bytes = (size_t)1 << 30;
 
-/* ---- the list ---------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
-static gln_status add_item(gln_label_list *list, size_t line, int64_t image_id, const char *path, const char *class_name,
-                           const char *annotator, double seconds)
+static gln_status add_item(gln_label_list *list, size_t line, int64_t image_id, const char *path,
+                           const char *class_name, const char *annotator, double seconds)
 {
     gln_status st = gln_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items, "labels");
     if (st == GLN_OK) st = gln_grow(&list->line, &list->line_capacity, list->n + 1, sizeof *list->line, "labels");
@@ -51,7 +51,7 @@ static int64_t parse_id(const char *text)
     return end == text || *end != 0 || id <= 0 ? -1 : (int64_t)id;
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------------------- */
+/* ---- CSV --------------------------------------------------------------------------------------------------------- */
 
 enum column { COLUMN_PATH, COLUMN_IMAGE, COLUMN_CLASS, COLUMN_ANNOTATOR, COLUMN_SECONDS, N_COLUMNS };
 enum { MAX_FIELDS = 64 };
@@ -123,8 +123,10 @@ static void read_line(struct csv_reading *r)
     if (image_id < 0) reject(r->list, r->bad, r->context, r->line, "image is not a number");
     else if (image_id == 0 && path == NULL) reject(r->list, r->bad, r->context, r->line, "neither path nor image");
     else if (class_name == NULL) reject(r->list, r->bad, r->context, r->line, "no class");
-    else if (!gln_utf8_valid(class_name, strlen(class_name))) reject(r->list, r->bad, r->context, r->line, "the class is not valid UTF-8");
-    else if (end != NULL && (*end != 0 || !isfinite(seconds))) reject(r->list, r->bad, r->context, r->line, "seconds is not a number");
+    else if (!gln_utf8_valid(class_name, strlen(class_name)))
+        reject(r->list, r->bad, r->context, r->line, "the class is not valid UTF-8");
+    else if (end != NULL && (*end != 0 || !isfinite(seconds)))
+        reject(r->list, r->bad, r->context, r->line, "seconds is not a number");
     else r->status = add_item(r->list, r->line, image_id, path, class_name, field_of(r, COLUMN_ANNOTATOR), seconds);
 }
 
@@ -173,7 +175,7 @@ gln_status gln_labels_from_csv(gln_label_list *list, const char *path, gln_bad_l
     return r.status;
 }
 
-/* ---- JSON lines ------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON lines -------------------------------------------------------------------------------------------------- */
 
 static gln_status read_object(gln_label_list *list, const gln_json *object, size_t line, const char **out_wrong)
 {
@@ -188,7 +190,8 @@ static gln_status read_object(gln_label_list *list, const gln_json *object, size
     else if (image != NULL && !(id >= 1 && id < 9e15 && floor(id) == id)) *out_wrong = "image is not an id";
     else if (image == NULL && path == NULL) *out_wrong = "neither path nor image";
     else if (class_name == NULL && !gln_json_is_null(class_value)) *out_wrong = "no class (null takes a label away)";
-    else if (seconds != NULL && !gln_json_is_number(seconds) && !gln_json_is_null(seconds)) *out_wrong = "seconds is not a number";
+    else if (seconds != NULL && !gln_json_is_number(seconds) && !gln_json_is_null(seconds))
+        *out_wrong = "seconds is not a number";
     if (*out_wrong != NULL) return GLN_OK;
     return add_item(list, line, (int64_t)id, path, class_name, gln_json_string(gln_json_get(object, "annotator")),
                     gln_json_number(seconds, NAN));
@@ -219,7 +222,7 @@ gln_status gln_labels_from_jsonl(gln_label_list *list, const char *path, gln_bad
     return st;
 }
 
-/* ---- folders --------------------------------------------------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 struct folder_reading {
     gln_label_list *list;

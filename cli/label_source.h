@@ -20,8 +20,9 @@ typedef struct gln_label_list {
 typedef void (*gln_bad_line_fn)(void *context, size_t line, const char *message);
 
 /*
- * CSV (RFC 4180) with a header line. Columns by name: `path` or `image` (an id), `class` (or `label`), and if present `annotator`,
- * `seconds`. JSON lines: objects with the same names. Errors: GLN_E_NOT_FOUND, GLN_E_FORMAT (no header, a missing column), GLN_E_LIMIT.
+ * CSV (RFC 4180) with a header line. Columns by name: `path` or `image` (an id), `class` (or `label`), and if present
+ * `annotator`, `seconds`. JSON lines: objects with the same names. Errors: GLN_E_NOT_FOUND, GLN_E_FORMAT (no header, a
+ * missing column), GLN_E_LIMIT.
  */
 gln_status gln_labels_from_csv(gln_label_list *list, const char *path, gln_bad_line_fn bad, void *context);
 gln_status gln_labels_from_jsonl(gln_label_list *list, const char *path, gln_bad_line_fn bad, void *context);

@@ -24,6 +24,7 @@ static const struct command {
     {"check", gln_command_check, "labels that look wrong"},
     {"drift", gln_command_drift, "whether new images lie as those before"},
     {"export", gln_command_export, "write labels or a batch as CSV or JSON lines"},
+    {"forget", gln_command_forget, "remove images for good, as whoever is on them may ask"},
     {"serve", gln_command_serve, "HTTP interface and dashboard"},
     {"doctor", gln_command_doctor, "check everything in a data directory"},
     {"token", gln_command_token, "make, list and revoke access tokens"},
@@ -32,8 +33,9 @@ static const struct command {
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "usage: gleaner COMMAND [options]\n\nPicks which of your unlabelled photos are worth paying to label.\n\n"
-                 "commands:\n");
+    fprintf(out,
+            "usage: gleaner COMMAND [options]\n\nPicks which of your unlabelled photos are worth paying to label.\n\n"
+            "commands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].purpose);
     fprintf(out, "\n`gleaner COMMAND --help` explains a command.\n"

@@ -54,7 +54,8 @@ static bool take_value(const gln_option *option, const char *value)
         texts->text[texts->n++] = value;
     } else if (option->kind == GLN_OPTION_SIZE) {
         unsigned long long number = strtoull(value, &end, 10);
-        if (end == value || *end != 0 || errno != 0 || strchr(value, '-') != NULL || number > SIZE_MAX / 2) return false;
+        if (end == value || *end != 0 || errno != 0 || strchr(value, '-') != NULL || number > SIZE_MAX / 2)
+            return false;
         *(size_t *)option->target = (size_t)number;
     } else {
         double number = strtod(value, &end);
@@ -72,7 +73,8 @@ int gln_options_parse(const gln_usage *usage, const gln_option *options, int arg
     size_t n = 0;
     for (; options[n].name != NULL && n < MAX_OPTIONS; n++) {
         bool flag = options[n].kind == GLN_OPTION_FLAG;
-        longs[n + 1] = (struct option){options[n].name, flag ? no_argument : required_argument, NULL, FIRST_CODE + (int)n};
+        longs[n + 1] = (struct option){options[n].name, flag ? no_argument : required_argument, NULL,
+                                       FIRST_CODE + (int)n};
         if (options[n].letter == 0) continue;
         size_t length = strlen(shorts);
         snprintf(shorts + length, sizeof shorts - length, "%c%s", options[n].letter, flag ? "" : ":");
@@ -90,7 +92,8 @@ int gln_options_parse(const gln_usage *usage, const gln_option *options, int arg
         for (size_t i = 0; i < n && option == NULL; i++)
             if (options[i].letter != 0 && options[i].letter == code) option = &options[i];
         if (option == NULL) return gln_usage_error(usage, "unknown option %s", argv[optind - 1]);
-        if (!take_value(option, optarg)) return gln_usage_error(usage, "--%s %s: not a value that makes sense", option->name, optarg);
+        if (!take_value(option, optarg))
+            return gln_usage_error(usage, "--%s %s: not a value that makes sense", option->name, optarg);
     }
     *out_n_rest = (size_t)(argc - optind);
     *out_rest = argv + optind;

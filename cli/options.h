@@ -52,8 +52,8 @@ enum {
     GLN_EXIT_BUSY = 4     /* another process works on the data directory */
 };
 
-/* Fills the targets; what is not an option is left in `*out_rest` [*out_n_rest]. Returns -1 to go on, else the exit code
-   (0 after --help). */
+/* Fills the targets; what is not an option is left in `*out_rest` [*out_n_rest]. Returns -1 to go on, else the exit
+   code (0 after --help). */
 int gln_options_parse(const gln_usage *usage, const gln_option *options, int argc, char **argv, size_t *out_n_rest,
                       char ***out_rest);
 

@@ -8,11 +8,11 @@
 
 static const gln_usage usage = {
     "propose", "",
-    "Lists groups of images that a label could be given to all at once: what the classifier calls one class inside one\n"
-    "cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a random sample\n"
-    "of one group as a batch; once its labels are back (`gleaner label --batch`, or over HTTP) --accept gives the rest the\n"
-    "proposed label, if the sample shows that few enough are wrong. --undo takes all of them back, at any time. --audits\n"
-    "lists what was asked for.",
+    "Lists groups of images that a label could be given to all at once: what the classifier calls one class inside\n"
+    "one cluster, the surest of all clusters together, and near-duplicates of labelled images. --audit leases a\n"
+    "random sample of one group as a batch; once its labels are back (`gleaner label --batch`, or over HTTP) --accept\n"
+    "gives the rest the proposed label, if the sample shows that few enough are wrong. --undo takes all of them back,\n"
+    "at any time. --audits lists what was asked for. Listing and --show work beside a running server.",
     "  gleaner propose --bound 0.05\n"
     "  gleaner propose --audit --cluster 17 --class print\n"
     "  gleaner propose --audit --clusters\n"
@@ -36,12 +36,15 @@ static void print_proposals(const gln_json *json, size_t limit)
     size_t n = 0;
     printf("%s\n", text(json, "words", ""));
     for (const gln_json *p = gln_json_first(items); p != NULL && n < limit; p = gln_json_next(p), n++) {
-        if (n == 0) printf("\n  %-10s %7s  %-20s %7s %7s %8s %7s  %s\n", "kind", "cluster", "class", "images", "audit", "may differ", "saves", "passes");
+        if (n == 0)
+            printf("\n  %-10s %7s  %-20s %7s %7s %8s %7s  %s\n", "kind", "cluster", "class", "images", "audit",
+                   "may differ", "saves", "passes");
         bool cluster = strcmp(text(p, "kind", ""), "cluster") == 0;
         char id[24] = "";
         if (cluster) snprintf(id, sizeof id, "%.0f", number(p, "cluster"));
-        printf("  %-10s %7s  %-20.20s %7.0f %7.0f %10.0f %7.0f  %.0f%%\n", text(p, "kind", ""), id, text(p, "class", "each its own"),
-               number(p, "images"), number(p, "sample"), number(p, "allowed"), number(p, "saves"), 100.0 * number(p, "p_pass"));
+        printf("  %-10s %7s  %-20.20s %7.0f %7.0f %10.0f %7.0f  %.0f%%\n", text(p, "kind", ""), id,
+               text(p, "class", "each its own"), number(p, "images"), number(p, "sample"), number(p, "allowed"),
+               number(p, "saves"), 100.0 * number(p, "p_pass"));
     }
     if (gln_json_count(items) > limit) printf("  ... and %zu more: --all\n", gln_json_count(items) - limit);
     if (gln_json_count(items) != 0) printf("\n%s\n", text(gln_json_first(items), "words", ""));
@@ -53,8 +56,8 @@ static void print_audit(const gln_json *json)
     printf("audit %.0f: ", number(json, "id"));
     if (cluster) printf("cluster %.0f, %s, ", number(json, "cluster"), text(json, "class", "a class that was deleted"));
     else printf("%s, ", strcmp(text(json, "kind", ""), "clusters") == 0 ? "all clusters" : "near-duplicates");
-    printf("%.0f images, batch %.0f with %.0f of them: %s\n  %s\n", number(json, "images"), number(json, "batch"), number(json, "sample"),
-           text(json, "state", ""), text(json, "words", ""));
+    printf("%.0f images, batch %.0f with %.0f of them: %s\n  %s\n", number(json, "images"), number(json, "batch"),
+           number(json, "sample"), text(json, "state", ""), text(json, "words", ""));
 }
 
 static void print_audits(const gln_json *json)
@@ -81,9 +84,19 @@ static gln_status do_it(gln_json **out, gln_session *session, const struct asked
     gln_json *mine = NULL;
     if (a->audit) {
         gln_audit_request request = {
-            .project_id = session->project_id, .kind = a->duplicates ? "duplicates" : a->clusters ? "clusters" : "cluster", .cluster_id = (int64_t)a->cluster,
-            .class_name = a->class_name, .bound = a->bound, .confidence = a->confidence, .size = a->size, .seed = a->seed,
-            .lease_ms = llround(fmin(fmax(a->lease_hours, -1.0), 1e6) * 3600000.0), .holder = a->holder, .idempotency_key = a->key,
+            .project_id = session->project_id,
+            .kind = a->duplicates ? "duplicates"
+                    : a->clusters ? "clusters"
+                                  : "cluster",
+            .cluster_id = (int64_t)a->cluster,
+            .class_name = a->class_name,
+            .bound = a->bound,
+            .confidence = a->confidence,
+            .size = a->size,
+            .seed = a->seed,
+            .lease_ms = llround(fmin(fmax(a->lease_hours, -1.0), 1e6) * 3600000.0),
+            .holder = a->holder,
+            .idempotency_key = a->key,
         };
         st = gln_engine_audit_take(engine, &request, &id);
     } else if (!a->audits && id == 0) {
@@ -110,12 +123,15 @@ int gln_command_propose(int argc, char **argv)
     const gln_option options[] = {
         GLN_DATA_OPTION(o),
         GLN_PROJECT_OPTION(o),
-        {"bound", 'b', GLN_OPTION_NUMBER, &a.bound, "X", "share of the accepted labels that may be wrong (default: 0.05)"},
+        {"bound", 'b', GLN_OPTION_NUMBER, &a.bound, "X",
+         "share of the accepted labels that may be wrong (default: 0.05)"},
         {"confidence", 0, GLN_OPTION_NUMBER, &a.confidence, "X", "with which an audit has to show it (default: 0.95)"},
-        {"audit", 0, GLN_OPTION_FLAG, &a.audit, NULL, "lease a random sample; --cluster and --class, --clusters or --duplicates say of what"},
+        {"audit", 0, GLN_OPTION_FLAG, &a.audit, NULL,
+         "lease a random sample; --cluster and --class, --clusters or --duplicates say of what"},
         {"cluster", 0, GLN_OPTION_SIZE, &a.cluster, "ID", "the cluster of a proposal"},
         {"class", 'c', GLN_OPTION_TEXT, &a.class_name, "NAME", "its class"},
-        {"clusters", 0, GLN_OPTION_FLAG, &a.clusters, NULL, "the surest of all clusters, each image as it is predicted"},
+        {"clusters", 0, GLN_OPTION_FLAG, &a.clusters, NULL,
+         "the surest of all clusters, each image as it is predicted"},
         {"duplicates", 0, GLN_OPTION_FLAG, &a.duplicates, NULL, "near-duplicates of labelled images"},
         {"size", 'n', GLN_OPTION_SIZE, &a.size, "N", "images to look at (default: as planned)"},
         {"seed", 's', GLN_OPTION_SIZE, &a.seed, "N", "of the sample (default: picked)"},
@@ -142,7 +158,11 @@ int gln_command_propose(int argc, char **argv)
         return gln_usage_error(&usage, "--audit: say of what: --cluster and --class, --clusters, or --duplicates");
     gln_session session;
     gln_json *json = NULL;
-    gln_status st = gln_session_open(&session, &o, true);
+    bool writes = a.audit || a.accept != 0 || a.undo != 0;
+    o.over_http = a.audit         ? "POST /v1/projects/{project}/audits"
+                  : a.accept != 0 ? "POST /v1/projects/{project}/audits/{id}/accept"
+                                  : "POST /v1/projects/{project}/audits/{id}/undo";
+    gln_status st = writes ? gln_session_open(&session, &o, true) : gln_session_open_reading(&session, &o, true);
     if (st != GLN_OK) return gln_failed("propose", st);
     st = do_it(&json, &session, &a);
     gln_session_close(&session);

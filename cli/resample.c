@@ -4,15 +4,15 @@
 
 static const gln_usage usage = {
     "resample", "",
-    "Finds near-duplicates and clusters, trains the classifier on the labels there are, predicts every image, and publishes\n"
-    "all of it at once as the state that batches are chosen from. Does nothing when neither images nor labels changed.\n"
-    "Meant for every night: see packaging/.",
+    "Finds near-duplicates and clusters, trains the classifier on the labels there are, predicts every image, and\n"
+    "publishes all of it at once as the state that batches are chosen from. Does nothing when neither images nor\n"
+    "labels changed. Meant for every night: see packaging/.",
     "  gleaner resample --project homework\n",
 };
 
 int gln_command_resample(int argc, char **argv)
 {
-    gln_common_options o = {0};
+    gln_common_options o = {.over_http = "POST /v1/projects/{project}/runs with {\"kind\": \"resample\"}"};
     bool force = false, quiet = false;
     size_t clusters = 0, seed = 1;
     const gln_option options[] = {
@@ -36,7 +36,8 @@ int gln_command_resample(int argc, char **argv)
     gln_resample_summary s;
     gln_status st = gln_session_open(&session, &o, true);
     if (st != GLN_OK) return gln_failed("resample", st);
-    gln_resample_request request = {.project_id = session.project_id, .n_clusters = clusters, .seed = seed, .force = force};
+    gln_resample_request request = {
+        .project_id = session.project_id, .n_clusters = clusters, .seed = seed, .force = force};
     gln_watch watch = gln_session_watch();
     st = gln_engine_resample(session.engine, &request, quiet ? NULL : &watch, &s);
     if (st != GLN_OK) {
@@ -61,7 +62,8 @@ int gln_command_resample(int argc, char **argv)
         }
         gln_print_json(json);
     } else if (s.unchanged) {
-        printf("nothing changed since run %lld: its state stays (--force resamples all the same)\n", (long long)s.run_id);
+        printf("nothing changed since run %lld: its state stays (--force resamples all the same)\n",
+               (long long)s.run_id);
     } else {
         char images[32];
         printf("run %lld: %s images, %zu labels in %zu classes, %.1f s\n", (long long)s.run_id,

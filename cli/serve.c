@@ -9,14 +9,16 @@
 
 static const gln_usage usage = {
     "serve", "",
-    "Serves the HTTP interface (docs/api.md) and the dashboard until Ctrl-C or SIGTERM. Prints a link that logs a browser\n"
-    "in once. Only this machine can reach it unless --bind says otherwise; put a reverse proxy with TLS in front then.",
+    "Serves the HTTP interface (docs/api.md) and the dashboard until Ctrl-C or SIGTERM. Prints a link that logs a\n"
+    "browser in once. Only this machine can reach it unless --bind says otherwise; put a reverse proxy with TLS in\n"
+    "front then.",
     "  gleaner serve --port 8080 --allow-root /srv/photos\n",
 };
 
 /*
- * Stopping goes by a handler and a semaphore, not by sigwait on a blocked signal: OpenBLAS and OpenMP start threads before main
- * can block anything, and a signal that comes while nobody waits would reach one of them and kill the process.
+ * Stopping goes by a handler and a semaphore, not by sigwait on a blocked signal: OpenBLAS and OpenMP start threads
+ * before main can block anything, and a signal that comes while nobody waits would reach one of them and kill the
+ * process.
  */
 static sem_t stop_asked;
 
@@ -38,7 +40,8 @@ int gln_command_serve(int argc, char **argv)
         {"port", 'P', GLN_OPTION_SIZE, &port, "N", "port (default: 8080; 0: any free one)"},
         {"bind", 0, GLN_OPTION_TEXT, &bind, "ADDRESS", "address to listen on (default: 127.0.0.1)"},
         {"host", 0, GLN_OPTION_TEXTS, &hosts, "NAME", "a further host name that requests may carry; may be repeated"},
-        {"allow-root", 0, GLN_OPTION_TEXTS, &roots, "DIR", "photos below DIR may be registered over HTTP; may be repeated"},
+        {"allow-root", 0, GLN_OPTION_TEXTS, &roots, "DIR",
+         "photos below DIR may be registered over HTTP; may be repeated"},
         GLN_PRECISION_OPTION(precision),
         GLN_DEVICE_OPTION(o),
         {"threads", 0, GLN_OPTION_SIZE, &threads, "N", "threads that answer requests"},
@@ -49,7 +52,8 @@ int gln_command_serve(int argc, char **argv)
     int code = gln_options_parse(&usage, options, argc, argv, &n_rest, &rest);
     if (code >= 0) return code;
     if (n_rest != 0) return gln_usage_error(&usage, "unexpected argument %s", rest[0]);
-    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o)) return gln_usage_error(&usage, "%s", gln_message());
+    if (!gln_take_precision(&o.precision, precision) || !gln_take_device(&o))
+        return gln_usage_error(&usage, "%s", gln_message());
     if (port > 65535) return gln_usage_error(&usage, "--port %zu: at most 65535", port);
 
     /* Set before the data directory is opened: from here on a signal always means a stop in good order. */
@@ -62,7 +66,8 @@ int gln_command_serve(int argc, char **argv)
     gln_engine *engine = NULL;
     gln_server *server = NULL;
     char url[GLN_SERVER_URL_MAX], link[GLN_SERVER_URL_MAX];
-    gln_engine_options engine_options = {.data = gln_data_directory(&o), .precision = o.precision, .devices = o.devices, .background = true};
+    gln_engine_options engine_options = {
+        .data = gln_data_directory(&o), .precision = o.precision, .devices = o.devices, .background = true};
     gln_server_options server_options = {
         .address = bind, .port = (uint16_t)port, .n_threads = threads, .roots = roots.text, .n_roots = roots.n,
         .hosts = hosts.text, .n_hosts = hosts.n, .secure_cookie = secure,

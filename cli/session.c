@@ -60,7 +60,8 @@ static gln_status look_at_project(void *context, const gln_project_row *row)
     return GLN_OK;
 }
 
-gln_status gln_project_pick(gln_store *store, const char *name, int64_t *out_id, char out_name[101], char out_currency[8])
+gln_status gln_project_pick(gln_store *store, const char *name, int64_t *out_id, char out_name[101],
+                            char out_currency[8])
 {
     struct found_project found = {.wanted = name};
     gln_strbuf_init(&found.names, 4096);
@@ -82,10 +83,25 @@ gln_status gln_project_pick(gln_store *store, const char *name, int64_t *out_id,
     return st;
 }
 
-gln_status gln_session_open(gln_session *session, const gln_common_options *options, bool needs_project)
+gln_status gln_say_over_http(gln_status status, const char *over_http)
+{
+    char who[GLN_MESSAGE_MAX];
+    if (status != GLN_E_BUSY) return status;
+    gln_message_copy(who, sizeof who);
+    return over_http != NULL
+               ? gln_fail(GLN_E_BUSY, "%s; if that is `gleaner serve`, ask it over HTTP: %s; else wait for its end",
+                          who, over_http)
+               : gln_fail(GLN_E_BUSY, "%s; wait for its end, or stop it: no route of a server does this", who);
+}
+
+static gln_status open_session(gln_session *session, const gln_common_options *options, bool needs_project,
+                               bool reading)
 {
     *session = (gln_session){0};
-    gln_engine_options engine_options = {.data = gln_data_directory(options), .precision = options->precision, .devices = options->devices};
+    gln_engine_options engine_options = {.data = gln_data_directory(options),
+                                         .precision = options->precision,
+                                         .devices = options->devices,
+                                         .reading = reading};
     if (options->device == NULL) engine_options.devices.kind = GLN_DEVICE_AUTO;
     gln_store *reader = NULL;
     gln_status st = gln_engine_open(&session->engine, &engine_options);
@@ -103,6 +119,16 @@ gln_status gln_session_open(gln_session *session, const gln_common_options *opti
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return GLN_OK;
+}
+
+gln_status gln_session_open(gln_session *session, const gln_common_options *options, bool needs_project)
+{
+    return gln_say_over_http(open_session(session, options, needs_project, false), options->over_http);
+}
+
+gln_status gln_session_open_reading(gln_session *session, const gln_common_options *options, bool needs_project)
+{
+    return open_session(session, options, needs_project, true);
 }
 
 void gln_session_close(gln_session *session)

@@ -64,7 +64,8 @@ int gln_command_token(int argc, char **argv)
         return gln_usage_error(&usage, "say add, list, or revoke ID");
 
     gln_session session;
-    gln_status st = gln_session_open(&session, &o, false);
+    gln_status st = strcmp(action, "list") == 0 ? gln_session_open_reading(&session, &o, false)
+                                                : gln_session_open(&session, &o, false);
     if (st != GLN_OK) return gln_failed("token", st);
     if (strcmp(action, "list") == 0) {
         st = list_tokens(&session, o.json);

@@ -1,6 +1,6 @@
 /*
- * A matrix of float32 written row by row to a file that is there whole or not at all: NumPy's .npy (format 1.0, little-endian,
- * C order), or the bare numbers.
+ * A matrix of float32 written row by row to a file that is there whole or not at all: NumPy's .npy (format 1.0,
+ * little-endian, C order), or the bare numbers.
  *
  *     gln_vector_file *file = NULL;
  *     st = gln_vector_file_create(&file, "out.npy", GLN_VECTORS_NPY, d);

@@ -233,8 +233,8 @@ gln_status gln_file_lock_take(gln_file_lock **out, const char *path)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t n = errno == EWOULDBLOCK ? pread(fd, text, sizeof text - 1, 0) : 0;
         text[n > 0 ? strcspn(text, "\n") : 0] = 0;
-        st = gln_fail(GLN_E_BUSY, "%s: process %s already works on this data directory; stop it, or ask it over HTTP",
-                      path, text[0] != 0 ? text : "(unknown)");
+        st = gln_fail(GLN_E_BUSY, "%s: process %s already works on this data directory", path,
+                      text[0] != 0 ? text : "(unknown)");
         close(fd);
         return st;
     }

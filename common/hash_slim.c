@@ -1,5 +1,6 @@
-/* hash.c in a slim build, without xxhash: the name is the same, the numbers are not. What they sign there, a GPU's tuning file, is made anew when
-   another build wrote it. FNV-1a over words of eight bytes, then a mix (Steele et al. 2014). */
+/* hash.c in a slim build, without xxhash: the name is the same, the numbers are not. What they sign there, a GPU's
+   tuning file, is made anew when another build wrote it. FNV-1a over words of eight bytes, then a mix (Steele et al.
+   2014). */
 #include "common/hash.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * A backbone: manifest, model, and the plan that runs it. Loading goes through reading, folding, shapes, fusing, compiling; what
- * cannot run fails here with a name, never at the first batch.
+ * A backbone: manifest, model, and the plan that runs it. Loading goes through reading, folding, shapes, fusing,
+ * compiling; what cannot run fails here with a name, never at the first batch.
  */
 #include "embed/backbone.h"
 
@@ -37,7 +37,8 @@ static gln_status fix_input(gln_backbone *backbone)
     gln_shape *shape = &input->tensor.shape;
     size_t side = backbone->info.preprocess.side, wanted[4] = {0, 3, side, side};
     bool fits = shape->rank == 4 || shape->rank == 0;
-    for (size_t i = 1; i < 4; i++) fits = fits && (shape->rank == 0 || shape->dims[i] == 0 || shape->dims[i] == wanted[i]);
+    for (size_t i = 1; i < 4; i++)
+        fits = fits && (shape->rank == 0 || shape->dims[i] == 0 || shape->dims[i] == wanted[i]);
     bool last = shape->rank == 4 && shape->dims[3] == 3;
     for (size_t i = 1; i < 3; i++) last = last && (shape->dims[i] == 0 || shape->dims[i] == side);
     if (!fits && last) {
@@ -45,7 +46,8 @@ static gln_status fix_input(gln_backbone *backbone)
         return gln_net_feed_channels_first(backbone->graph);
     }
     if (!fits) {
-        return gln_fail(GLN_E_FORMAT, "the model's input %s is not [n, 3, %zu, %zu], as its manifest says", input->name, side, side);
+        return gln_fail(GLN_E_FORMAT, "the model's input %s is not [n, 3, %zu, %zu], as its manifest says", input->name,
+                        side, side);
     }
     *shape = (gln_shape){4, {0, 3, side, side}};
     return GLN_OK;
@@ -63,7 +65,8 @@ static gln_status count_parameters(gln_backbone *backbone)
             if (value == GLN_NO_VALUE || counted[value]) continue;
             counted[value] = true;
             const gln_tensor *tensor = &graph->values[value].tensor;
-            if (tensor->data != NULL && tensor->dtype == GLN_F32) backbone->info.n_parameters += gln_shape_items(&tensor->shape);
+            if (tensor->data != NULL && tensor->dtype == GLN_F32)
+                backbone->info.n_parameters += gln_shape_items(&tensor->shape);
         }
     }
     gln_free(counted);
@@ -79,14 +82,16 @@ static gln_status read_model(gln_backbone *backbone, const char *manifest_path)
     const char *slash = strrchr(manifest_path, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - manifest_path);
     if (length >= sizeof folder) return gln_fail(GLN_E_LIMIT, "the path of the manifest is too long");
-    snprintf(folder, sizeof folder, "%.*s", slash == NULL || length == 0 ? 1 : (int)length, slash == NULL ? "." : manifest_path);
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL || length == 0 ? 1 : (int)length,
+             slash == NULL ? "." : manifest_path);
     const gln_manifest *manifest = &backbone->manifest;
     gln_status st = gln_path_join(path, folder, manifest->model);
     if (st != GLN_OK) return st;
     if ((st = gln_file_read(&bytes, &n_bytes, path, GLN_ONNX_MAX_BYTES)) != GLN_OK) return st;
     gln_sha256(sha256, bytes, n_bytes);
     if (memcmp(sha256, manifest->sha256, sizeof sha256) != 0) {
-        st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again", path);
+        st = gln_fail(GLN_E_CORRUPT, "%s is not the file that its manifest names: the SHA-256 differs; import it again",
+                      path);
     }
     if (st == GLN_OK && manifest->n_files != 0) st = gln_manifest_check_files(manifest, bytes, n_bytes, folder);
     if (st == GLN_OK) {
@@ -105,16 +110,17 @@ static gln_status settle_output(gln_backbone *backbone, const char *manifest_pat
     gln_status st = gln_pooling_resolve(&backbone->pooling, &manifest->pooling, shape, manifest->output);
     if (st != GLN_OK) return st;
     if (promised && backbone->pooling.d != manifest->dimension) {
-        return gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image", manifest_path,
-                        manifest->dimension, manifest->output, backbone->pooling.d);
+        return gln_fail(GLN_E_FORMAT, "%s says dimension %zu, but the model's output %s has %zu numbers an image",
+                        manifest_path, manifest->dimension, manifest->output, backbone->pooling.d);
     }
     info->d = backbone->pooling.d;
     if (info->d > GLN_MAX_DIMENSION) {
-        return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu numbers an image, more than %d; pool it", manifest->output, info->d,
-                        GLN_MAX_DIMENSION);
+        return gln_fail(GLN_E_LIMIT, "the tensor %s has %zu numbers an image, more than %d; pool it", manifest->output,
+                        info->d, GLN_MAX_DIMENSION);
     }
     if (manifest->pooling.kind == GLN_POOLING_NONE) return GLN_OK;
-    return gln_alloc(&backbone->tensors, backbone->info.max_batch, backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
+    return gln_alloc(&backbone->tensors, backbone->info.max_batch,
+                     backbone->pooling.n_items * sizeof *backbone->tensors, "tapped tensors");
 }
 
 /* Fewer leave most of a GPU idle. The environment's GLN_GPU_BATCH is for measuring, and for a GPU that is shared. */
@@ -131,8 +137,11 @@ static gln_status settle_workers(gln_backbone *backbone, const gln_backbone_opti
 {
     static const gln_precision kept[] = {GLN_PRECISION_F32, GLN_PRECISION_BF16, GLN_PRECISION_F16};
     gln_backbone_info *info = &backbone->info;
-    gln_workers_options run = {.devices = options->devices, .precision = options->precision, .max_batch = options->max_batch,
-                               .n_threads = options->n_threads, .gpu_batch = gpu_batch_for(options->max_batch),
+    gln_workers_options run = {.devices = options->devices,
+                               .precision = options->precision,
+                               .max_batch = options->max_batch,
+                               .n_threads = options->n_threads,
+                               .gpu_batch = gpu_batch_for(options->max_batch),
                                .tuning = backbone->model_path};
     uint8_t identity[GLN_SHA256_BYTES];
     for (size_t i = 0; options->identity != NULL && i < sizeof kept / sizeof kept[0]; i++) {
@@ -182,7 +191,8 @@ gln_status gln_backbone_load(gln_backbone **out, const char *manifest_path, cons
     if ((st = gln_net_fold(backbone->graph)) != GLN_OK) goto cleanup;
     if ((st = count_parameters(backbone)) != GLN_OK) goto cleanup;
     if ((st = settle_workers(backbone, options)) != GLN_OK) goto cleanup;
-    if ((st = settle_output(backbone, manifest_path, options->tensor == NULL && options->pooling == NULL)) != GLN_OK) goto cleanup;
+    if ((st = settle_output(backbone, manifest_path, options->tensor == NULL && options->pooling == NULL)) != GLN_OK)
+        goto cleanup;
     info->weights_bytes = gln_runner_weights_bytes(gln_workers_runner(backbone->workers));
     info->activations_bytes = gln_runner_memory_bytes(gln_workers_runner(backbone->workers));
     info->multiply_adds = gln_runner_multiply_adds(gln_workers_runner(backbone->workers));
@@ -242,7 +252,8 @@ gln_status gln_backbone_settle(gln_backbone *backbone, size_t n, float *embeddin
     for (size_t i = 0; st == GLN_OK && i < n; i++) {
         for (size_t j = 0; j < d; j++) {
             if (!isfinite(embeddings[i * d + j])) {
-                return gln_fail(GLN_E_INTERNAL, "the model %s gives a number that is not finite for image %zu of the batch",
+                return gln_fail(GLN_E_INTERNAL,
+                                "the model %s gives a number that is not finite for image %zu of the batch",
                                 backbone->info.name, i);
             }
         }

@@ -1,4 +1,5 @@
-/* Which classes of backends there are, and the calls that go through one. The only file that knows what the build has. */
+/* Which classes of backends there are, and the calls that go through one. The only file that knows what the build
+   has. */
 #include "embed/backend.h"
 
 /* Without CUDA that one creates nothing and says why. */
@@ -30,7 +31,8 @@ gln_status gln_backend_create(gln_backend **out, const gln_backend_options *opti
                         options->kind == GLN_BACKEND_CUDA ? "the GPU's path" : "this processor");
     }
     if (!class->computes_in(options->precision)) {
-        return gln_fail(GLN_E_UNSUPPORTED, "%s does not compute in %s", class->name, gln_precision_name(options->precision));
+        return gln_fail(GLN_E_UNSUPPORTED, "%s does not compute in %s", class->name,
+                        gln_precision_name(options->precision));
     }
     gln_status st = class->create(out, options);
     if (st == GLN_OK) {
@@ -47,7 +49,8 @@ void gln_backend_free(gln_backend *backend)
 
 gln_status gln_backend_ceiling(gln_backend *backend, double *out_flops)
 {
-    if (backend->class->ceiling == NULL) return gln_fail(GLN_E_UNSUPPORTED, "%s tells no ceiling", backend->class->name);
+    if (backend->class->ceiling == NULL)
+        return gln_fail(GLN_E_UNSUPPORTED, "%s tells no ceiling", backend->class->name);
     return backend->class->ceiling(backend, out_flops);
 }
 

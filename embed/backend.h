@@ -1,14 +1,14 @@
 /*
- * The seam between the runner and what computes: a class is a table of functions that oneDNN (the processor), CUDA (a GPU)
- * and the plain code of reference*.c fill in. Internal to embed/; each library's headers stay behind its class.
+ * The seam between the runner and what computes: a class is a table of functions that oneDNN (the processor), CUDA (a
+ * GPU) and the plain code of reference*.c fill in. Internal to embed/; each library's headers stay behind its class.
  *
  *     gln_backend_options options = {.kind = GLN_BACKEND_CPU, .n_threads = 2, .precision = GLN_PRECISION_F32};
  *     st = gln_backend_create(&backend, &options);            // threads or a device, and packed weights
  *     st = gln_plan_create(&plan, backend, instance, false);  // compiled for the images of the instance
  *     st = gln_plan_run(plan, input, n, output);              // n instances; host memory
  *
- * A class declares a struct that begins with gln_backend, another that begins with gln_plan, and fills in what those hold before
- * its functions return. What a plan reports is read from there, so that no class repeats it.
+ * A class declares a struct that begins with gln_backend, another that begins with gln_plan, and fills in what those
+ * hold before its functions return. What a plan reports is read from there, so that no class repeats it.
  *
  * Threads: a backend and all of its plans belong to one thread at a time, and use `n_threads` inside.
  */
@@ -33,7 +33,8 @@ typedef struct gln_backend_options {
     size_t n_threads; /* 0: one a core. Of the host; a GPU ignores it */
     gln_precision precision;
     int device; /* number of the GPU */
-    const char *tuning; /* what a GPU measures at load is kept in "TUNING.DEVICE.tuning"; the model's path. NULL: nowhere. Copied */
+    const char *tuning; /* what a GPU measures at load is kept in "TUNING.DEVICE.tuning"; the model's path. NULL:
+                           nowhere. Copied */
 } gln_backend_options;
 
 struct gln_backend {
@@ -67,7 +68,8 @@ struct gln_backend_class {
     gln_status (*plan_create)(gln_plan **out, gln_backend *backend, const gln_net *instance, bool wide);
     void (*plan_free)(gln_plan *plan);
     gln_status (*plan_run)(gln_plan *plan, const float *input, size_t n, float *output);
-    /* On a GPU: puts one run from device_input to device_output on the backend's stream and returns. NULL on the host. */
+    /* On a GPU: puts one run from device_input to device_output on the backend's stream and returns. NULL on the
+       host. */
     gln_status (*plan_launch)(gln_plan *plan);
     /* On a GPU, after a launch: waits for it, GLN_E_FORMAT naming the node where it met an index that is not there. */
     gln_status (*plan_check)(gln_plan *plan);
@@ -87,16 +89,16 @@ void gln_backend_free(gln_backend *backend);
 gln_status gln_backend_ceiling(gln_backend *backend, double *out_flops);
 
 /*
- * Compiles an instance; it must outlive the plan. Plans share packed weights. `wide`: all threads on each layer, one instance
- * at a time, soonest done. Errors: GLN_E_UNSUPPORTED naming the node, GLN_E_FORMAT, GLN_E_LIMIT, GLN_E_MEMORY (of the device,
- * too: the sentence tells which), GLN_E_INTERNAL (what the library said).
+ * Compiles an instance; it must outlive the plan. Plans share packed weights. `wide`: all threads on each layer, one
+ * instance at a time, soonest done. Errors: GLN_E_UNSUPPORTED naming the node, GLN_E_FORMAT, GLN_E_LIMIT, GLN_E_MEMORY
+ * (of the device, too: the sentence tells which), GLN_E_INTERNAL (what the library said).
  */
 gln_status gln_plan_create(gln_plan **out, gln_backend *backend, const gln_net *instance, bool wide);
 void gln_plan_free(gln_plan *plan);
 
-/* input [n, items of an instance's input] and output [n, items of its output], f32, plain order, host memory. An image's row
-   depends on that image alone, bit by bit: no kernel in use splits a sum by batch or by threads. A GPU promises this within a
-   plan; between plans for different numbers of images its products may sum in another order. */
+/* input [n, items of an instance's input] and output [n, items of its output], f32, plain order, host memory. An
+   image's row depends on that image alone, bit by bit: no kernel in use splits a sum by batch or by threads. A GPU
+   promises this within a plan; between plans for different numbers of images its products may sum in another order. */
 gln_status gln_plan_run(gln_plan *plan, const float *input, size_t n, float *output);
 
 #endif

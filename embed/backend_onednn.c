@@ -1,22 +1,22 @@
 /*
- * Plans on oneDNN (API v2, as in Debian 12): weights packed once, working memory for each thread, and the run loop. How a
- * node becomes steps is in backend_onednn_ops.c.
+ * Plans on oneDNN (API v2, as in Debian 12): weights packed once, working memory for each thread, and the run loop. How
+ * a node becomes steps is in backend_onednn_ops.c.
  *
  * Blocked layouts. Convolutions work on nChw16c or what else suits the processor. A value stays in the layout it was
  * computed in for as long as its readers can take it, and is reordered, once, for those that cannot: from
  * the first convolution to the pooling nothing is reordered in the usual networks.
  *
- * One image, one thread. A narrow plan is compiled for one or a few images and a single thread; a batch is spread over the pool,
- * each thread taking the next when it is done. The usual way, all threads on each layer of the whole batch, meets
- * at a barrier after every layer: measured on two cores shared with decoding threads, a barrier then costs a scheduler's time
- * slice, and EfficientNet-Lite0 fell from 130 to 37 images a second. Single images also keep activations in the second-level
- * cache, need a sixteenth of the memory, and make an embedding independent of the batch it came in, bit by bit.
- * The price is that one image alone would use one core; where batches are smaller than the threads are many, a wide plan does
- * it the usual way instead.
+ * One image, one thread. A narrow plan is compiled for one or a few images and a single thread; a batch is spread over
+ * the pool, each thread taking the next when it is done. The usual way, all threads on each layer of the whole batch,
+ * meets at a barrier after every layer: measured on two cores shared with decoding threads, a barrier then costs a
+ * scheduler's time slice, and EfficientNet-Lite0 fell from 130 to 37 images a second. Single images also keep
+ * activations in the second-level cache, need a sixteenth of the memory, and make an embedding independent of the batch
+ * it came in, bit by bit. The price is that one image alone would use one core; where batches are smaller than the
+ * threads are many, a wide plan does it the usual way instead.
  *
  * Each thread sets its OpenMP thread count, around making as around running, because primitives made for one
- * count must run with it. Scratch memory is ours (user mode): with the library's own, which is thread-local, a primitive may
- * only run on the thread that made it.
+ * count must run with it. Scratch memory is ours (user mode): with the library's own, which is thread-local, a
+ * primitive may only run on the thread that made it.
  */
 #include "embed/backend_onednn.h"
 
@@ -81,11 +81,12 @@ static gln_status create_backend(gln_backend **out, const gln_backend_options *o
     return GLN_OK;
 }
 
-gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source, const dnnl_memory_desc_t *to,
-                              void *target)
+gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source,
+                              const dnnl_memory_desc_t *to, void *target)
 {
     void *from_place = NULL;
-    memcpy(&from_place, &source, sizeof from_place); /* oneDNN's handles are not const; a reorder reads its source only */
+    memcpy(&from_place, &source,
+           sizeof from_place); /* oneDNN's handles are not const; a reorder reads its source only */
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t memory[2] = {NULL, NULL};
@@ -118,8 +119,8 @@ gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, co
             return GLN_OK;
         }
     }
-    gln_status st =
-        gln_grow(&backend->packed, &backend->packed_capacity, backend->n_packed + 1, sizeof *backend->packed, "weights");
+    gln_status st = gln_grow(&backend->packed, &backend->packed_capacity, backend->n_packed + 1,
+                             sizeof *backend->packed, "weights");
     if (st != GLN_OK) return st;
     gln_packed *packed = &backend->packed[backend->n_packed];
     size_t bytes = dnnl_memory_desc_get_size(wanted);
@@ -196,7 +197,8 @@ static gln_status make_context(const gln_onednn_plan *plan, gln_context *context
     if (st == GLN_OK) st = gln_alloc(&context->bound, plan->n_arguments, sizeof *context->bound, "plan");
     if (st == GLN_OK) st = gln_alloc(&context->inputs, longest, sizeof *context->inputs, "plan");
     if (st == GLN_OK) {
-        st = gln_onednn_check(NULL, dnnl_stream_create(&context->stream, plan->backend->engine, dnnl_stream_default_flags),
+        st = gln_onednn_check(NULL,
+                              dnnl_stream_create(&context->stream, plan->backend->engine, dnnl_stream_default_flags),
                               "making a stream");
     }
     for (size_t i = 0; st == GLN_OK && i < plan->n_arguments; i++) {
@@ -336,13 +338,15 @@ gln_status gln_onednn_run_step(const gln_onednn_plan *plan, const gln_context *c
 
 static gln_status run_image(const gln_onednn_plan *plan, const gln_context *context, const float *input, float *output)
 {
-    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), input, plan->base.input_items * sizeof *input);
+    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), input,
+           plan->base.input_items * sizeof *input);
     for (size_t i = 0; i < plan->n_steps; i++) {
         gln_status st = gln_onednn_run_step(plan, context, &plan->steps[i]);
         if (st != GLN_OK) return st;
     }
     gln_status st = gln_onednn_check(NULL, dnnl_stream_wait(context->stream), "running the network");
-    if (st == GLN_OK) memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
+    if (st == GLN_OK)
+        memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
     return st;
 }
 
@@ -360,7 +364,8 @@ static gln_status run_range(void *context, size_t begin, size_t end, size_t work
     int had_threads = omp_get_max_threads(); /* the caller's thread is one of the pool's */
     omp_set_num_threads(threads_inside(plan));
     for (size_t i = begin; st == GLN_OK && i < end; i++) {
-        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->base.input_items, job->output + i * plan->base.output_items);
+        st = run_image(plan, &plan->contexts[worker], job->input + i * plan->base.input_items,
+                       job->output + i * plan->base.output_items);
     }
     omp_set_num_threads(had_threads);
     return st;

@@ -1,4 +1,5 @@
-/* What the files of the oneDNN backend share: the layouts a value has, the steps of a plan, and the compiler's state. */
+/* What the files of the oneDNN backend share: the layouts a value has, the steps of a plan, and the compiler's
+   state. */
 #ifndef GLN_EMBED_BACKEND_ONEDNN_H
 #define GLN_EMBED_BACKEND_ONEDNN_H
 
@@ -145,8 +146,8 @@ gln_status gln_onednn_pack(gln_onednn *backend, void **out, const void *data, co
 /* The packed forms of a constant, which no plan uses any more. */
 void gln_onednn_unpack(gln_onednn *backend, const void *data);
 /* One reorder at once, outside any plan. */
-gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source, const dnnl_memory_desc_t *to,
-                              void *target);
+gln_status gln_onednn_reorder(gln_onednn *backend, const dnnl_memory_desc_t *from, const void *source,
+                              const dnnl_memory_desc_t *to, void *target);
 void *gln_onednn_address(const gln_onednn_plan *plan, const gln_context *context, gln_place at);
 gln_status gln_onednn_run_step(const gln_onednn_plan *plan, const gln_context *context, const gln_step *step);
 
@@ -199,16 +200,20 @@ gln_status gln_compile_node(gln_compiler *c, const gln_node *node);
 /* ---- backend_onednn_conv.c ---- */
 
 /* The direct kernel for these parts. */
-gln_status gln_make_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out);
+gln_status gln_make_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts,
+                         dnnl_primitive_desc_t *out);
 gln_status gln_compile_conv(gln_compiler *c, const gln_node *node);
 
 /* ---- backend_onednn_winograd.c ---- */
 
-/* Winograd's kernel for these parts; *out stays NULL where there is none, it does not pay, or a trial found it too inexact. */
-gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out);
+/* Winograd's kernel for these parts; *out stays NULL where there is none, it does not pay, or a trial found it too
+   inexact. */
+gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts,
+                             dnnl_primitive_desc_t *out);
 /* The step added last is one: to be tried. */
 gln_status gln_note_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts);
-/* Tries the layers of the finished plan that no trial has judged; *out_again: some are too inexact, so make the plan again. */
+/* Tries the layers of the finished plan that no trial has judged; *out_again: some are too inexact, so make the plan
+   again. */
 gln_status gln_try_winograd(gln_compiler *c, bool *out_again);
 
 /* ---- backend_onednn_views.c: operators that only look at their input in another way ---- */

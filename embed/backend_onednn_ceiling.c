@@ -1,4 +1,5 @@
-/* What this machine's matrix units give at most, as the yardstick for networks: a square product that fits the cache. */
+/* What this machine's matrix units give at most, as the yardstick for networks: a square product that fits the
+   cache. */
 #include "embed/backend_onednn.h"
 
 #include "common/clock.h"
@@ -41,7 +42,8 @@ static gln_status make_product(product *p, gln_onednn *backend)
         if ((st = gln_alloc(&p->data[i], bytes, 1, "a matrix")) != GLN_OK) break;
         unsigned short *half = p->data[i];
         for (size_t j = 0; j < bytes / sizeof *half; j++) half[j] = 0x3f80; /* 1 in bf16; as f32 halves 1.0020 */
-        st = gln_onednn_check(NULL, dnnl_memory_create(&p->memory[i], &p->desc[i], backend->engine, p->data[i]), "binding memory");
+        st = gln_onednn_check(NULL, dnnl_memory_create(&p->memory[i], &p->desc[i], backend->engine, p->data[i]),
+                              "binding memory");
     }
     return st;
 }

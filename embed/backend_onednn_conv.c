@@ -15,19 +15,20 @@ gln_status gln_make_conv(gln_compiler *c, const gln_node *node, const gln_conv_p
         "describing a convolution");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
     if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(out, &desc, attributes, c->backend->engine, NULL), "a convolution");
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(out, &desc, attributes, c->backend->engine, NULL),
+                          "a convolution");
     dnnl_primitive_attr_destroy(attributes);
     return st;
 }
 
 /*
- * On AVX-512 oneDNN 2.6 prefers channels last, which its older blocked kernels beat by a third on the thin layers of mobile
- * networks (EfficientNet-Lite0, MobileNet v2) and match on others, so blocks are asked for where there are channels to fill
- * them; what has no fast kernel in blocks is left to oneDNN. In bf16 the tile units work on channels last, ten times as fast as
- * its blocked kernels.
+ * On AVX-512 oneDNN 2.6 prefers channels last, which its older blocked kernels beat by a third on the thin layers of
+ * mobile networks (EfficientNet-Lite0, MobileNet v2) and match on others, so blocks are asked for where there are
+ * channels to fill them; what has no fast kernel in blocks is left to oneDNN. In bf16 the tile units work on channels
+ * last, ten times as fast as its blocked kernels.
  */
-static gln_status choose_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out,
-                              bool *out_winograd)
+static gln_status choose_conv(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts,
+                              dnnl_primitive_desc_t *out, bool *out_winograd)
 {
     const dnnl_dim_t block = 16;
     gln_conv_parts blocked = *parts;
@@ -52,7 +53,8 @@ static gln_status choose_conv(gln_compiler *c, const gln_node *node, const gln_c
 
 gln_status gln_compile_conv(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *w = gln_shape_of(c, node->inputs[1]), *y = gln_shape_of(c, node->output);
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *w = gln_shape_of(c, node->inputs[1]),
+                    *y = gln_shape_of(c, node->output);
     dnnl_primitive_desc_t pd = NULL;
     bool winograd = false;
     gln_window window;

@@ -1,4 +1,5 @@
-/* Norms on oneDNN: softmax, layer norm, batch norms that fold.c could not take into a convolution, PRelu with its slopes. */
+/* Norms on oneDNN: softmax, layer norm, batch norms that fold.c could not take into a convolution, PRelu with its
+   slopes. */
 #include "embed/backend_onednn.h"
 
 #include <string.h>
@@ -17,9 +18,10 @@ gln_status gln_compile_softmax(gln_compiler *c, const gln_node *node)
     if (st != GLN_OK) return st;
     if (c->graph->opset < 13 && axis + 1 != y->rank) return gln_add_reference(c, node);
     if ((st = gln_work_form(c, node->inputs[0], &src)) != GLN_OK) return st;
-    st = gln_onednn_check(c, node->op == GLN_OP_SOFTMAX
-                                 ? dnnl_softmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis)
-                                 : dnnl_logsoftmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis),
+    st = gln_onednn_check(c,
+                          node->op == GLN_OP_SOFTMAX
+                              ? dnnl_softmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis)
+                              : dnnl_logsoftmax_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, (int)axis),
                           "a softmax");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
@@ -60,12 +62,14 @@ gln_status gln_compile_layer_norm(gln_compiler *c, const gln_node *node)
     scale.desc = gln_plain_desc(&(gln_shape){1, {rows.dims[1]}});
     bias.desc = scale.desc;
     st = gln_onednn_check(c,
-                          dnnl_layer_normalization_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, NULL, epsilon,
+                          dnnl_layer_normalization_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, NULL,
+                                                                     epsilon,
                                                                      dnnl_use_scale | (shift ? dnnl_use_shift : 0u)),
                           "a layer norm");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a layer norm");
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL),
+                          "a layer norm");
     dnnl_primitive_attr_destroy(attributes);
     if (st != GLN_OK) return st;
     dnnl_memory_desc_t own = gln_work_desc(c, y);
@@ -97,11 +101,13 @@ gln_status gln_compile_batch_norm(gln_compiler *c, const gln_node *node)
     if (st != GLN_OK) return st;
     st = gln_onednn_check(c,
                           dnnl_batch_normalization_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, epsilon,
-                                                                     dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift),
+                                                                     dnnl_use_global_stats | dnnl_use_scale |
+                                                                         dnnl_use_shift),
                           "a batch norm");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
     if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a batch norm");
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL),
+                          "a batch norm");
     dnnl_primitive_attr_destroy(attributes);
     if (st != GLN_OK) return st;
     if ((st = gln_place_result(c, node, &src.desc, &dst)) != GLN_OK) {
@@ -122,12 +128,14 @@ gln_status gln_compile_prelu(gln_compiler *c, const gln_node *node)
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t pd = NULL;
     if (y->rank == 0 || y->rank > 5 || !gln_is_constant(c, node->inputs[1])) return gln_add_reference(c, node);
-    for (size_t i = 0; i < y->rank; i++) lifted.dims[i] = i + slope->rank < y->rank ? 1 : slope->dims[i + slope->rank - y->rank];
+    for (size_t i = 0; i < y->rank; i++)
+        lifted.dims[i] = i + slope->rank < y->rank ? 1 : slope->dims[i + slope->rank - y->rank];
     dnnl_memory_desc_t weights_desc = gln_plain_desc(&lifted);
     gln_status st = gln_dense_form(c, node->inputs[0], &src);
     if (st == GLN_OK) st = gln_form_as(c, node->inputs[1], NULL, &weights);
     if (st == GLN_OK) {
-        st = gln_onednn_check(c, dnnl_prelu_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, &weights_desc), "a PRelu");
+        st = gln_onednn_check(c, dnnl_prelu_forward_desc_init(&desc, dnnl_forward_inference, &src.desc, &weights_desc),
+                              "a PRelu");
     }
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
@@ -139,7 +147,8 @@ gln_status gln_compile_prelu(gln_compiler *c, const gln_node *node)
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[3] = {
-        {DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_WEIGHTS, weights_desc, weights.at}, {DNNL_ARG_DST, src.desc, dst.at}};
+    gln_argument arguments[3] = {{DNNL_ARG_SRC, src.desc, src.at},
+                                 {DNNL_ARG_WEIGHTS, weights_desc, weights.at},
+                                 {DNNL_ARG_DST, src.desc, dst.at}};
     return gln_add_primitive(c, pd, arguments, 3);
 }

@@ -1,9 +1,9 @@
 /*
- * How each operator becomes steps. An operator that oneDNN has no primitive for, or whose shapes the primitive does not take,
- * runs by the reference code on plain tensors: slower, never wrong.
+ * How each operator becomes steps. An operator that oneDNN has no primitive for, or whose shapes the primitive does not
+ * take, runs by the reference code on plain tensors: slower, never wrong.
  *
- * Residual sums. oneDNN's sum adds to what lies in the destination. Where the residual is read for the last time, the result
- * takes its place and nothing is copied (every block of MobileNet, EfficientNet and ResNet); otherwise it is
+ * Residual sums. oneDNN's sum adds to what lies in the destination. Where the residual is read for the last time, the
+ * result takes its place and nothing is copied (every block of MobileNet, EfficientNet and ResNet); otherwise it is
  * copied into the destination first.
  */
 #include "embed/backend_onednn.h"
@@ -49,15 +49,18 @@ static gln_status add_product(gln_compiler *c, const gln_node *node, const gln_f
     gln_shape b_shape = {.rank = (size_t)b->ndims}, bias_shape = {.rank = result->rank};
     for (size_t i = 0; i < b_shape.rank; i++) b_shape.dims[i] = (size_t)b->dims[i];
     for (size_t i = 0; i < bias_shape.rank; i++) bias_shape.dims[i] = i + 1 == bias_shape.rank ? n : 1;
-    dnnl_memory_desc_t b_desc = fixed ? gln_any_desc(&b_shape, c->backend->type) : *b, dst_desc = gln_work_desc(c, result);
+    dnnl_memory_desc_t b_desc = fixed ? gln_any_desc(&b_shape, c->backend->type) : *b,
+                       dst_desc = gln_work_desc(c, result);
     dnnl_memory_desc_t bias_desc = gln_plain_desc(&bias_shape);
     b_desc.data_type = c->backend->type; /* `b` tells how a constant lies, which is f32 */
 
     gln_status st = gln_onednn_check(
-        c, dnnl_matmul_desc_init(&desc, &a->desc, &b_desc, has_bias ? &bias_desc : NULL, &dst_desc), "describing a product");
+        c, dnnl_matmul_desc_init(&desc, &a->desc, &b_desc, has_bias ? &bias_desc : NULL, &dst_desc),
+        "describing a product");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
     if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "a matrix product");
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL),
+                          "a matrix product");
     dnnl_primitive_attr_destroy(attributes);
     if (st != GLN_OK) return st;
 
@@ -95,9 +98,11 @@ static gln_shape lift(const gln_shape *shape, size_t rank)
 
 static gln_status compile_matmul(gln_compiler *c, const gln_node *node)
 {
-    const gln_shape *a = gln_shape_of(c, node->inputs[0]), *b = gln_shape_of(c, node->inputs[1]), *y = gln_shape_of(c, node->output);
+    const gln_shape *a = gln_shape_of(c, node->inputs[0]), *b = gln_shape_of(c, node->inputs[1]),
+                    *y = gln_shape_of(c, node->output);
     if (a->rank < 2 || b->rank < 2) return gln_add_reference(c, node);
-    if (!gln_is_constant(c, node->inputs[1]) && node->n_inputs == 2 && y->rank > 2 && y->rank <= 5) return gln_compile_attention_product(c, node);
+    if (!gln_is_constant(c, node->inputs[1]) && node->n_inputs == 2 && y->rank > 2 && y->rank <= 5)
+        return gln_compile_attention_product(c, node);
     size_t k = a->dims[a->rank - 1], n = b->dims[b->rank - 1];
     gln_form left;
     gln_status st = gln_work_form(c, node->inputs[0], &left);
@@ -175,8 +180,8 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
     dnnl_data_type_t type = src.desc.data_type;
     dnnl_memory_desc_t dst_any = gln_any_desc(pooled, type), plain = gln_typed_desc(pooled, type);
     st = gln_onednn_check(c,
-                          dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, &dst_any, stride,
-                                                            kernel, dilation, low, high),
+                          dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc,
+                                                            &dst_any, stride, kernel, dilation, low, high),
                           "describing a pooling");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
@@ -186,15 +191,18 @@ static gln_status add_pool(gln_compiler *c, const gln_node *node, const gln_wind
     if (st != GLN_OK) return st;
     dnnl_memory_desc_t dst_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
     dnnl_memory_desc_t own = same ? dst_desc : gln_typed_desc(gln_shape_of(c, node->output), type);
-    /* Under another shape only plain order is the same items; pooling itself is quick only in the order of its input. */
+    /* Under another shape only plain order is the same items; pooling itself is quick only in the order of its
+       input. */
     bool detour = !same && !dnnl_memory_desc_equal(&dst_desc, &plain);
     gln_form pooled_form = {.desc = dst_desc};
-    st = detour ? gln_add_buffer(c, &pooled_form.at, dnnl_memory_desc_get_size(&dst_desc)) : gln_place_result(c, node, &own, &dst);
+    st = detour ? gln_add_buffer(c, &pooled_form.at, dnnl_memory_desc_get_size(&dst_desc))
+                : gln_place_result(c, node, &own, &dst);
     if (st != GLN_OK) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at}, {DNNL_ARG_DST, dst_desc, detour ? pooled_form.at : dst.at}};
+    gln_argument arguments[2] = {{DNNL_ARG_SRC, src.desc, src.at},
+                                 {DNNL_ARG_DST, dst_desc, detour ? pooled_form.at : dst.at}};
     st = gln_add_primitive(c, pd, arguments, 2);
     if (st != GLN_OK || !detour) return st;
     if ((st = gln_place_result(c, node, &own, &dst)) != GLN_OK) return st;
@@ -258,10 +266,12 @@ static gln_status compile_unary(gln_compiler *c, const gln_node *node)
     if (!gln_eltwise_of(&algorithm, &alpha, &beta, &post)) return gln_add_reference(c, node);
     if ((st = gln_dense_form(c, node->inputs[0], &src)) != GLN_OK) return st;
     st = gln_onednn_check(
-        c, dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, alpha, beta), "an activation");
+        c, dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_inference, algorithm, &src.desc, alpha, beta),
+        "an activation");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
-    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL), "an activation");
+    st = gln_onednn_check(c, dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL),
+                          "an activation");
     dnnl_primitive_attr_destroy(attributes);
     if (st != GLN_OK) return st;
     if ((st = gln_place_result(c, node, &src.desc, &dst)) != GLN_OK) {
@@ -310,7 +320,8 @@ static gln_status compile_binary(gln_compiler *c, const gln_node *node)
     gln_shape lifted = lift(gln_shape_of(c, b), y->rank);
     dnnl_memory_desc_t right_desc = same ? left.desc : gln_typed_desc(&lifted, left.desc.data_type);
     dnnl_memory_desc_t right_own = same ? left.desc : gln_typed_desc(gln_shape_of(c, b), left.desc.data_type);
-    st = gln_onednn_check(c, dnnl_binary_desc_init(&desc, algorithm, &left.desc, &right_desc, &left.desc), "an elementwise sum");
+    st = gln_onednn_check(c, dnnl_binary_desc_init(&desc, algorithm, &left.desc, &right_desc, &left.desc),
+                          "an elementwise sum");
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) return st;
     dnnl_status_t status = dnnl_primitive_desc_create(&pd, &desc, attributes, c->backend->engine, NULL);
@@ -323,28 +334,21 @@ static gln_status compile_binary(gln_compiler *c, const gln_node *node)
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[3] = {
-        {DNNL_ARG_SRC_0, left.desc, left.at}, {DNNL_ARG_SRC_1, right_desc, right.at}, {DNNL_ARG_DST, left.desc, dst.at}};
+    gln_argument arguments[3] = {{DNNL_ARG_SRC_0, left.desc, left.at},
+                                 {DNNL_ARG_SRC_1, right_desc, right.at},
+                                 {DNNL_ARG_DST, left.desc, dst.at}};
     return gln_add_primitive(c, pd, arguments, 3);
 }
 
 /* ---- Layout ---- */
 
-gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
-{
-    gln_form src, dst;
-    gln_status st = gln_plain_form(c, node->inputs[0], &src);
-    if (st != GLN_OK) return st;
-    dnnl_memory_desc_t desc = gln_typed_desc(gln_shape_of(c, node->output), src.desc.data_type);
-    return gln_add_form(c, node->output, &desc, src.at, &dst);
-}
-
 /*
- * Sources of different layouts leave oneDNN 2.6 with its reference code, which wrote part of the second of two images to a
- * wrong place (CSPResNet-50, whose first stage joins a view and a blocked result). So all come in one layout: blocks of
- * 16 channels where they divide, plain order elsewhere.
+ * Sources of different layouts leave oneDNN 2.6 with its reference code, which wrote part of the second of two images
+ * to a wrong place (CSPResNet-50, whose first stage joins a view and a blocked result). So all come in one layout:
+ * blocks of 16 channels where they divide, plain order elsewhere.
  */
-static gln_status same_layouts(gln_compiler *c, const gln_node *node, dnnl_memory_desc_t *descs, gln_argument *arguments)
+static gln_status same_layouts(gln_compiler *c, const gln_node *node, dnnl_memory_desc_t *descs,
+                               gln_argument *arguments)
 {
     bool blocks = false;
     gln_status st = GLN_OK;
@@ -368,7 +372,8 @@ static bool are_alike(const gln_compiler *c, const gln_node *node, const dnnl_me
         const dnnl_blocking_desc_t *blocks = &descs[i].format_desc.blocking, *first = &descs[0].format_desc.blocking;
         if (blocks->inner_nblks != first->inner_nblks) return false;
         for (int j = 0; j < blocks->inner_nblks; j++) {
-            if (blocks->inner_blks[j] != first->inner_blks[j] || blocks->inner_idxs[j] != first->inner_idxs[j]) return false;
+            if (blocks->inner_blks[j] != first->inner_blks[j] || blocks->inner_idxs[j] != first->inner_idxs[j])
+                return false;
         }
         dnnl_memory_desc_t plain = gln_typed_desc(gln_shape_of(c, node->inputs[i]), descs[i].data_type);
         if (blocks->inner_nblks == 0 && !dnnl_memory_desc_equal(&descs[i], &plain)) return false;
@@ -400,8 +405,8 @@ static gln_status compile_concat(gln_compiler *c, const gln_node *node)
     if (st == GLN_OK && !are_alike(c, node, descs)) st = same_layouts(c, node, descs, arguments);
     if (st == GLN_OK) st = gln_make_attributes(c, &attributes, NULL, 0);
     if (st != GLN_OK) goto cleanup;
-    dnnl_status_t status = dnnl_concat_primitive_desc_create(&pd, NULL, (int)node->n_inputs, (int)axis, descs, attributes,
-                                                             c->backend->engine);
+    dnnl_status_t status = dnnl_concat_primitive_desc_create(&pd, NULL, (int)node->n_inputs, (int)axis, descs,
+                                                             attributes, c->backend->engine);
     if (status == dnnl_unimplemented) {
         st = gln_add_reference(c, node);
         goto cleanup;

@@ -1,14 +1,17 @@
 /*
  * Products of two computed tensors, as in attention: batches of matrices, read where and how they lie. oneDNN's fast
- * kernels take any strides as long as one of a matrix's two axes is dense; where they do not, the operands are made plain.
+ * kernels take any strides as long as one of a matrix's two axes is dense; where they do not, the operands are made
+ * plain.
  */
 #include "embed/backend_onednn.h"
 
 #include <string.h>
 
-/* One primitive for a [.., m, k] times b [.., k, n] into dst; *out_pd is NULL, without an error, where only slow code has it. */
-static gln_status describe(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b,
-                           const dnnl_memory_desc_t *dst, bool slow_too, dnnl_primitive_desc_t *out_pd)
+/* One primitive for a [.., m, k] times b [.., k, n] into dst; *out_pd is NULL, without an error, where only slow code
+   has it. */
+static gln_status describe(gln_compiler *c, const gln_node *node, const dnnl_memory_desc_t *a,
+                           const dnnl_memory_desc_t *b, const dnnl_memory_desc_t *dst, bool slow_too,
+                           dnnl_primitive_desc_t *out_pd)
 {
     dnnl_matmul_desc_t desc;
     dnnl_primitive_attr_t attributes = NULL;
@@ -41,7 +44,8 @@ static dnnl_memory_desc_t lifted(const dnnl_memory_desc_t *desc, size_t rank)
     for (size_t i = 0; i < rank; i++) {
         size_t from = i + own - rank;
         dims[i] = i + own < rank ? 1 : desc->dims[from];
-        strides[i] = i + own < rank ? desc->format_desc.blocking.strides[0] * desc->dims[0] : desc->format_desc.blocking.strides[from];
+        strides[i] = i + own < rank ? desc->format_desc.blocking.strides[0] * desc->dims[0]
+                                    : desc->format_desc.blocking.strides[from];
     }
     dnnl_memory_desc_init_by_strides(&out, (int)rank, dims, desc->data_type, strides);
     return out;
@@ -84,15 +88,16 @@ gln_status gln_compile_attention_product(gln_compiler *c, const gln_node *node)
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[3] = {{DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
+    gln_argument arguments[3] = {
+        {DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
     c->plan->base.multiply_adds += (double)gln_shape_items(y) * (double)x->dims[x->rank - 1];
     return gln_add_primitive(c, pd, arguments, 3);
 }
 
 /*
- * An einsum of two operands is a batch of products when each label is of one of four kinds: of both and the result (batch), of the
- * left and the result (rows), of the right and the result (columns), of both alone (inner, one of them). Surplus row and column
- * labels become batches along which the other operand stands still.
+ * An einsum of two operands is a batch of products when each label is of one of four kinds: of both and the result
+ * (batch), of the left and the result (rows), of the right and the result (columns), of both alone (inner, one of
+ * them). Surplus row and column labels become batches along which the other operand stands still.
  */
 gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
 {
@@ -122,7 +127,8 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
             if (!plain) return gln_add_reference(c, node);
         }
     }
-    if (inner == GLN_EINSUM_LABELS || row == GLN_EINSUM_LABELS || column == GLN_EINSUM_LABELS) return gln_add_reference(c, node);
+    if (inner == GLN_EINSUM_LABELS || row == GLN_EINSUM_LABELS || column == GLN_EINSUM_LABELS)
+        return gln_add_reference(c, node);
     ptrdiff_t own[GLN_EINSUM_LABELS] = {0}, step = 1;
     for (size_t i = e.n_out; i-- > 0; step *= (ptrdiff_t)e.dim[i]) own[i] = step;
     for (size_t i = 0; i < e.n_out; i++) {
@@ -148,7 +154,8 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
     y_strides[rank + 1] = own[column];
     if (dnnl_memory_desc_init_by_strides(&a_desc, (int)rank + 2, a_dims, c->backend->type, a_strides) != dnnl_success ||
         dnnl_memory_desc_init_by_strides(&b_desc, (int)rank + 2, b_dims, c->backend->type, b_strides) != dnnl_success ||
-        dnnl_memory_desc_init_by_strides(&dst_desc, (int)rank + 2, y_dims, c->backend->type, y_strides) != dnnl_success) {
+        dnnl_memory_desc_init_by_strides(&dst_desc, (int)rank + 2, y_dims, c->backend->type, y_strides) !=
+            dnnl_success) {
         return gln_add_reference(c, node);
     }
     if ((st = describe(c, node, &a_desc, &b_desc, &dst_desc, false, &pd)) != GLN_OK) return st;
@@ -161,7 +168,8 @@ gln_status gln_compile_einsum(gln_compiler *c, const gln_node *node)
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    gln_argument arguments[3] = {{DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
+    gln_argument arguments[3] = {
+        {DNNL_ARG_SRC, a_desc, a.at}, {DNNL_ARG_WEIGHTS, b_desc, b.at}, {DNNL_ARG_DST, dst_desc, dst.at}};
     c->plan->base.multiply_adds += (double)gln_shape_items(gln_shape_of(c, node->output)) * (double)e.dim[inner];
     return gln_add_primitive(c, pd, arguments, 3);
 }

@@ -53,7 +53,8 @@ dnnl_memory_desc_t gln_any_desc(const gln_shape *shape, dnnl_data_type_t type)
 gln_status gln_add_buffer(gln_compiler *c, gln_place *out, size_t bytes)
 {
     gln_onednn_plan *plan = c->plan;
-    gln_status st = gln_grow(&plan->buffers, &plan->buffers_capacity, plan->n_buffers + 1, sizeof *plan->buffers, "plan");
+    gln_status st = gln_grow(&plan->buffers, &plan->buffers_capacity, plan->n_buffers + 1, sizeof *plan->buffers,
+                             "plan");
     if (st != GLN_OK) return st;
     *out = (gln_place){.buffer = plan->n_buffers};
     plan->buffers[plan->n_buffers++] = (gln_plan_buffer){.bytes = bytes, .first = plan->n_steps, .last = plan->n_steps};
@@ -85,7 +86,8 @@ gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out)
     }
     const gln_value *v = &c->graph->values[value];
     if (v->tensor.data == NULL) {
-        return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", c->node->name, c->node->type, v->name);
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) reads %s before it is computed", c->node->name, c->node->type,
+                        v->name);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&v->tensor.shape);
     return gln_add_form(c, value, &desc, (gln_place){.buffer = GLN_NONE, .fixed = v->tensor.data}, out);
@@ -94,7 +96,8 @@ gln_status gln_first_form(gln_compiler *c, size_t value, gln_form *out)
 gln_status gln_dense_form(gln_compiler *c, size_t value, gln_form *out)
 {
     gln_status st = gln_first_form(c, value, out);
-    if (st != GLN_OK || out->desc.format_kind != dnnl_blocked || out->desc.format_desc.blocking.inner_nblks != 0) return st;
+    if (st != GLN_OK || out->desc.format_kind != dnnl_blocked || out->desc.format_desc.blocking.inner_nblks != 0)
+        return st;
     size_t n_items = 1;
     for (int i = 0; i < out->desc.ndims; i++) n_items *= (size_t)out->desc.dims[i];
     bool dense = dnnl_memory_desc_get_size(&out->desc) == n_items * gln_type_bytes(out->desc.data_type);
@@ -176,7 +179,8 @@ gln_status gln_add_primitive(gln_compiler *c, dnnl_primitive_desc_t pd, const gl
     size_t scratch_bytes = scratch_desc != NULL ? dnnl_memory_desc_get_size(scratch_desc) : 0;
     gln_status st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
     if (st == GLN_OK) {
-        st = gln_grow(&plan->arguments, &plan->arguments_capacity, plan->n_arguments + n + 1, sizeof *plan->arguments, "plan");
+        st = gln_grow(&plan->arguments, &plan->arguments_capacity, plan->n_arguments + n + 1, sizeof *plan->arguments,
+                      "plan");
     }
     if (st == GLN_OK && scratch_bytes != 0) {
         scratch.desc = *scratch_desc;
@@ -238,11 +242,13 @@ gln_status gln_add_reference(gln_compiler *c, const gln_node *node)
     gln_form out;
     const gln_value *value = &c->graph->values[node->output];
     if (node->n_posts != 0) {
-        return gln_fail(GLN_E_INTERNAL, "node %s (%s) has no fast way, but others were merged into it", node->name, node->type);
+        return gln_fail(GLN_E_INTERNAL, "node %s (%s) has no fast way, but others were merged into it", node->name,
+                        node->type);
     }
     dnnl_memory_desc_t desc = gln_plain_desc(&value->tensor.shape);
     st = gln_grow(&plan->steps, &plan->steps_capacity, plan->n_steps + 1, sizeof *plan->steps, "plan");
-    if (st == GLN_OK) st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * gln_item_bytes(value->tensor.dtype));
+    if (st == GLN_OK)
+        st = gln_add_buffer(c, &out.at, gln_shape_items(&value->tensor.shape) * gln_item_bytes(value->tensor.dtype));
     if (st == GLN_OK) st = gln_add_form(c, node->output, &desc, out.at, &out);
     if (st != GLN_OK) return st;
     plan->tensors[first + n - 1] = (gln_step_tensor){.tensor = value->tensor, .at = out.at};

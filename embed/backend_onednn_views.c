@@ -1,7 +1,8 @@
 /*
- * Transpositions, slices and single indices copy nothing: the result is the input's memory under other strides, from another
- * item on. Whoever reads it takes the strides as they are (a product, a convolution's reorder) or has it made plain, once. So
- * the queries, keys and values of attention are read where the projection wrote them.
+ * Transpositions, slices, single indices, and axes of one item that come or go copy nothing: the result is the input's
+ * memory under other strides, from another item on. Whoever reads it takes the strides as they are (a product, a
+ * convolution's reorder) or has it made plain, once. So the queries, keys and values of attention are read where the
+ * projection wrote them.
  */
 #include "embed/backend_onednn.h"
 
@@ -13,14 +14,16 @@ static bool is_strided(const dnnl_memory_desc_t *desc)
 }
 
 /* The result is the source with these strides from this item on. */
-static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form *src, const dnnl_dims_t strides, size_t first_item)
+static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form *src, const dnnl_dims_t strides,
+                           size_t first_item)
 {
     const gln_shape *y = gln_shape_of(c, node->output);
     dnnl_memory_desc_t desc;
     dnnl_dims_t dims;
     gln_form out;
     for (size_t i = 0; i < y->rank; i++) dims[i] = (dnnl_dim_t)y->dims[i];
-    gln_status st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)y->rank, dims, src->desc.data_type, strides), "a view");
+    gln_status st = gln_onednn_check(
+        c, dnnl_memory_desc_init_by_strides(&desc, (int)y->rank, dims, src->desc.data_type, strides), "a view");
     if (st != GLN_OK) return st;
     gln_place at = src->at;
     if (at.buffer == GLN_NONE) {
@@ -29,6 +32,34 @@ static gln_status add_view(gln_compiler *c, const gln_node *node, const gln_form
         at.offset += first_item * gln_type_bytes(src->desc.data_type);
     }
     return gln_add_form(c, node->output, &desc, at, &out);
+}
+
+/* The result's strides over the source's memory where the shapes differ in axes of one item alone. */
+static bool same_but_for_ones(dnnl_dims_t out, const gln_shape *y, const gln_shape *x, const dnnl_dim_t *strides)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < y->rank; i++) {
+        out[i] = 1;
+        if (y->dims[i] == 1) continue;
+        while (at < x->rank && x->dims[at] == 1) at++;
+        if (at == x->rank || x->dims[at] != y->dims[i]) return false;
+        out[i] = strides[at++];
+    }
+    return y->rank != 0;
+}
+
+gln_status gln_compile_view(gln_compiler *c, const gln_node *node)
+{
+    const gln_shape *x = gln_shape_of(c, node->inputs[0]), *y = gln_shape_of(c, node->output);
+    dnnl_dims_t strides;
+    gln_form src, dst;
+    gln_status st = gln_first_form(c, node->inputs[0], &src);
+    if (st != GLN_OK) return st;
+    if (is_strided(&src.desc) && same_but_for_ones(strides, y, x, src.desc.format_desc.blocking.strides))
+        return add_view(c, node, &src, strides, 0);
+    if ((st = gln_plain_form(c, node->inputs[0], &src)) != GLN_OK) return st;
+    dnnl_memory_desc_t desc = gln_typed_desc(y, src.desc.data_type);
+    return gln_add_form(c, node->output, &desc, src.at, &dst);
 }
 
 /* The source in a form with strides: as it was computed, or plain. */
@@ -59,7 +90,8 @@ gln_status gln_compile_transpose(gln_compiler *c, const gln_node *node)
     if (!is_strided(&src.desc)) { /* blocks must be undone anyway: straight into the result's order */
         dnnl_memory_desc_t desc;
         for (size_t i = 0; i < x->rank; i++) dims[i] = (dnnl_dim_t)x->dims[i];
-        st = gln_onednn_check(c, dnnl_memory_desc_init_by_strides(&desc, (int)x->rank, dims, src.desc.data_type, wanted), "a view");
+        st = gln_onednn_check(
+            c, dnnl_memory_desc_init_by_strides(&desc, (int)x->rank, dims, src.desc.data_type, wanted), "a view");
         if (st == GLN_OK) st = gln_form_as(c, node->inputs[0], &desc, &src);
         if (st != GLN_OK) return st;
     }
@@ -104,7 +136,8 @@ gln_status gln_compile_gather(gln_compiler *c, const gln_node *node)
     if (!single || x->rank + n_kept < 2) return gln_add_reference(c, node);
     int64_t at = *(const int64_t *)index->tensor.data, dim = (int64_t)x->dims[axis];
     if (at < -dim || at >= dim) {
-        return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)at, (long long)dim);
+        return gln_fail(GLN_E_FORMAT, "node %s (Gather) takes item %lld of %lld", node->name, (long long)at,
+                        (long long)dim);
     }
     if ((st = strided_form(c, node->inputs[0], &src)) != GLN_OK) return st;
     const dnnl_dim_t *own = src.desc.format_desc.blocking.strides;

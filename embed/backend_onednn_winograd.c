@@ -1,13 +1,14 @@
 /*
- * Winograd's F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016): about half the time of the
- * direct kernels at 64 to 256 channels. oneDNN has two; the other, F(2x2), only takes one image at a time, and an embedding must not
- * depend on how many are done together. Below 12 pixels a side the tiles are mostly padding.
+ * Winograd's F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016): about half the
+ * time of the direct kernels at 64 to 256 channels. oneDNN has two; the other, F(2x2), only takes one image at a time,
+ * and an embedding must not depend on how many are done together. Below 12 pixels a side the tiles are mostly padding.
  *
- * What it costs in accuracy. A layer's result is off by 3e-7 to 1.5e-6, where direct sums have 2e-7, in every network that was looked
- * at. Most networks damp that. Some amplify whatever rounding there is: the embedding of an Inception v3 with random weights moves by 6e-5
- * when sums are merely taken in another order, and by 1e-4 with Winograd's. So a network is tried before it is trusted. Made-up images go
- * through it both ways; when the embeddings differ by more than `most_error`, the first layers become direct, whose errors all
- * others amplify, as many as are needed. The verdict hangs on weights and processor alone: it is the same at every load.
+ * What it costs in accuracy. A layer's result is off by 3e-7 to 1.5e-6, where direct sums have 2e-7, in every network
+ * that was looked at. Most networks damp that. Some amplify whatever rounding there is: the embedding of an Inception
+ * v3 with random weights moves by 6e-5 when sums are merely taken in another order, and by 1e-4 with Winograd's. So a
+ * network is tried before it is trusted. Made-up images go through it both ways; when the embeddings differ by more
+ * than `most_error`, the first layers become direct, whose errors all others amplify, as many as are needed. The
+ * verdict hangs on weights and processor alone: it is the same at every load.
  */
 #include "embed/backend_onednn.h"
 
@@ -28,7 +29,8 @@ static gln_winograd_layer *layer_of(const gln_onednn *backend, const void *weigh
     return NULL;
 }
 
-gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts, dnnl_primitive_desc_t *out)
+gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_conv_parts *parts,
+                             dnnl_primitive_desc_t *out)
 {
     const dnnl_dim_t fewest_channels = 32, smallest_side = 12;
     dnnl_convolution_desc_t desc;
@@ -38,16 +40,18 @@ gln_status gln_find_winograd(gln_compiler *c, const gln_node *node, const gln_co
     *out = NULL;
     const gln_winograd_layer *judged = layer_of(c->backend, c->graph->values[node->inputs[1]].tensor.data);
     if (judged != NULL && !judged->exact) return GLN_OK;
-    if (w->ndims != 4 || w->dims[2] != 3 || w->dims[3] != 3 || w->dims[0] < fewest_channels || w->dims[1] < fewest_channels ||
-        w->dims[0] % 16 != 0 || w->dims[1] % 16 != 0 || y->dims[2] < smallest_side || y->dims[3] < smallest_side) {
+    if (w->ndims != 4 || w->dims[2] != 3 || w->dims[3] != 3 || w->dims[0] < fewest_channels ||
+        w->dims[1] < fewest_channels || w->dims[0] % 16 != 0 || w->dims[1] % 16 != 0 || y->dims[2] < smallest_side ||
+        y->dims[3] < smallest_side) {
         return GLN_OK;
     }
     for (size_t i = 0; i < 2; i++) {
         if (parts->stride[i] != 1 || parts->dilation[i] != 0) return GLN_OK;
     }
-    if (dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_winograd, &parts->src,
-                                                   &parts->weights, parts->has_bias ? &parts->bias : NULL, &parts->dst,
-                                                   parts->stride, parts->dilation, parts->low, parts->high) != dnnl_success) {
+    if (dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_winograd,
+                                                   &parts->src, &parts->weights, parts->has_bias ? &parts->bias : NULL,
+                                                   &parts->dst, parts->stride, parts->dilation, parts->low,
+                                                   parts->high) != dnnl_success) {
         return GLN_OK;
     }
     gln_status st = gln_make_attributes(c, &attributes, node->posts, node->n_posts);
@@ -72,7 +76,8 @@ gln_status gln_note_winograd(gln_compiler *c, const gln_node *node, const gln_co
 {
     gln_onednn_plan *plan = c->plan;
     gln_status st = gln_grow(&plan->trials, &plan->trials_capacity, plan->n_trials + 1, sizeof *plan->trials, "plan");
-    if (st == GLN_OK) plan->trials[plan->n_trials++] = (gln_winograd_trial){.node = node, .parts = *parts, .step = plan->n_steps - 1};
+    if (st == GLN_OK)
+        plan->trials[plan->n_trials++] = (gln_winograd_trial){.node = node, .parts = *parts, .step = plan->n_steps - 1};
     return st;
 }
 
@@ -105,7 +110,9 @@ static gln_status run_direct(gln_compiler *c, const gln_winograd_trial *trial)
                                    *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0)};
     for (size_t i = 0; st == GLN_OK && i < 2; i++) {
         st = gln_alloc(&bytes[i], dnnl_memory_desc_get_size(&descs[i]) + 1, 1, "a layer's trial");
-        if (st == GLN_OK) st = gln_onednn_check(c, dnnl_memory_create(&memory[i], &descs[i], c->backend->engine, bytes[i]), "a trial");
+        if (st == GLN_OK)
+            st = gln_onednn_check(c, dnnl_memory_create(&memory[i], &descs[i], c->backend->engine, bytes[i]),
+                                  "a trial");
     }
     if (st == GLN_OK) st = gln_onednn_reorder(c->backend, &plain, weights->data, &descs[0], bytes[0]);
     if (st == GLN_OK) st = gln_onednn_check(c, dnnl_primitive_create(&primitive, pd), "a trial");
@@ -115,7 +122,8 @@ static gln_status run_direct(gln_compiler *c, const gln_winograd_trial *trial)
                                         {DNNL_ARG_DST, argument_of(plan, step, DNNL_ARG_DST)},
                                         {DNNL_ARG_SCRATCHPAD, memory[1]},
                                         {DNNL_ARG_BIAS, argument_of(plan, step, DNNL_ARG_BIAS)}};
-        dnnl_status_t status = dnnl_primitive_execute(primitive, plan->contexts[0].stream, trial->parts.has_bias ? 5 : 4, arguments);
+        dnnl_status_t status = dnnl_primitive_execute(primitive, plan->contexts[0].stream,
+                                                      trial->parts.has_bias ? 5 : 4, arguments);
         if (status == dnnl_success) status = dnnl_stream_wait(plan->contexts[0].stream);
         st = gln_onednn_check(c, status, "a trial");
     }
@@ -135,14 +143,17 @@ static gln_status run_image(gln_compiler *c, const float *image, size_t n_direct
     gln_onednn_plan *plan = c->plan;
     const gln_context *context = &plan->contexts[0];
     gln_status st = GLN_OK;
-    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), image, plan->base.input_items * sizeof *image);
+    memcpy(gln_onednn_address(plan, context, (gln_place){.buffer = plan->input_buffer}), image,
+           plan->base.input_items * sizeof *image);
     for (size_t i = 0, next = 0; st == GLN_OK && i < plan->n_steps; i++) {
         bool tried = next < plan->n_trials && plan->trials[next].step == i;
-        st = tried && next < n_direct ? run_direct(c, &plan->trials[next]) : gln_onednn_run_step(plan, context, &plan->steps[i]);
+        st = tried && next < n_direct ? run_direct(c, &plan->trials[next])
+                                      : gln_onednn_run_step(plan, context, &plan->steps[i]);
         next += tried;
     }
     if (st == GLN_OK) st = gln_onednn_check(NULL, dnnl_stream_wait(context->stream), "a trial");
-    if (st == GLN_OK) memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
+    if (st == GLN_OK)
+        memcpy(output, gln_onednn_address(plan, context, plan->output), plan->base.output_items * sizeof *output);
     return st;
 }
 
@@ -181,8 +192,10 @@ static gln_status enter_layers(gln_compiler *c, size_t *out_n)
     for (size_t i = 0; st == GLN_OK && i < c->plan->n_trials; i++) {
         const void *weights = c->graph->values[c->plan->trials[i].node->inputs[1]].tensor.data;
         if (layer_of(backend, weights) != NULL) continue;
-        st = gln_grow(&backend->winograd, &backend->winograd_capacity, backend->n_winograd + 1, sizeof *backend->winograd, "layers");
-        if (st == GLN_OK) backend->winograd[backend->n_winograd++] = (gln_winograd_layer){.weights = weights, .exact = true};
+        st = gln_grow(&backend->winograd, &backend->winograd_capacity, backend->n_winograd + 1,
+                      sizeof *backend->winograd, "layers");
+        if (st == GLN_OK)
+            backend->winograd[backend->n_winograd++] = (gln_winograd_layer){.weights = weights, .exact = true};
         ++*out_n;
     }
     return st;
@@ -222,7 +235,8 @@ gln_status gln_try_winograd(gln_compiler *c, bool *out_again)
     gln_status st = enter_layers(c, &n_new);
     if (st != GLN_OK || n_new == 0) return st;
     st = gln_alloc(&data.images, N_IMAGES, plan->base.input_items * sizeof *data.images, "trial images");
-    if (st == GLN_OK) st = gln_alloc(&data.exact, N_IMAGES, plan->base.output_items * sizeof *data.exact, "trial embeddings");
+    if (st == GLN_OK)
+        st = gln_alloc(&data.exact, N_IMAGES, plan->base.output_items * sizeof *data.exact, "trial embeddings");
     if (st == GLN_OK) st = gln_alloc(&data.found, plan->base.output_items, sizeof *data.found, "trial embeddings");
     if (st == GLN_OK) st = find_direct(c, &data, &n_direct);
     for (size_t i = 0; i < n_direct; i++) {

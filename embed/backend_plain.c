@@ -1,6 +1,6 @@
 /*
- * Plans in plain C: each node by gln_reference_run on row-major tensors, f32, a thread an image. The processor's side of a slim
- * build, and the twin of every faster backend. Activations share one arena a thread, as everywhere (plan.h).
+ * Plans in plain C: each node by gln_reference_run on row-major tensors, f32, a thread an image. The processor's side
+ * of a slim build, and the twin of every faster backend. Activations share one arena a thread, as everywhere (plan.h).
  */
 #include "embed/backend.h"
 
@@ -72,7 +72,8 @@ static gln_status place_values(plain_plan *plan, const gln_net *graph)
         size_t value = i == 0 ? graph->input : graph->nodes[i - 1].output;
         const gln_tensor *tensor = &graph->values[value].tensor;
         plan->buffer_of[value] = i;
-        plan->buffers[i] = (gln_plan_buffer){.bytes = gln_shape_items(&tensor->shape) * gln_item_bytes(tensor->dtype), .first = i, .last = i};
+        plan->buffers[i] = (gln_plan_buffer){
+            .bytes = gln_shape_items(&tensor->shape) * gln_item_bytes(tensor->dtype), .first = i, .last = i};
     }
     if (st != GLN_OK) return st;
     plan->n_buffers = graph->n_nodes + 1;
@@ -81,15 +82,19 @@ static gln_status place_values(plain_plan *plan, const gln_net *graph)
         if (node->n_inputs > plan->most_inputs) plan->most_inputs = node->n_inputs;
         for (size_t j = 0; j < node->n_inputs; j++) {
             size_t value = node->inputs[j];
-            if (value != GLN_NO_VALUE && plan->buffer_of[value] != SIZE_MAX) plan->buffers[plan->buffer_of[value]].last = i + 1;
+            if (value != GLN_NO_VALUE && plan->buffer_of[value] != SIZE_MAX)
+                plan->buffers[plan->buffer_of[value]].last = i + 1;
         }
         if (node->op == GLN_OP_CONV || node->op == GLN_OP_MATMUL || node->op == GLN_OP_GEMM) {
-            const gln_shape *w = &graph->values[node->inputs[1]].tensor.shape, *y = &graph->values[node->output].tensor.shape;
-            size_t inner = node->op == GLN_OP_CONV ? gln_shape_items(w) / w->dims[0] : gln_shape_items(w) / y->dims[y->rank - 1];
+            const gln_shape *w = &graph->values[node->inputs[1]].tensor.shape,
+                            *y = &graph->values[node->output].tensor.shape;
+            size_t inner = node->op == GLN_OP_CONV ? gln_shape_items(w) / w->dims[0]
+                                                   : gln_shape_items(w) / y->dims[y->rank - 1];
             plan->base.multiply_adds += (double)gln_shape_items(y) * (double)inner;
         }
     }
-    if (plan->buffer_of[graph->output] != SIZE_MAX) plan->buffers[plan->buffer_of[graph->output]].last = graph->n_nodes + 1;
+    if (plan->buffer_of[graph->output] != SIZE_MAX)
+        plan->buffers[plan->buffer_of[graph->output]].last = graph->n_nodes + 1;
     return gln_plan_arena(plan->buffers, plan->n_buffers, &plan->arena_bytes);
 }
 
@@ -108,7 +113,8 @@ static gln_status create_plan(gln_plan **out, gln_backend *base, const gln_net *
     st = place_values(plan, instance);
     if (st == GLN_OK) st = gln_alloc(&plan->arenas, n_threads, sizeof *plan->arenas, "plan");
     if (st == GLN_OK) st = gln_alloc(&plan->inputs, n_threads, plan->most_inputs * sizeof *plan->inputs, "plan");
-    for (size_t i = 0; st == GLN_OK && i < n_threads; i++) st = gln_alloc(&plan->arenas[i], plan->arena_bytes, 1, "activations");
+    for (size_t i = 0; st == GLN_OK && i < n_threads; i++)
+        st = gln_alloc(&plan->arenas[i], plan->arena_bytes, 1, "activations");
     plan->base.memory_bytes = plan->arena_bytes * n_threads;
     if (st != GLN_OK) {
         free_plan(&plan->base);

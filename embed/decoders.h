@@ -1,8 +1,9 @@
 /*
- * Inside embed/: what gln_image_decode asks of the decoder of one format, and what the decoders share. Each takes hostile
- * bytes that begin like its format, checks the size in the header against the options with gln_check_image_size() before it
- * allocates pixels, and on success sets rgb, width, height and the original size of `image` as stored, together with
- * the EXIF orientation (1 to 8), which the caller applies. On failure the caller disposes what `image` holds.
+ * Inside embed/: what gln_image_decode asks of the decoder of one format, and what the decoders share. Each takes
+ * hostile bytes that begin like its format, checks the size in the header against the options with
+ * gln_check_image_size() before it allocates pixels, and on success sets rgb, width, height and the original size of
+ * `image` as stored, together with the EXIF orientation (1 to 8), which the caller applies. On failure the caller
+ * disposes what `image` holds.
  */
 #ifndef GLN_EMBED_DECODERS_H
 #define GLN_EMBED_DECODERS_H

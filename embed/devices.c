@@ -7,7 +7,8 @@
 
 static gln_status refuse(const char *text)
 {
-    return gln_fail(GLN_E_ARGUMENT, "device %.40s: auto, cpu, cuda or cuda:N,M with numbers of GPUs is possible, each once", text);
+    return gln_fail(GLN_E_ARGUMENT,
+                    "device %.40s: auto, cpu, cuda or cuda:N,M with numbers of GPUs is possible, each once", text);
 }
 
 gln_status gln_device_choice_parse(gln_device_choice *out, const char *text)
@@ -45,7 +46,8 @@ gln_status gln_device_choice_check(const gln_device_choice *choice)
     if (probe->state != GLN_CUDA_READY) return gln_fail(GLN_E_UNSUPPORTED, "%s", probe->why);
     for (size_t i = 0; i < choice->n; i++) {
         if (choice->numbers[i] < probe->n_devices) continue;
-        return gln_fail(GLN_E_NOT_FOUND, "there is no GPU %d: %d are here, from 0 on", choice->numbers[i], probe->n_devices);
+        return gln_fail(GLN_E_NOT_FOUND, "there is no GPU %d: %d are here, from 0 on", choice->numbers[i],
+                        probe->n_devices);
     }
     return GLN_OK;
 }
@@ -58,10 +60,12 @@ void gln_gpu_words(char *out, size_t capacity)
     for (int i = 0; probe->state == GLN_CUDA_READY && i < probe->n_devices && length < capacity; i++) {
         gln_cuda_device d;
         if (gln_cuda_describe(&d, i) != GLN_OK) {
-            length += (size_t)snprintf(out + length, capacity - length, "%sGPU %d: %s", i == 0 ? "" : "; ", i, gln_message());
+            length += (size_t)snprintf(out + length, capacity - length, "%sGPU %d: %s", i == 0 ? "" : "; ", i,
+                                       gln_message());
             continue;
         }
-        length += (size_t)snprintf(out + length, capacity - length, "%sGPU %d, %s, %.0f GB, compute capability %d.%d", i == 0 ? "" : "; ", i,
-                                   d.name, (double)d.memory_bytes * 1e-9, d.capability_major, d.capability_minor);
+        length += (size_t)snprintf(out + length, capacity - length, "%sGPU %d, %s, %.0f GB, compute capability %d.%d",
+                                   i == 0 ? "" : "; ", i, d.name, (double)d.memory_bytes * 1e-9, d.capability_major,
+                                   d.capability_minor);
     }
 }

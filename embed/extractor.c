@@ -6,21 +6,24 @@
  *                    decode, stage                     (feed.h), results, flush
  *
  * Taking a free slot and asking `next` happen together under the source lock, so slots get consecutive numbers in the
- * order of the input, and at most `n_slots` consecutive numbers are under way at any time. Done slots arrive in any order;
- * the caller's thread parks slot number i at window[i mod n_slots] until its turn comes. Nobody can wait for ever: the
- * slot whose turn it is was taken before all others and its thread waits for nothing, and the done queue has room for all.
+ * order of the input, and at most `n_slots` consecutive numbers are under way at any time. Done slots arrive in any
+ * order; the caller's thread parks slot number i at window[i mod n_slots] until its turn comes. Nobody can wait for
+ * ever: the slot whose turn it is was taken before all others and its thread waits for nothing, and the done queue has
+ * room for all.
  *
- * Memory is bounded by the slots (an input, or for a GPU the pixels that count, and a thumbnail each; queue_batches * batch of them, and
- * a batch more for each that a GPU has in flight), one batch, and what each decode thread holds: a file and its pixels. Pixels are the large part, 300 MB for the largest image; images above
- * LARGE_PIXELS are therefore decoded one at a time.
+ * Memory is bounded by the slots (an input, or for a GPU the pixels that count, and a thumbnail each; queue_batches *
+ * batch of them, and a batch more for each that a GPU has in flight), one batch, and what each decode thread holds: a
+ * file and its pixels. Pixels are the large part, 300 MB for the largest image; images above LARGE_PIXELS are therefore
+ * decoded one at a time.
  *
  * Ending early. The source ends (no more items, or an error): each decode thread returns when it sees it, the last one
- * closes the done queue, and the caller's thread finishes what has arrived. The caller's side ends (cancelled, a callback
- * refused): it raises `stop` and closes the queue of free slots; no thread starts another image.
+ * closes the done queue, and the caller's thread finishes what has arrived. The caller's side ends (cancelled, a
+ * callback refused): it raises `stop` and closes the queue of free slots; no thread starts another image.
  *
- * Threads. The model runs on the caller's thread with its own threads on all cores; beside it there is by default one decode
- * thread a processor. Measured on two cores with EfficientNet-Lite0 and thumbnails, images a second, with 1, 2, 3 decode threads:
- * 154, 162, 164 for photos of 224 pixels (the model alone: 171), 14, 25, 25 for photos of 12 megapixels.
+ * Threads. The model runs on the caller's thread with its own threads on all cores; beside it there is by default one
+ * decode thread a processor. Measured on two cores with EfficientNet-Lite0 and thumbnails, images a second, with 1, 2,
+ * 3 decode threads: 154, 162, 164 for photos of 224 pixels (the model alone: 171), 14, 25, 25 for photos of 12
+ * megapixels.
  */
 #include "embed/extractor.h"
 
@@ -133,7 +136,8 @@ static gln_status prepare(struct pipeline *p, struct slot *slot)
     bytes = NULL;
     result->width = image.original_width;
     result->height = image.original_height;
-    if ((st = gln_photo_stage(&slot->photo, &p->info->preprocess, &image, gln_feed_device(p->feed))) != GLN_OK) goto cleanup;
+    if ((st = gln_photo_stage(&slot->photo, &p->info->preprocess, &image, gln_feed_device(p->feed))) != GLN_OK)
+        goto cleanup;
     if (p->options->thumbnail_side != 0) {
         st = gln_image_thumbnail(&slot->thumbnail, &result->thumbnail_bytes, &image, p->options->thumbnail_side,
                                  THUMBNAIL_QUALITY);
@@ -195,8 +199,9 @@ static bool ends_run(const struct slot *slot)
 }
 
 /*
- * Collects slots in order, from n_collected on, until there are inputs for a whole batch, or every slot is waiting here, or the
- * source has ended, or one ends the run. *out_n_slots of them, with *out_n_inputs photos; no slots: the end.
+ * Collects slots in order, from n_collected on, until there are inputs for a whole batch, or every slot is waiting
+ * here, or the source has ended, or one ends the run. *out_n_slots of them, with *out_n_inputs photos; no slots: the
+ * end.
  */
 static void collect(struct consumer *c, size_t *out_n_slots, size_t *out_n_inputs)
 {
@@ -313,7 +318,8 @@ static gln_status pipeline_init(struct pipeline *p, gln_backbone *backbone, cons
     size_t needed = gln_preprocess_needs(preprocess);
     if (needed < options->thumbnail_side) needed = options->thumbnail_side;
     if (p->decode.shorter_side_at_least < needed) p->decode.shorter_side_at_least = needed;
-    p->decode.centre = options->thumbnail_side == 0 ? gln_preprocess_centre(&p->info->preprocess) : 0; /* a thumbnail shows all of it */
+    p->decode.centre = options->thumbnail_side == 0 ? gln_preprocess_centre(&p->info->preprocess)
+                                                    : 0; /* a thumbnail shows all of it */
 
     if ((st = gln_alloc(&p->slots, p->n_slots, sizeof *p->slots, "slots")) != GLN_OK ||
         (st = gln_alloc(&p->window, p->n_slots, sizeof *p->window, "slots")) != GLN_OK ||

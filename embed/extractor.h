@@ -63,9 +63,10 @@ typedef struct gln_extractor_options {
     {.batch = 16, .n_decoders = 0, .queue_batches = 3, .thumbnail_side = 0, .decode = GLN_DECODE_OPTIONS_INIT}
 
 /*
- * Runs until `next` has no more, counting into `progress` (the caller sets the stage). Bad images are results with a status, never an
- * end of the run. Errors: what a callback returned, GLN_E_CANCELLED, GLN_E_MEMORY, what the model gave, GLN_E_ARGUMENT. When
- * `next` fails, all that it gave before is delivered first. All threads have ended when it returns.
+ * Runs until `next` has no more, counting into `progress` (the caller sets the stage). Bad images are results with a
+ * status, never an end of the run. Errors: what a callback returned, GLN_E_CANCELLED, GLN_E_MEMORY, what the model
+ * gave, GLN_E_ARGUMENT. When `next` fails, all that it gave before is delivered first. All threads have ended when it
+ * returns.
  */
 gln_status gln_extractor_run(gln_backbone *backbone, const gln_extractor_options *options, gln_extract_next_fn next,
                              gln_extract_result_fn result, void *context, gln_progress *progress);

@@ -3,8 +3,10 @@
  * (bias, residual sum, activation) is done while the result is still in registers.
  *
  * Exporters spell some activations out. x * sigmoid(x), x * sigmoid(a x), clip(x + 3, 0, 6) / 6 and x times it, both
- * forms of Gelu and, before operator version 17, layer norms are recognised and become one node. The pattern must be
- * exact, constants included, and nothing else may read the values in between.
+ * forms of Gelu and, before operator version 17, layer norms are recognised and become one node. PyTorch's exporters
+ * since 2.5 turn the keys of attention with their leading axes made one, and scale queries and keys instead of scores:
+ * one transposition, and one factor on the scores. The pattern must be exact, constants included, and nothing else may
+ * read the values in between.
  *
  * A residual sum goes to the operand that is computed last: the other one is there by then.
  */
@@ -255,25 +257,29 @@ static bool match_tanh(const fusion *f, size_t value, gln_node *found[GATE_PARTS
     return false;
 }
 
-/* (x * e) * 0.5 or (x * 0.5) * e, where e is one of the two above. */
+/* (x * e) * 0.5, (x * 0.5) * e or x * (e * 0.5), where e is one of the two above. */
 static gln_status match_gelu(fusion *f, gln_node *last)
 {
     gln_node *parts[GATE_PARTS] = {NULL}, *inner = NULL;
     bool by_tanh = false;
     size_t x = GLN_NO_VALUE, rest = last->op == GLN_OP_MUL ? beside_number(f, last, 0.5) : GLN_NO_VALUE;
-    for (size_t try = 0; last->op == GLN_OP_MUL && x == GLN_NO_VALUE && try < 4; try++) {
-        size_t side = try % 2;
-        bool half_last = try < 2;
-        inner = only_source(f, half_last ? rest : last->inputs[1 - side], GLN_OP_MUL);
+    for (size_t try = 0; last->op == GLN_OP_MUL && x == GLN_NO_VALUE && try < 6; try++) {
+        size_t side = try % 2, gate, beside;
+        inner = only_source(f, try < 2 ? rest : last->inputs[1 - side], GLN_OP_MUL);
         if (inner == NULL) continue;
-        size_t gate = half_last ? inner->inputs[side] : last->inputs[side];
+        if (try < 2) {
+            gate = inner->inputs[side];
+            beside = inner->inputs[1 - side];
+        } else if (try < 4) {
+            gate = last->inputs[side];
+            beside = beside_number(f, inner, 0.5);
+        } else {
+            gate = beside_number(f, inner, 0.5);
+            beside = last->inputs[side];
+        }
         memset(parts, 0, sizeof parts);
         by_tanh = !match_erf(f, gate, parts, &x);
-        if (by_tanh && !match_tanh(f, gate, parts, &x)) {
-            x = GLN_NO_VALUE;
-            continue;
-        }
-        if ((half_last ? inner->inputs[1 - side] : beside_number(f, inner, 0.5)) != x) x = GLN_NO_VALUE;
+        if ((by_tanh && !match_tanh(f, gate, parts, &x)) || beside != x) x = GLN_NO_VALUE;
     }
     if (x == GLN_NO_VALUE) return GLN_OK;
     gln_status st = become(f, last, by_tanh ? GLN_OP_GELU_TANH : GLN_OP_GELU, x, 0, 0);
@@ -465,6 +471,76 @@ static gln_status merge_pad(fusion *f, gln_node *conv)
     return GLN_OK;
 }
 
+/*
+ * [L.., a, b] made [l, a, b], its axes but the first put in another order, and the first split as it was: one
+ * transposition of what was there. `last` is the second change of shape.
+ */
+static gln_status match_turn(fusion *f, gln_node *last)
+{
+    gln_node *turn = last->op == GLN_OP_RESHAPE ? only_source(f, last->inputs[0], GLN_OP_TRANSPOSE) : NULL;
+    gln_node *first = turn == NULL ? NULL : only_source(f, turn->inputs[0], GLN_OP_RESHAPE);
+    int64_t perm[GLN_MAX_RANK], *order = NULL;
+    size_t n_perm = 0, axis = 0;
+    gln_attribute *attribute = NULL;
+    if (first == NULL) return GLN_OK;
+    const gln_shape *x = &f->graph->values[first->inputs[0]].tensor.shape,
+                    *merged = &f->graph->values[first->output].tensor.shape,
+                    *y = &f->graph->values[last->output].tensor.shape;
+    gln_status st = gln_node_ints(perm, &n_perm, GLN_MAX_RANK, f->graph, turn, "perm", SIZE_MAX);
+    if (st != GLN_OK) return st;
+    if (merged->rank < 2 || n_perm != merged->rank || x->rank < merged->rank || y->rank != x->rank) return GLN_OK;
+    size_t kept = merged->rank - 1, leading = x->rank - kept;
+    bool fits = true;
+    for (size_t i = 0; i < kept; i++) fits = fits && x->dims[leading + i] == merged->dims[1 + i];
+    for (size_t i = 0; i < leading; i++) fits = fits && y->dims[i] == x->dims[i];
+    if (!fits) return GLN_OK;
+    st = gln_net_alloc(f->graph, &order, x->rank, sizeof *order, "attributes");
+    if (st == GLN_OK) st = gln_net_alloc(f->graph, &attribute, 1, sizeof *attribute, "attributes");
+    if (st != GLN_OK) return st;
+    for (size_t i = 0; i < x->rank; i++) order[i] = (int64_t)i;
+    for (size_t i = 0; i < merged->rank; i++) {
+        if ((st = gln_node_axis(&axis, turn, perm[i], merged->rank)) != GLN_OK) return st;
+        if ((i == 0) != (axis == 0)) return GLN_OK;
+        if (i == 0) continue;
+        order[leading + i - 1] = (int64_t)(leading + axis - 1);
+        fits = fits && y->dims[leading + i - 1] == merged->dims[axis];
+    }
+    if (!fits) return GLN_OK;
+    if ((st = become(f, last, GLN_OP_TRANSPOSE, first->inputs[0], 0, 0)) != GLN_OK) return st;
+    *attribute = (gln_attribute){.name = "perm", .kind = GLN_ATTRIBUTE_INTS, .ints = order, .n_ints = x->rank};
+    last->attributes = attribute;
+    last->n_attributes = 1;
+    bury(f, turn);
+    bury(f, first);
+    return GLN_OK;
+}
+
+/* softmax((a q) (b k)) = softmax(a b (q k)): a factor on the scores costs nothing. `softmax` is their only reader. */
+static gln_status merge_scales(fusion *f, const gln_node *softmax)
+{
+    gln_node *scores = softmax->op == GLN_OP_SOFTMAX ? only_source(f, softmax->inputs[0], GLN_OP_MATMUL) : NULL;
+    float factor = 1;
+    bool found = false;
+    if (scores == NULL || scores->n_inputs != 2 || !takes_posts(f, scores)) return GLN_OK;
+    for (size_t side = 0; side < 2; side++) {
+        gln_node *scaled = only_source(f, scores->inputs[side], GLN_OP_LINEAR);
+        gln_post post;
+        if (scaled == NULL) continue;
+        gln_status st = gln_node_post(&post, f->graph, scaled);
+        if (st != GLN_OK) return st;
+        if (post.beta != 0) continue;
+        factor *= post.alpha;
+        found = true;
+        f->uses[scaled->inputs[0]]++;
+        f->uses[scores->inputs[side]]--;
+        scores->inputs[side] = scaled->inputs[0];
+        bury(f, scaled);
+    }
+    if (found)
+        scores->posts[scores->n_posts++] = (gln_post){.op = GLN_OP_LINEAR, .value = GLN_NO_VALUE, .alpha = factor};
+    return GLN_OK;
+}
+
 static gln_status merge_activation(fusion *f, const gln_node *node)
 {
     gln_node *source = made_by(f, node->inputs[0]);
@@ -553,10 +629,14 @@ gln_status gln_net_fuse(gln_net *instance)
         if (st == GLN_OK) st = match_swish(&f, node);
         if (st == GLN_OK) st = match_gelu(&f, node);
         if (st == GLN_OK) st = match_layer_norm(&f, node);
+        if (st == GLN_OK) st = match_turn(&f, node);
     }
     /* What is left of sums and products with one number, now that no pattern needs them as they are. */
     for (size_t i = 0; i < instance->n_nodes && st == GLN_OK; i++) {
         if (!f.dead[i]) st = match_linear(&f, &instance->nodes[i]);
+    }
+    for (size_t i = 0; i < instance->n_nodes && st == GLN_OK; i++) {
+        if (!f.dead[i]) st = merge_scales(&f, &instance->nodes[i]);
     }
     for (size_t i = 0; i < instance->n_nodes && st == GLN_OK; i++) {
         const gln_node *node = &instance->nodes[i];

@@ -3,8 +3,8 @@
  *
  * Order comes from a depth-first walk back from the requested output with a stack of its own (a file can chain a
  * million nodes, which no call stack should follow). The walk visits exactly what the output needs, so that pruning,
- * the search for cycles and for tensors that nothing provides, and sorting are one pass; a head that the output does not
- * need may hold operators that gleaner has never heard of.
+ * the search for cycles and for tensors that nothing provides, and sorting are one pass; a head that the output does
+ * not need may hold operators that gleaner has never heard of.
  */
 #include "embed/graph.h"
 
@@ -158,8 +158,9 @@ gln_status gln_net_finish(gln_net *graph, size_t output)
         if (value == GLN_NO_VALUE || value == graph->input || graph->values[value].tensor.data != NULL) continue;
         size_t from = producer[value];
         if (from == GLN_NO_VALUE) {
-            st = gln_fail(GLN_E_FORMAT, "node %s (%s) reads the tensor %s, which no node, input or initialiser provides",
-                          node->name, node->type, graph->values[value].name);
+            st = gln_fail(GLN_E_FORMAT,
+                          "node %s (%s) reads the tensor %s, which no node, input or initialiser provides", node->name,
+                          node->type, graph->values[value].name);
             goto cleanup;
         }
         if (state[from] == OPEN) {

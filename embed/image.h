@@ -31,8 +31,8 @@ typedef struct gln_image {
 
 typedef struct gln_decode_options {
     size_t shorter_side_at_least; /* JPEG may be decoded smaller as long as this holds; 0: full size */
-    double centre; /* only the central square of this share of the shorter side will be looked at, and a few pixels around: of a JPEG what
-                      lies outside may stay black. 0: all of it */
+    double centre; /* only the central square of this share of the shorter side will be looked at, and a few pixels
+                      around: of a JPEG what lies outside may stay black. 0: all of it */
     size_t max_pixels;
     size_t max_bytes;
 } gln_decode_options;
@@ -46,11 +46,11 @@ gln_image_format gln_image_sniff(const unsigned char *bytes, size_t n_bytes);
 const char *gln_image_format_name(gln_image_format format);
 
 /*
- * JPEG (baseline, progressive, grey, RGB, YCbCr, CMYK, YCCK with Adobe's inversion), PNG (all colour types and depths), WebP (lossy, lossless;
- * the first frame of an animation). EXIF orientation applied; 16 bits reduced to 8; transparency laid over white.
- * Errors: GLN_E_FORMAT (empty, truncated, damaged, not an image, named by what it is), GLN_E_UNSUPPORTED (a known format that we do not
- * decode: GIF, HEIC, TIFF, BMP ... by name), GLN_E_LIMIT (pixels or bytes; checked from the header before any large
- * allocation), GLN_E_MEMORY.
+ * JPEG (baseline, progressive, grey, RGB, YCbCr, CMYK, YCCK with Adobe's inversion), PNG (all colour types and depths),
+ * WebP (lossy, lossless; the first frame of an animation). EXIF orientation applied; 16 bits reduced to 8; transparency
+ * laid over white. Errors: GLN_E_FORMAT (empty, truncated, damaged, not an image, named by what it is),
+ * GLN_E_UNSUPPORTED (a known format that we do not decode: GIF, HEIC, TIFF, BMP ... by name), GLN_E_LIMIT (pixels or
+ * bytes; checked from the header before any large allocation), GLN_E_MEMORY.
  */
 gln_status gln_image_decode(gln_image *image, const unsigned char *bytes, size_t n_bytes,
                             const gln_decode_options *options);

@@ -6,9 +6,10 @@
  * jumped out of.
  *
  * Damage. libjpeg goes on after damage, fills the rest with grey and calls it a warning. For us a photo that is half
- * grey is a bad image, so warnings about the pixels' data are errors. Warnings that leave the pixels whole (bytes between
- * segments, odd version numbers, which cameras do write) are ignored. A file without its end marker is whole as long as all
- * pixels were there; with several scans (progressive) that cannot be known, so there the end marker is asked for.
+ * grey is a bad image, so warnings about the pixels' data are errors. Warnings that leave the pixels whole (bytes
+ * between segments, odd version numbers, which cameras do write) are ignored. A file without its end marker is whole as
+ * long as all pixels were there; with several scans (progressive) that cannot be known, so there the end marker is
+ * asked for.
  *
  * Size. The header's size is checked before pixels are allocated. With `shorter_side_at_least` the inverse transform
  * itself gives 1/2, 1/4 or 1/8 of the pixels: several times faster than decoding all and shrinking. A progressive
@@ -139,8 +140,8 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t n)
     }
 }
 
-/* The pixels [begin, end) of an axis of n that the centre of a length needs, with some around for the filter and for the decoder, whose
-   smoothing of colours differs at the edge of what it is asked for. */
+/* The pixels [begin, end) of an axis of n that the centre of a length needs, with some around for the filter and for
+   the decoder, whose smoothing of colours differs at the edge of what it is asked for. */
 static void centre_range(size_t *begin, size_t *end, size_t n, double length)
 {
     const double around = 24;
@@ -158,7 +159,8 @@ static void read_centre(j_decompress_ptr codec, gln_image *image, double share)
     centre_range(&left, &right, image->width, share * (double)shorter);
     centre_range(&top, &bottom, image->height, share * (double)shorter);
     JDIMENSION x = (JDIMENSION)left, width = (JDIMENSION)(right - left);
-    if (right - left < image->width) jpeg_crop_scanline(codec, &x, &width); /* to whole blocks: x becomes less, width more */
+    if (right - left < image->width)
+        jpeg_crop_scanline(codec, &x, &width); /* to whole blocks: x becomes less, width more */
     else x = 0;
     if (top != 0) jpeg_skip_scanlines(codec, (JDIMENSION)top);
     while (codec->output_scanline < bottom) {

@@ -1,7 +1,7 @@
 /*
- * PNG through libspng, which knows every colour type, depth and interlace and gives 8-bit RGB or RGBA of it. 16 bits keep
- * their upper byte, as Pillow does. Gamma and colour profiles are not applied, as Pillow does not. Of an APNG this is the
- * default image.
+ * PNG through libspng, which knows every colour type, depth and interlace and gives 8-bit RGB or RGBA of it. 16 bits
+ * keep their upper byte, as Pillow does. Gamma and colour profiles are not applied, as Pillow does not. Of an APNG this
+ * is the default image.
  *
  * What may be wrong and is forgiven: checksums of chunks that carry no pixels, and anything after the pixels.
  */

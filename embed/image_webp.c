@@ -33,7 +33,8 @@ static gln_status decode_still(uint8_t **out, const unsigned char *bytes, size_t
     gln_status st = gln_alloc_raw(out, width * height, pixel_bytes, "WebP pixels");
     if (st != GLN_OK) return st;
     WebPDecoderConfig config;
-    if (!WebPInitDecoderConfig(&config)) return gln_fail(GLN_E_INTERNAL, "libwebp is of another version than its headers");
+    if (!WebPInitDecoderConfig(&config))
+        return gln_fail(GLN_E_INTERNAL, "libwebp is of another version than its headers");
     config.output.colorspace = has_alpha ? MODE_RGBA : MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = *out;
@@ -62,7 +63,8 @@ static gln_status decode_first_frame(gln_image *image, WebPDemuxer *container)
         st = gln_fail(GLN_E_FORMAT, "damaged WebP image: the first frame lies outside of the canvas");
         goto cleanup;
     }
-    if ((st = decode_still(&rgba, frame.fragment.bytes, frame.fragment.size, width, height, true)) != GLN_OK) goto cleanup;
+    if ((st = decode_still(&rgba, frame.fragment.bytes, frame.fragment.size, width, height, true)) != GLN_OK)
+        goto cleanup;
     if ((st = gln_alloc_raw(&image->rgb, image->width * image->height, 3, "WebP pixels")) != GLN_OK) goto cleanup;
     memset(image->rgb, 255, image->width * image->height * 3);
     for (size_t y = 0; y < height; y++)

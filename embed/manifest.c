@@ -2,8 +2,8 @@
  * A manifest is checked field by field and may hold nothing else: a misspelt "mean" that is silently ignored would
  * give embeddings that look fine and mean little.
  *
- * The identity is a hash over a text that lists what decides an embedding, floats in hexadecimal. Name, licence and source
- * are not in it: renaming a backbone does not make its vectors another kind.
+ * The identity is a hash over a text that lists what decides an embedding, floats in hexadecimal. Name, licence and
+ * source are not in it: renaming a backbone does not make its vectors another kind.
  */
 #include "embed/manifest.h"
 
@@ -33,7 +33,8 @@ static gln_status bad(const place *at, const char *field, const char *why)
 }
 
 /* All fields that are known, the first `n_needed` of which must be there, and no other. */
-static gln_status only_fields(const gln_json *object, const place *at, const char *const *known, size_t n_known, size_t n_needed)
+static gln_status only_fields(const gln_json *object, const place *at, const char *const *known, size_t n_known,
+                              size_t n_needed)
 {
     for (const gln_json *member = gln_json_first(object); member != NULL; member = gln_json_next(member)) {
         bool found = false;
@@ -62,8 +63,8 @@ static gln_status read_count(size_t *out, const gln_json *object, const place *a
 {
     double number = gln_json_number(gln_json_get(object, field), -1);
     if (!(number >= 1 && number <= (double)most) || number != floor(number)) {
-        return gln_fail(GLN_E_FORMAT, "%s: the field %s%s should be a whole number from 1 to %zu", at->path, at->object, field,
-                        most);
+        return gln_fail(GLN_E_FORMAT, "%s: the field %s%s should be a whole number from 1 to %zu", at->path, at->object,
+                        field, most);
     }
     *out = (size_t)number;
     return GLN_OK;
@@ -72,7 +73,8 @@ static gln_status read_count(size_t *out, const gln_json *object, const place *a
 static gln_status read_channels(float out[3], const gln_json *object, const place *at, const char *field, bool positive)
 {
     const gln_json *list = gln_json_get(object, field);
-    if (!gln_json_is_array(list) || gln_json_count(list) != 3) return bad(at, field, "should be a list of three numbers");
+    if (!gln_json_is_array(list) || gln_json_count(list) != 3)
+        return bad(at, field, "should be a list of three numbers");
     for (size_t i = 0; i < 3; i++) {
         double number = gln_json_number(gln_json_at(list, i), NAN);
         if (!(fabs(number) <= 1000) || (positive && !(number > 1e-6))) {
@@ -84,13 +86,14 @@ static gln_status read_channels(float out[3], const gln_json *object, const plac
 }
 
 /* Which of two words a field holds. */
-static gln_status read_choice(bool *out_second, const gln_json *object, const place *at, const char *field, const char *first,
-                              const char *second)
+static gln_status read_choice(bool *out_second, const gln_json *object, const place *at, const char *field,
+                              const char *first, const char *second)
 {
     const char *text = gln_json_string(gln_json_get(object, field));
     *out_second = text != NULL && strcmp(text, second) == 0;
     if (*out_second || (text != NULL && strcmp(text, first) == 0)) return GLN_OK;
-    return gln_fail(GLN_E_FORMAT, "%s: the field %s%s should be \"%s\" or \"%s\"", at->path, at->object, field, first, second);
+    return gln_fail(GLN_E_FORMAT, "%s: the field %s%s should be \"%s\" or \"%s\"", at->path, at->object, field, first,
+                    second);
 }
 
 static gln_status read_preprocess(gln_preprocess *out, const gln_json *input, const char *path)
@@ -114,7 +117,8 @@ static gln_status read_preprocess(gln_preprocess *out, const gln_json *input, co
     out->filter = bicubic ? GLN_FILTER_BICUBIC : GLN_FILTER_BILINEAR;
     out->fit = stretch ? GLN_FIT_STRETCH : GLN_FIT_CROP;
     out->crop_share = gln_json_number(gln_json_get(resize, "scale"), -1);
-    if (!(out->crop_share >= 0.1 && out->crop_share <= 1)) return bad(&in_resize, "scale", "should be a number from 0.1 to 1");
+    if (!(out->crop_share >= 0.1 && out->crop_share <= 1))
+        return bad(&in_resize, "scale", "should be a number from 0.1 to 1");
     return GLN_OK;
 }
 
@@ -130,18 +134,22 @@ static gln_status read_files(gln_manifest *out, const gln_json *files, const cha
     place at = {path, "files."};
     size_t n = gln_json_count(files);
     if (!gln_json_is_object(files) || n == 0 || n > MAX_FILES) {
-        return gln_fail(GLN_E_FORMAT, "%s: the field files should be an object of 1 to %d files with their SHA-256", path, MAX_FILES);
+        return gln_fail(GLN_E_FORMAT, "%s: the field files should be an object of 1 to %d files with their SHA-256",
+                        path, MAX_FILES);
     }
     gln_status st = gln_alloc(&out->files, n, sizeof *out->files, "files of weights");
     for (const gln_json *file = gln_json_first(files); st == GLN_OK && file != NULL; file = gln_json_next(file)) {
         const char *hex = gln_json_string(file);
         gln_manifest_file *entry = &out->files[out->n_files];
         int length = snprintf(entry->name, sizeof entry->name, "%s", gln_json_name(file));
-        if (length <= 0 || (size_t)length >= sizeof entry->name) return bad(&at, "", "should hold names of 1 to 255 bytes");
-        if (hex == NULL || !gln_unhex(entry->sha256, GLN_SHA256_BYTES, hex)) return bad(&at, entry->name, "should be 64 hexadecimal digits");
+        if (length <= 0 || (size_t)length >= sizeof entry->name)
+            return bad(&at, "", "should hold names of 1 to 255 bytes");
+        if (hex == NULL || !gln_unhex(entry->sha256, GLN_SHA256_BYTES, hex))
+            return bad(&at, entry->name, "should be 64 hexadecimal digits");
         out->n_files++;
     }
-    if (st == GLN_OK) qsort(out->files, out->n_files, sizeof *out->files, compare_names); /* one identity, whatever their order */
+    if (st == GLN_OK)
+        qsort(out->files, out->n_files, sizeof *out->files, compare_names); /* one identity, whatever their order */
     return st;
 }
 
@@ -152,7 +160,8 @@ static gln_status read_fields(gln_manifest *out, const gln_json *root, const cha
     char hex[GLN_MANIFEST_TEXT_MAX], source[GLN_MANIFEST_TEXT_MAX], pooling[GLN_MANIFEST_TEXT_MAX] = "none";
     place at = {path, ""};
     if (!gln_json_is_object(root)) return gln_fail(GLN_E_FORMAT, "%s: a manifest is a JSON object", path);
-    gln_status st = only_fields(root, &at, fields, sizeof fields / sizeof fields[0], sizeof fields / sizeof fields[0] - 2);
+    gln_status st = only_fields(root, &at, fields, sizeof fields / sizeof fields[0],
+                                sizeof fields / sizeof fields[0] - 2);
     if (st == GLN_OK) st = read_text(out->name, root, &at, "name");
     if (st == GLN_OK) st = read_text(out->model, root, &at, "model");
     if (st == GLN_OK) st = read_text(out->output, root, &at, "output");
@@ -217,22 +226,27 @@ static gln_status check_file(void *context, const char *name)
     if (st != GLN_OK) return st;
     gln_hex(hex, sha256, sizeof sha256);
     if (entry == NULL) {
-        return gln_fail(GLN_E_FORMAT, "the model %s keeps weights in %s, which its manifest does not have under \"files\"; its SHA-256 is "
-                        "now %s", check->manifest->name, name, hex);
+        return gln_fail(
+            GLN_E_FORMAT,
+            "the model %s keeps weights in %s, which its manifest does not have under \"files\"; its SHA-256 is "
+            "now %s",
+            check->manifest->name, name, hex);
     }
     check->n_found++;
     if (memcmp(sha256, entry->sha256, sizeof sha256) == 0) return GLN_OK;
-    return gln_fail(GLN_E_CORRUPT, "%s is not the file of weights that the manifest of %s names: the SHA-256 differs; import it again", path,
-                    check->manifest->name);
+    return gln_fail(GLN_E_CORRUPT,
+                    "%s is not the file of weights that the manifest of %s names: the SHA-256 differs; import it again",
+                    path, check->manifest->name);
 }
 
-gln_status gln_manifest_check_files(const gln_manifest *manifest, const unsigned char *model, size_t n_bytes, const char *folder)
+gln_status gln_manifest_check_files(const gln_manifest *manifest, const unsigned char *model, size_t n_bytes,
+                                    const char *folder)
 {
     file_check check = {.manifest = manifest, .folder = folder};
     gln_status st = gln_backbone_data_files(model, n_bytes, check_file, &check);
     if (st == GLN_OK && check.n_found != manifest->n_files) {
-        st = gln_fail(GLN_E_FORMAT, "the manifest of %s has %zu files of weights, but its model reads %zu of them", manifest->name,
-                      manifest->n_files, check.n_found);
+        st = gln_fail(GLN_E_FORMAT, "the manifest of %s has %zu files of weights, but its model reads %zu of them",
+                      manifest->name, manifest->n_files, check.n_found);
     }
     return st;
 }
@@ -255,12 +269,13 @@ void gln_manifest_identity(uint8_t out[GLN_SHA256_BYTES], const gln_manifest *ma
         gln_hex(all_hex, all, sizeof all);
         snprintf(files, sizeof files, "files %s\n", all_hex);
     }
-    int length = snprintf(text, sizeof text,
-                          "gleaner backbone 1\nmodel %s\nside %zu\nfit %s\nshare %a\nfilter %s\nmean %a %a %a\nstd %a %a %a\n"
-                          "output %s\nprecision %s\n%s%s",
-                          hex, p->side, p->fit == GLN_FIT_CROP ? "crop" : "stretch", p->crop_share,
-                          p->filter == GLN_FILTER_BICUBIC ? "bicubic" : "bilinear", (double)p->mean[0], (double)p->mean[1],
-                          (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2], manifest->output,
-                          gln_precision_name(precision), pooling, files);
+    int length = snprintf(
+        text, sizeof text,
+        "gleaner backbone 1\nmodel %s\nside %zu\nfit %s\nshare %a\nfilter %s\nmean %a %a %a\nstd %a %a %a\n"
+        "output %s\nprecision %s\n%s%s",
+        hex, p->side, p->fit == GLN_FIT_CROP ? "crop" : "stretch", p->crop_share,
+        p->filter == GLN_FILTER_BICUBIC ? "bicubic" : "bilinear", (double)p->mean[0], (double)p->mean[1],
+        (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2], manifest->output,
+        gln_precision_name(precision), pooling, files);
     gln_sha256(out, text, (size_t)length); /* fits: every part is bounded */
 }

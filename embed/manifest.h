@@ -27,15 +27,18 @@ typedef struct gln_manifest {
     gln_preprocess preprocess;
 } gln_manifest;
 
-/* Errors: GLN_E_FORMAT naming the field, and those of reading a file; the manifest may be disposed of in either case. */
+/* Errors: GLN_E_FORMAT naming the field, and those of reading a file; the manifest may be disposed of in either
+   case. */
 gln_status gln_manifest_read(gln_manifest *out, const char *path);
 void gln_manifest_dispose(gln_manifest *manifest);
 
-/* That the files of weights which `model` [n_bytes] names lie in `folder` and are those of the manifest. Errors: GLN_E_CORRUPT and
-   GLN_E_FORMAT, naming the file; those of reading it. */
-gln_status gln_manifest_check_files(const gln_manifest *manifest, const unsigned char *model, size_t n_bytes, const char *folder);
+/* That the files of weights which `model` [n_bytes] names lie in `folder` and are those of the manifest. Errors:
+   GLN_E_CORRUPT and GLN_E_FORMAT, naming the file; those of reading it. */
+gln_status gln_manifest_check_files(const gln_manifest *manifest, const unsigned char *model, size_t n_bytes,
+                                    const char *folder);
 
-/* SHA-256 over everything that decides what an embedding is: model and weights, preprocessing, output and its pooling, precision. */
+/* SHA-256 over everything that decides what an embedding is: model and weights, preprocessing, output and its pooling,
+   precision. */
 void gln_manifest_identity(uint8_t out[GLN_SHA256_BYTES], const gln_manifest *manifest, gln_precision precision);
 
 #endif

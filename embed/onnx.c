@@ -56,8 +56,8 @@ static void printable(char *out, size_t capacity, const char *name)
 }
 
 /*
- * The name as a polynomial over the integers modulo 2^61 - 1, seven bytes a coefficient, at a random point: two names of n bytes
- * meet with a probability of n / 2^63 (Carter and Wegman 1979), whatever they are.
+ * The name as a polynomial over the integers modulo 2^61 - 1, seven bytes a coefficient, at a random point: two names
+ * of n bytes meet with a probability of n / 2^63 (Carter and Wegman 1979), whatever they are.
  */
 static uint64_t hash_name(const char *name, uint64_t key)
 {
@@ -118,7 +118,8 @@ static gln_status make_slots(reader *r)
     size_t n_names = r->from->initializer.n + r->from->input.n;
     const gln_onnx_node *nodes = r->from->node.items;
     for (size_t i = 0; i < r->from->node.n; i++) n_names += nodes[i].input.n + nodes[i].output.n;
-    r->key = (uint64_t)(gln_clock_monotonic_s() * 1e9) ^ (uint64_t)(uintptr_t)r->graph << 16; /* the clock, and where memory lies */
+    r->key = (uint64_t)(gln_clock_monotonic_s() * 1e9) ^ (uint64_t)(uintptr_t)r->graph
+                                                             << 16; /* the clock, and where memory lies */
     r->n_slots = 64;
     while (r->n_slots < 2 * n_names) r->n_slots *= 2; /* at most 4 times the parts of a file */
     return gln_alloc(&r->slots, r->n_slots, sizeof *r->slots, "names");
@@ -171,7 +172,8 @@ static gln_status read_input(reader *r)
             return gln_fail(GLN_E_FORMAT, "the input %s has %zu axes", v->name, shape->dim.n);
         v->tensor.shape.rank = shape->dim.n;
         const gln_onnx_dimension *dims = shape->dim.items;
-        for (size_t j = 0; j < shape->dim.n; j++) v->tensor.shape.dims[j] = dims[j].dim_value > 0 ? (size_t)dims[j].dim_value : 0;
+        for (size_t j = 0; j < shape->dim.n; j++)
+            v->tensor.shape.dims[j] = dims[j].dim_value > 0 ? (size_t)dims[j].dim_value : 0;
     }
     return graph->input == GLN_NO_VALUE ? gln_fail(GLN_E_FORMAT, "the model has no input") : GLN_OK;
 }

@@ -83,7 +83,8 @@ static bool stays_inside(const char *location)
 
 static gln_status outside(const char *location)
 {
-    return gln_fail(GLN_E_FORMAT, "its external data should lie outside of the model's folder, which gleaner does not read (%.200s)",
+    return gln_fail(GLN_E_FORMAT,
+                    "its external data should lie outside of the model's folder, which gleaner does not read (%.200s)",
                     is_plain(location) ? location : "a name with control characters");
 }
 
@@ -108,8 +109,8 @@ static gln_status of_tensor(gln_status status, const char *name)
     return gln_fail(status, "the tensor %s: %.400s", name, why);
 }
 
-gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from, const char *name,
-                             const char *folder, size_t wanted)
+gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from,
+                             const char *name, const char *folder, size_t wanted)
 {
     char path[GLN_PATH_MAX];
     external where;
@@ -120,8 +121,10 @@ gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_o
     if (st != GLN_OK) return st;
     if (!stays_inside(where.location)) return of_tensor(outside(where.location), name);
     if (folder == NULL) {
-        return gln_fail(GLN_E_UNSUPPORTED, "the tensor %s lies in another file (external data), %.200s, and no manifest has that under "
-                        "\"files\" with its SHA-256", name, where.location);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "the tensor %s lies in another file (external data), %.200s, and no manifest has that under "
+                        "\"files\" with its SHA-256",
+                        name, where.location);
     }
     if ((st = gln_onnx_external_path(path, folder, where.location)) != GLN_OK) return of_tensor(st, name);
     if (where.has_length && where.length != wanted) {
@@ -170,7 +173,8 @@ static gln_status visit_tensor(const gln_onnx_tensor_proto *tensor, const char *
     if (tensor->external_data.n == 0) return GLN_OK;
     gln_status st = read_entries(&where, tensor, tensor->name != NULL ? tensor->name : "");
     if (st != GLN_OK) return st;
-    if (!stays_inside(where.location)) return of_tensor(outside(where.location), tensor->name != NULL ? tensor->name : "");
+    if (!stays_inside(where.location))
+        return of_tensor(outside(where.location), tensor->name != NULL ? tensor->name : "");
     for (size_t i = 0; i < *n_seen; i++) {
         if (strcmp(seen[i], where.location) == 0) return GLN_OK;
     }

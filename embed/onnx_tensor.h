@@ -11,7 +11,7 @@
 gln_status gln_onnx_tensor(gln_net *graph, size_t value, const gln_onnx_tensor_proto *from, const char *folder);
 
 /* onnx_external.c: the `wanted` bytes of the tensor, freed with gln_free. */
-gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from, const char *name,
-                             const char *folder, size_t wanted);
+gln_status gln_onnx_external(unsigned char **out, size_t *out_bytes, const gln_onnx_tensor_proto *from,
+                             const char *name, const char *folder, size_t wanted);
 
 #endif

@@ -1,13 +1,14 @@
 /*
- * Protobuf's wire format, for the messages of onnx_wire.h: a table a message says which field goes where, and one loop reads
- * them all. Instead of protobuf-c, because a library and generated code for twelve messages are more than this, copy every weight
- * once more, and guard against nothing that a hostile file may hold: depth, numbers of parts.
+ * Protobuf's wire format, for the messages of onnx_wire.h: a table a message says which field goes where, and one loop
+ * reads them all. Instead of protobuf-c, because a library and generated code for twelve messages are more than this,
+ * copy every weight once more, and guard against nothing that a hostile file may hold: depth, numbers of parts.
  *
- * A message is walked twice: first counting, so that every list gets its memory at once, then filling. The tables nest six deep and
- * refer to nothing above themselves, so does the walk: subgraphs, functions and all that has no table are stepped over whole.
+ * A message is walked twice: first counting, so that every list gets its memory at once, then filling. The tables nest
+ * six deep and refer to nothing above themselves, so does the walk: subgraphs, functions and all that has no table are
+ * stepped over whole.
  *
- * A field that is no list and comes twice: the last one counts, as protobuf says; of messages, which protobuf would merge, two
- * are refused. No writer makes such files.
+ * A field that is no list and comes twice: the last one counts, as protobuf says; of messages, which protobuf would
+ * merge, two are refused. No writer makes such files.
  */
 #include "embed/onnx_wire.h"
 
@@ -263,7 +264,8 @@ static gln_status copy_text(reader *r, const char **out, const part *p)
     return st;
 }
 
-static gln_status read_message(reader *r, void *out, const message *m, const unsigned char *at, const unsigned char *end);
+static gln_status read_message(reader *r, void *out, const message *m, const unsigned char *at,
+                               const unsigned char *end);
 
 /* A part into the struct at `out`, or behind the `done` items that its list has so far. */
 static gln_status fill(reader *r, unsigned char *out, const part *p, size_t done)
@@ -308,7 +310,8 @@ static gln_status fill(reader *r, unsigned char *out, const part *p, size_t done
     return GLN_OK;
 }
 
-static gln_status read_message(reader *r, void *out, const message *m, const unsigned char *begin, const unsigned char *end)
+static gln_status read_message(reader *r, void *out, const message *m, const unsigned char *begin,
+                               const unsigned char *end)
 {
     size_t count[MAX_TABLE] = {0}, done[MAX_TABLE] = {0}, n = 0;
     part p;

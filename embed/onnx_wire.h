@@ -1,13 +1,15 @@
 /*
- * The messages of an ONNX file, as far as gleaner reads them, out of protobuf's wire format. Internal to the ONNX reader.
+ * The messages of an ONNX file, as far as gleaner reads them, out of protobuf's wire format. Internal to the ONNX
+ * reader.
  *
  *     gln_onnx_file *file = NULL;
  *     if ((st = gln_onnx_parse(&file, bytes, n_bytes)) != GLN_OK) return st;
  *     const gln_onnx_node *nodes = file->model.graph->nodes.items;
  *     gln_onnx_file_free(file);
  *
- * Names as in onnx.proto, of which fields that nobody reads are left out. Text is copied and ends with 0, never NULL where the list or
- * comment says so; bytes are borrowed from the file, which must outlive what was parsed. What is absent is zero.
+ * Names as in onnx.proto, of which fields that nobody reads are left out. Text is copied and ends with 0, never NULL
+ * where the list or comment says so; bytes are borrowed from the file, which must outlive what was parsed. What is
+ * absent is zero.
  *
  * Source: https://protobuf.dev/programming-guides/encoding, onnx/onnx.proto of ONNX 1.12.
  */
@@ -63,7 +65,14 @@ typedef struct gln_onnx_tensor_proto {
 } gln_onnx_tensor_proto;
 
 /* AttributeProto.AttributeType */
-enum { GLN_ONNX_A_FLOAT = 1, GLN_ONNX_AN_INT = 2, GLN_ONNX_A_STRING = 3, GLN_ONNX_A_TENSOR = 4, GLN_ONNX_SOME_FLOATS = 6, GLN_ONNX_SOME_INTS = 7 };
+enum {
+    GLN_ONNX_A_FLOAT = 1,
+    GLN_ONNX_AN_INT = 2,
+    GLN_ONNX_A_STRING = 3,
+    GLN_ONNX_A_TENSOR = 4,
+    GLN_ONNX_SOME_FLOATS = 6,
+    GLN_ONNX_SOME_INTS = 7
+};
 
 typedef struct gln_onnx_attribute {
     const char *name; /* NULL: absent */
@@ -126,9 +135,9 @@ typedef struct gln_onnx_file {
 } gln_onnx_file;
 
 /*
- * A model, or a lone TensorProto into `tensor`. Hostile bytes: lengths are held against what is there; memory stays within some
- * hundred bytes a part of the file, of which MAX_PARTS are read; nothing recurses by what the file says. Errors: GLN_E_FORMAT,
- * GLN_E_LIMIT, GLN_E_MEMORY.
+ * A model, or a lone TensorProto into `tensor`. Hostile bytes: lengths are held against what is there; memory stays
+ * within some hundred bytes a part of the file, of which MAX_PARTS are read; nothing recurses by what the file says.
+ * Errors: GLN_E_FORMAT, GLN_E_LIMIT, GLN_E_MEMORY.
  */
 gln_status gln_onnx_parse(gln_onnx_file **out, const unsigned char *bytes, size_t n_bytes);
 gln_status gln_onnx_parse_tensor(gln_onnx_file **out, const unsigned char *bytes, size_t n_bytes);

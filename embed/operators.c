@@ -174,7 +174,8 @@ static bool lists(const char *names, const char *name)
 {
     size_t length = strlen(name);
     for (const char *at = names; length != 0 && (at = strstr(at, name)) != NULL; at++) {
-        if (at != names && at[-1] == ' ' && at[length] == ' ') return true; /* a name may begin with a space, as the list does */
+        if (at != names && at[-1] == ' ' && at[length] == ' ')
+            return true; /* a name may begin with a space, as the list does */
     }
     return false;
 }

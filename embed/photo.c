@@ -27,7 +27,8 @@ static gln_status make_room(gln_photo *photo, size_t bytes, int device)
     if (photo->capacity >= bytes) return GLN_OK;
     free_block(photo);
     bytes += bytes / 4; /* photos of one camera differ a little */
-    photo->pinned = gln_cuda_use(device) == GLN_OK && gln_cuda_alloc_pinned(&photo->block, bytes, 1, "pinned photo") == GLN_OK;
+    photo->pinned = gln_cuda_use(device) == GLN_OK &&
+                    gln_cuda_alloc_pinned(&photo->block, bytes, 1, "pinned photo") == GLN_OK;
     gln_status st = photo->pinned ? GLN_OK : gln_alloc_raw(&photo->block, bytes, 1, "photo");
     if (st == GLN_OK) photo->capacity = bytes;
     return st;
@@ -49,13 +50,15 @@ static size_t end_of(const gln_resize_axis *axis)
     return (size_t)axis->first[axis->n - 1] + axis->count[axis->n - 1];
 }
 
-static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side, gln_filter filter, int device)
+static gln_status stage_part(gln_photo *photo, const gln_image *image, const double box[4], size_t side,
+                             gln_filter filter, int device)
 {
     float left, right, top, bottom;
     gln_resize_axis columns = {0}, rows = {0};
-    if (!gln_resize_side(&left, &right, box[0], box[2], image->width) || !gln_resize_side(&top, &bottom, box[1], box[3], image->height))
-        return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box[0], box[1], box[2],
-                        box[3], image->width, image->height);
+    if (!gln_resize_side(&left, &right, box[0], box[2], image->width) ||
+        !gln_resize_side(&top, &bottom, box[1], box[3], image->height))
+        return gln_fail(GLN_E_ARGUMENT, "the box %g, %g, %g x %g is not inside of an image of %zu x %zu pixels", box[0],
+                        box[1], box[2], box[3], image->width, image->height);
     gln_status st = gln_resize_axis_init(&columns, side, image->width, left, right, filter);
     if (st == GLN_OK) st = gln_resize_axis_init(&rows, side, image->height, top, bottom, filter);
     if (st != GLN_OK) goto cleanup;
@@ -67,7 +70,8 @@ static gln_status stage_part(gln_photo *photo, const gln_image *image, const dou
     put_axis(photo->block, &columns, x);
     put_axis(photo->block + gln_pixels_rows_at(p), &rows, y);
     unsigned char *to = photo->block + gln_pixels_pixels_at(p);
-    for (size_t i = 0; i < height; i++) memcpy(to + i * width * 3, image->rgb + ((y + i) * image->width + x) * 3, width * 3);
+    for (size_t i = 0; i < height; i++)
+        memcpy(to + i * width * 3, image->rgb + ((y + i) * image->width + x) * 3, width * 3);
 cleanup:
     gln_resize_axis_dispose(&columns);
     gln_resize_axis_dispose(&rows);
@@ -92,7 +96,9 @@ gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, c
     if (st != GLN_OK) return st;
     photo->for_gpu = device >= 0;
     if (!photo->for_gpu) {
-        if (photo->input == NULL && (st = gln_alloc_raw(&photo->input, side * side, 3 * sizeof *photo->input, "input")) != GLN_OK) return st;
+        if (photo->input == NULL &&
+            (st = gln_alloc_raw(&photo->input, side * side, 3 * sizeof *photo->input, "input")) != GLN_OK)
+            return st;
         return gln_preprocess_image(photo->input, preprocess, image);
     }
     if (!too_large(image, box, side)) return stage_part(photo, image, box, side, preprocess->filter, device);
@@ -109,7 +115,8 @@ gln_status gln_photo_stage(gln_photo *photo, const gln_preprocess *preprocess, c
 static gln_resize_axis get_axis(unsigned char *from, size_t side, size_t stride)
 {
     uint32_t *words = (uint32_t *)(void *)from;
-    return (gln_resize_axis){.n = side, .stride = stride, .first = words, .count = words + side, .weight = (int32_t *)(words + 2 * side)};
+    return (gln_resize_axis){
+        .n = side, .stride = stride, .first = words, .count = words + side, .weight = (int32_t *)(words + 2 * side)};
 }
 
 gln_status gln_photo_input(float *input, const gln_photo *photo, const gln_preprocess *preprocess)
@@ -120,7 +127,8 @@ gln_status gln_photo_input(float *input, const gln_photo *photo, const gln_prepr
         return GLN_OK;
     }
     const gln_pixels *p = &photo->pixels;
-    const gln_resize_passes *passes = gln_resize_passes_at(0); /* the plain ones: the others want weights in halves, too */
+    const gln_resize_passes *passes = gln_resize_passes_at(
+        0); /* the plain ones: the others want weights in halves, too */
     gln_resize_axis columns = get_axis(photo->block, side, p->column_stride);
     gln_resize_axis rows = get_axis(photo->block + gln_pixels_rows_at(p), side, p->row_stride);
     const uint8_t *pixels = photo->block + gln_pixels_pixels_at(p);

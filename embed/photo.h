@@ -1,10 +1,12 @@
 /*
- * One decoded photo, made ready by a decode thread for whatever computes: on the processor the network's input itself, for a GPU the
- * pixels that count and the filters that shrink them, in memory that a copy can read while everybody goes on. Internal to embed/.
+ * One decoded photo, made ready by a decode thread for whatever computes: on the processor the network's input itself,
+ * for a GPU the pixels that count and the filters that shrink them, in memory that a copy can read while everybody goes
+ * on. Internal to embed/.
  *
  *     gln_photo photo = {0};
  *     st = gln_photo_stage(&photo, &preprocess, &image, device);     // device < 0: the processor
- *     st = gln_photo_input(input, &photo, &preprocess);              // [3, side, side], on the processor in either case
+ *     // [3, side, side], on the processor in either case
+ *     st = gln_photo_input(input, &photo, &preprocess);
  *     gln_photo_dispose(&photo);
  *
  * A photo keeps its memory from one stage to the next. Threads: one at a time.

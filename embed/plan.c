@@ -1,8 +1,8 @@
 /*
  * Planning memory for activations: "greedy by size" of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural
- * Net Inference" (2020). The largest buffer is placed first, each at the lowest offset where it overlaps no placed buffer
- * that lives at the same time. In their measurements this comes within a few per cent of the lower bound (the largest sum of
- * buffers alive at one step) on the usual networks; exact packing is NP-hard.
+ * Net Inference" (2020). The largest buffer is placed first, each at the lowest offset where it overlaps no placed
+ * buffer that lives at the same time. In their measurements this comes within a few per cent of the lower bound (the
+ * largest sum of buffers alive at one step) on the usual networks; exact packing is NP-hard.
  */
 #include "embed/plan.h"
 
@@ -49,7 +49,8 @@ gln_status gln_plan_arena(gln_plan_buffer *buffers, size_t n_buffers, size_t *ou
         for (size_t j = 0; j < n_together; j++) {
             const gln_plan_buffer *other = together[j];
             if (other->offset >= at && other->offset - at >= rounded) break;
-            size_t end = (other->offset + other->bytes + GLN_PLAN_ALIGNMENT - 1) / GLN_PLAN_ALIGNMENT * GLN_PLAN_ALIGNMENT;
+            size_t end = (other->offset + other->bytes + GLN_PLAN_ALIGNMENT - 1) / GLN_PLAN_ALIGNMENT *
+                         GLN_PLAN_ALIGNMENT;
             if (end > at) at = end;
         }
         buffer->offset = at;

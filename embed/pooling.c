@@ -1,6 +1,6 @@
 /*
- * Pooling of a tapped tensor, in double: a sum over thousands of places keeps what a float has. Whole tensors (GLN_POOLING_NONE) are
- * taken as they lie.
+ * Pooling of a tapped tensor, in double: a sum over thousands of places keeps what a float has. Whole tensors
+ * (GLN_POOLING_NONE) are taken as they lie.
  */
 #include "embed/pooling.h"
 
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Activations at or below this count as this in GeM, as in the authors' code: a root of a negative number has no meaning. */
+/* Activations at or below this count as this in GeM, as in the authors' code: a root of a negative number has no
+   meaning. */
 static const double gem_floor = 1e-6;
 
 static const char *const names[] = {"none", "average", "cls", "gem"};
@@ -30,18 +31,21 @@ gln_status gln_pooling_parse(gln_pooling *out, const char *text)
     char *end = NULL;
     if (strncmp(text, "gem:", 4) == 0) p = strtod(text + 4, &end);
     if (end == NULL || end == text + 4 || *end != 0 || !(p >= 1 && p <= 100)) {
-        return gln_fail(GLN_E_ARGUMENT, "pooling %.40s: none, average, cls, gem or gem:P with P from 1 to 100 is possible", text);
+        return gln_fail(GLN_E_ARGUMENT,
+                        "pooling %.40s: none, average, cls, gem or gem:P with P from 1 to 100 is possible", text);
     }
     *out = (gln_pooling){GLN_POOLING_GEM, p};
     return GLN_OK;
 }
 
-gln_status gln_pooling_resolve(gln_pooling_layout *out, const gln_pooling *pooling, const gln_shape *shape, const char *name)
+gln_status gln_pooling_resolve(gln_pooling_layout *out, const gln_pooling *pooling, const gln_shape *shape,
+                               const char *name)
 {
     size_t n_items = gln_shape_items(shape);
     *out = (gln_pooling_layout){.pooling = *pooling, .n_items = n_items};
     if (pooling->kind == GLN_POOLING_NONE) {
-        *out = (gln_pooling_layout){.pooling = *pooling, .n_items = n_items, .d = n_items, .n_places = 1, .channel_stride = 1};
+        *out = (gln_pooling_layout){
+            .pooling = *pooling, .n_items = n_items, .d = n_items, .n_places = 1, .channel_stride = 1};
         return GLN_OK;
     }
     if (shape->rank == 4 && pooling->kind != GLN_POOLING_CLS) {
@@ -57,9 +61,11 @@ gln_status gln_pooling_resolve(gln_pooling_layout *out, const gln_pooling *pooli
         out->channel_stride = 1;
         return GLN_OK;
     }
-    return gln_fail(GLN_E_FORMAT, "the tensor %s has %zu axes: pooling %s takes %s", name, shape->rank, gln_pooling_name(pooling->kind),
-                    pooling->kind == GLN_POOLING_CLS ? "a sequence [n, tokens, channels]"
-                                                     : "a map [n, channels, height, width] or a sequence [n, tokens, channels]");
+    return gln_fail(GLN_E_FORMAT, "the tensor %s has %zu axes: pooling %s takes %s", name, shape->rank,
+                    gln_pooling_name(pooling->kind),
+                    pooling->kind == GLN_POOLING_CLS
+                        ? "a sequence [n, tokens, channels]"
+                        : "a map [n, channels, height, width] or a sequence [n, tokens, channels]");
 }
 
 void gln_pooling_apply(float *embedding, const float *tensor, const gln_pooling_layout *layout)

@@ -21,7 +21,8 @@ typedef struct gln_pooling_layout {
 } gln_pooling_layout;
 
 /* Errors: GLN_E_FORMAT when a tensor of this shape cannot be pooled this way; the sentence names the tensor. */
-gln_status gln_pooling_resolve(gln_pooling_layout *out, const gln_pooling *pooling, const gln_shape *shape, const char *name);
+gln_status gln_pooling_resolve(gln_pooling_layout *out, const gln_pooling *pooling, const gln_shape *shape,
+                               const char *name);
 void gln_pooling_apply(float *embedding, const float *tensor, const gln_pooling_layout *layout);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * The trial: a few made-up images go through the network in f32 and in bf16. A processor with AVX512-BF16 but without tile units
- * (AMX) is slower in bf16 than in f32 through oneDNN 2.6 (measured: 110 GFLOP/s instead of 190 a core, 2000 with tile units), so having
- * the instructions is not enough: times decide.
+ * The trial: a few made-up images go through the network in f32 and in bf16. A processor with AVX512-BF16 but without
+ * tile units (AMX) is slower in bf16 than in f32 through oneDNN 2.6 (measured: 110 GFLOP/s instead of 190 a core, 2000
+ * with tile units), so having the instructions is not enough: times decide.
  *
- * A busy machine and a quiet one must come to the same, since vectors of two precisions never mix. So one thread computes, as each does
- * in a batch, and what counts is its time on a processor, not on the wall; runs alternate, so that a slow spell meets both; and the
- * shortest of each is compared (gln_precision_settled).
+ * A busy machine and a quiet one must come to the same, since vectors of two precisions never mix. So one thread
+ * computes, as each does in a batch, and what counts is its time on a processor, not on the wall; runs alternate, so
+ * that a slow spell meets both; and the shortest of each is compared (gln_precision_settled).
  */
 #include "embed/precision.h"
 
@@ -68,7 +68,8 @@ static gln_status compare(gln_runner *exact, gln_runner *fast, gln_precision_tri
     const gln_shape *shape = gln_runner_input_shape(exact);
     size_t input_items = gln_shape_items(shape), output_items = gln_shape_items(gln_runner_output_shape(exact));
     gln_status st = gln_alloc(&input, N_IMAGES, input_items * sizeof *input, "trial");
-    for (size_t i = 0; st == GLN_OK && i < 2; i++) st = gln_alloc(&outputs[i], output_items, sizeof *outputs[i], "trial");
+    for (size_t i = 0; st == GLN_OK && i < 2; i++)
+        st = gln_alloc(&outputs[i], output_items, sizeof *outputs[i], "trial");
     if (st != GLN_OK) goto cleanup;
     gln_trial_images(input, shape, N_IMAGES, GLN_TRIAL_SMOOTH);
     trial->agreement = 1;
@@ -101,7 +102,8 @@ double gln_cosine(const float *a, const float *b, size_t n)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb ? 1 : 0;
 }
 
-static gln_status create(gln_runner **out, const gln_net *graph, size_t max_batch, size_t n_threads, gln_precision precision)
+static gln_status create(gln_runner **out, const gln_net *graph, size_t max_batch, size_t n_threads,
+                         gln_precision precision)
 {
     gln_runner_options options = {max_batch, {.kind = GLN_BACKEND_CPU, .n_threads = n_threads, .precision = precision}};
     return gln_runner_create(out, graph, &options);
@@ -112,7 +114,8 @@ gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, co
 {
     gln_runner *exact = NULL, *fast = NULL;
     *trial = (gln_precision_trial){.chosen = GLN_PRECISION_F32, .agreement = NAN, .speed_up = NAN};
-    if (!gln_backend_computes_in(GLN_BACKEND_CPU, GLN_PRECISION_BF16)) return create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
+    if (!gln_backend_computes_in(GLN_BACKEND_CPU, GLN_PRECISION_BF16))
+        return create(out, graph, max_batch, n_threads, GLN_PRECISION_F32);
     gln_status st = create(&exact, graph, 1, 1, GLN_PRECISION_F32);
     if (st == GLN_OK) st = create(&fast, graph, 1, 1, GLN_PRECISION_BF16);
     if (st == GLN_OK) st = compare(exact, fast, trial);

@@ -19,14 +19,16 @@ typedef struct gln_precision_trial {
 double gln_cosine(const float *a, const float *b, size_t n);
 
 /*
- * The rule by which times decide. Pairs of runs, one in f32 and one in bf16 right after each other, took these seconds of processor time
- * [n]; what counts is the shortest of each, since nothing makes a run shorter than it is. *out_speed_up is their ratio. False: too near
- * to the limit of 1.2 to tell after n pairs, make another one. True from 3 pairs on when they are 15% away from it, and always after 12.
+ * The rule by which times decide. Pairs of runs, one in f32 and one in bf16 right after each other, took these seconds
+ * of processor time [n]; what counts is the shortest of each, since nothing makes a run shorter than it is.
+ * *out_speed_up is their ratio. False: too near to the limit of 1.2 to tell after n pairs, make another one. True from
+ * 3 pairs on when they are 15% away from it, and always after 12.
  */
 bool gln_precision_settled(double *out_speed_up, const double *exact_s, const double *fast_s, size_t n);
 #define GLN_PRECISION_MAX_PAIRS 12
 
-/* The runner of the precision chosen: bf16 where the processor has it, it is faster and the embeddings stay the same. */
+/* The runner of the precision chosen: bf16 where the processor has it, it is faster and the embeddings stay the
+   same. */
 gln_status gln_precision_choose(gln_runner **out, gln_precision_trial *trial, const gln_net *graph, size_t max_batch,
                                 size_t n_threads);
 

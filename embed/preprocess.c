@@ -1,23 +1,23 @@
 /*
- * From an image to what a backbone was trained on: what torchvision and timm call Resize, CenterCrop, ToTensor and Normalize,
- * in one step.
+ * From an image to what a backbone was trained on: what torchvision and timm call Resize, CenterCrop, ToTensor and
+ * Normalize, in one step.
  *
  * CROP there means: shorter side to S = floor(side / crop_share), the longer one in proportion, rounded down; then the
- * central side x side, its corner at half the difference, rounded half to even. Here the crop is taken back to the image
- * first, as a box, and only that box is resized. The filter reads beyond the box as it would read beyond the crop, so
- * the pixels are the same but for the single precision of the box.
+ * central side x side, its corner at half the difference, rounded half to even. Here the crop is taken back to the
+ * image first, as a box, and only that box is resized. The filter reads beyond the box as it would read beyond the
+ * crop, so the pixels are the same but for the single precision of the box.
  *
- * A JPEG may be decoded at 1/2, 1/4 or 1/8 first. That averages blocks of pixels, which is not what the filter would have done, and
- * the smaller the decoded image the more it shows. Measured against decoding at full size (mean absolute difference of
- * the input, of 255), with the decoded shorter side just k times the resized one:
+ * A JPEG may be decoded at 1/2, 1/4 or 1/8 first. That averages blocks of pixels, which is not what the filter would
+ * have done, and the smaller the decoded image the more it shows. Measured against decoding at full size (mean absolute
+ * difference of the input, of 255), with the decoded shorter side just k times the resized one:
  *
  *     k                                         1      1.5    2      3      4
  *     1/f noise of 4096 pixels, 1/2 to 1/8      2.2    1.3    0.8    0.35
  *     photos of 224 pixels (sharp), 1/2         1.9    1.2    0.76   0.38   0.26
  *     photos of 224 pixels (sharp), 1/4         2.1    1.5    1.0    0.49   0.35
  *
- * and a photo of 12 megapixels takes 46 ms at 1/4 (k >= 2), 50 ms at 1/2 (k >= 3), 76 ms in full: unpacking the bits costs most,
- * whatever is made of them. So k = 3: below half a level, which is what we allow ourselves in resizing.
+ * and a photo of 12 megapixels takes 46 ms at 1/4 (k >= 2), 50 ms at 1/2 (k >= 3), 76 ms in full: unpacking the bits
+ * costs most, whatever is made of them. So k = 3: below half a level, which is what we allow ourselves in resizing.
  */
 #include "embed/preprocess.h"
 
@@ -44,7 +44,8 @@ static gln_status check(const gln_preprocess *preprocess)
         return gln_fail(GLN_E_ARGUMENT, "an input of %zu pixels a side; 1 to %d are possible", preprocess->side,
                         (int)MAX_INPUT_SIDE);
     if (preprocess->fit == GLN_FIT_CROP && !(preprocess->crop_share >= 0.01 && preprocess->crop_share <= 1.0))
-        return gln_fail(GLN_E_ARGUMENT, "a crop of %g of the shorter side; 0.01 to 1 is possible", preprocess->crop_share);
+        return gln_fail(GLN_E_ARGUMENT, "a crop of %g of the shorter side; 0.01 to 1 is possible",
+                        preprocess->crop_share);
     for (size_t c = 0; c < 3; c++)
         if (!(preprocess->std[c] > 0) || !isfinite(preprocess->std[c]) || !isfinite(preprocess->mean[c]))
             return gln_fail(GLN_E_ARGUMENT, "channel %zu has mean %g and standard deviation %g", c,
@@ -53,13 +54,14 @@ static gln_status check(const gln_preprocess *preprocess)
 }
 
 /*
- * How many of its own pixels the picture of a reduced image really covers: a decoder that reduces by 8 makes 126 pixels of 1003,
- * the last of them for the most part of nothing. Taken for whole, they would shift the picture.
+ * How many of its own pixels the picture of a reduced image really covers: a decoder that reduces by 8 makes 126 pixels
+ * of 1003, the last of them for the most part of nothing. Taken for whole, they would shift the picture.
  */
 static void extent(double *width, double *height, const gln_image *image)
 {
     size_t by = 1;
-    while (by < 8 && (image->width * by < image->original_width || image->height * by < image->original_height)) by *= 2;
+    while (by < 8 && (image->width * by < image->original_width || image->height * by < image->original_height))
+        by *= 2;
     double exact_width = (double)image->original_width / (double)by;
     double exact_height = (double)image->original_height / (double)by;
     bool reduced = ceil(exact_width) == (double)image->width && ceil(exact_height) == (double)image->height;

@@ -3,12 +3,12 @@
  * resized, and every difference here is noise in all embeddings.
  *
  * The filter is stretched by the reduction, so that each output averages all the input it covers (antialiasing). Per
- * axis and output position: centre = box start + (i + 1/2) scale; taps are the inputs within support * max(scale, 1) of it,
- * cut at the image's edge, not the box's; weights are normalised to sum 1 in double precision, then rounded to multiples of
- * 2^-22. Rows first, then columns, with 8 bits in between, which costs up to half a grey level twice: that is Pillow's choice
- * and so ours. (Its newest versions take columns first where that is cheaper, which moves some pixels by a level or, where the
- * filter overshoots, a few. We keep the order of the versions that the backbones were trained with.) Pillow holds the box in
- * single precision; so do we, or the weights would differ in their last digits.
+ * axis and output position: centre = box start + (i + 1/2) scale; taps are the inputs within support * max(scale, 1) of
+ * it, cut at the image's edge, not the box's; weights are normalised to sum 1 in double precision, then rounded to
+ * multiples of 2^-22. Rows first, then columns, with 8 bits in between, which costs up to half a grey level twice: that
+ * is Pillow's choice and so ours. (Its newest versions take columns first where that is cheaper, which moves some
+ * pixels by a level or, where the filter overshoots, a few. We keep the order of the versions that the backbones were
+ * trained with.) Pillow holds the box in single precision; so do we, or the weights would differ in their last digits.
  *
  * Only rows that some output row needs go through the first pass. Rows go through it four at a time, because all
  * rows share the weights.
@@ -75,12 +75,14 @@ static size_t weigh(double *weights, size_t *out_first, size_t i, size_t n_in, f
     return count;
 }
 
-gln_status gln_resize_axis_init(gln_resize_axis *axis, size_t n_out, size_t n_in, float begin, float end, gln_filter filter)
+gln_status gln_resize_axis_init(gln_resize_axis *axis, size_t n_out, size_t n_in, float begin, float end,
+                                gln_filter filter)
 {
     double scale = (double)(end - begin) / (double)n_out;
     double support = (filter == GLN_FILTER_BICUBIC ? 2.0 : 1.0) * (scale < 1.0 ? 1.0 : scale);
     size_t max_taps = (size_t)ceil(support) * 2 + 1;
-    if (max_taps > MAX_TAPS) return gln_fail(GLN_E_LIMIT, "resizing %zu pixels to %zu is too much at once", n_in, n_out);
+    if (max_taps > MAX_TAPS)
+        return gln_fail(GLN_E_LIMIT, "resizing %zu pixels to %zu is too much at once", n_in, n_out);
     size_t stride = (max_taps + 3) / 4 * 4;
     double *weights = NULL;
     gln_status st;
@@ -184,7 +186,8 @@ static gln_status shrink_rows(uint8_t *out, const gln_image *image, size_t begin
             to[r] = out + (row - begin) * out_bytes;
             if ((image->height - row - 1) * in_bytes >= READ_AHEAD) continue;
             /* Too near to the end of the image to read ahead: from a copy with room behind. */
-            if (padded == NULL && (st = gln_alloc(&padded, 4, in_bytes + READ_AHEAD, "padded rows")) != GLN_OK) return st;
+            if (padded == NULL && (st = gln_alloc(&padded, 4, in_bytes + READ_AHEAD, "padded rows")) != GLN_OK)
+                return st;
             in[r] = memcpy(padded + r * (in_bytes + READ_AHEAD), in[r], in_bytes);
         }
         passes->horizontal(to, in, axis);
@@ -224,7 +227,8 @@ gln_status gln_image_resize(uint8_t *out, size_t width, size_t height, const gln
         memcpy(out, image->rgb, height * row_bytes);
         return GLN_OK;
     }
-    if (across && (st = gln_resize_axis_init(&columns, width, image->width, left, right, filter)) != GLN_OK) goto cleanup;
+    if (across && (st = gln_resize_axis_init(&columns, width, image->width, left, right, filter)) != GLN_OK)
+        goto cleanup;
     if (down && (st = gln_resize_axis_init(&rows, height, image->height, top, bottom, filter)) != GLN_OK) goto cleanup;
     if (!down) {
         st = shrink_rows(out, image, 0, height, &columns);

@@ -1,7 +1,8 @@
 /*
- * The passes of a resize for AVX2; compiled with -mavx2, run where the processor has it. How weights are split in halves
- * is told in resize_passes.h. With pixels p and halves l, h the sum is 2^15 sum(h p) + sum(l p), taken modulo 2^32: the whole
- * fits 32 bits (weights sum to 1, their magnitudes to less than 2), so it is exact however many taps there are.
+ * The passes of a resize for AVX2; compiled with -mavx2, run where the processor has it. How weights are split in
+ * halves is told in resize_passes.h. With pixels p and halves l, h the sum is 2^15 sum(h p) + sum(l p), taken modulo
+ * 2^32: the whole fits 32 bits (weights sum to 1, their magnitudes to less than 2), so it is exact however many taps
+ * there are.
  */
 #include "embed/resize_passes.h"
 
@@ -75,7 +76,8 @@ static void vertical(uint8_t *out, const uint8_t *rows, size_t row_bytes, const 
             const uint8_t *row = top + k * row_bytes + x;
             const uint8_t *next = k + 1 < count ? row + row_bytes : row; /* its weight is zero then */
             __m128i p = _mm_loadu_si128((const __m128i *)row), q = _mm_loadu_si128((const __m128i *)next);
-            __m256i a = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(p, q)), b = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(p, q));
+            __m256i a = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(p, q)),
+                    b = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(p, q));
             __m256i low = _mm256_set1_epi32((int)low_pairs[k / 2]), high = _mm256_set1_epi32((int)high_pairs[k / 2]);
             low_a = _mm256_add_epi32(low_a, _mm256_madd_epi16(a, low));
             high_a = _mm256_add_epi32(high_a, _mm256_madd_epi16(a, high));

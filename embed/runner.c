@@ -3,15 +3,16 @@
  *
  *   wide    fewer images than threads: all threads on each layer of one image after the other
  *   single  a thread an image
- *   group   a thread for a few images together, so that the weights, which do not fit a core's cache, are read once for all of
- *           them; as long as every thread gets a group. Not for networks with attention, whose products of two computed tensors
+ *   group   a thread for a few images together, so that the weights, which do not fit a core's cache, are read once for
+ * all of them; as long as every thread gets a group. Not for networks with attention, whose products of two computed
+ *           tensors
  *           gain nothing from it and whose activations grow out of the cache
  *
  * A GPU has one way, all images at once; see run_on_gpu.
  *
- * An embedding is the same whichever way it went, bit by bit: no kernel splits a sum by images or threads. One exception, between
- * runners and never within one: in a wide plan in f32 oneDNN shares out the products of two computed tensors (attention) by its
- * general product, which sums in another order then; the relative difference is 1e-6.
+ * An embedding is the same whichever way it went, bit by bit: no kernel splits a sum by images or threads. One
+ * exception, between runners and never within one: in a wide plan in f32 oneDNN shares out the products of two computed
+ * tensors (attention) by its general product, which sums in another order then; the relative difference is 1e-6.
  */
 #include "embed/runner.h"
 
@@ -19,8 +20,9 @@
 
 #include <string.h>
 
-/* Weights above this pay for groups of four, those below for pairs. Measured, milliseconds of one core an image in groups of 1, 2, 4,
-   8: ResNet-50 (94 MB) 51, 45, 44, 43; EfficientNet-Lite0 (13 MB) 6.4, 6.2, 6.1, 6.4; MobileNet v2 (9 MB) 4.9, 4.8, 5.3, 5.5. */
+/* Weights above this pay for groups of four, those below for pairs. Measured, milliseconds of one core an image in
+   groups of 1, 2, 4, 8: ResNet-50 (94 MB) 51, 45, 44, 43; EfficientNet-Lite0 (13 MB) 6.4, 6.2, 6.1, 6.4; MobileNet v2
+   (9 MB) 4.9, 4.8, 5.3, 5.5. */
 static const size_t small_weights_bytes = (size_t)16 << 20;
 
 /* A plan and the instance that it was compiled from. */
@@ -33,7 +35,8 @@ typedef struct way {
 struct gln_runner {
     const gln_net *graph;
     gln_backend *backend;
-    way single, group; /* `single` is the wide one where batches are small, and the only one, for many images, on a GPU */
+    way single,
+        group; /* `single` is the wide one where batches are small, and the only one, for many images, on a GPU */
     gln_shape input, output; /* of one image */
     size_t input_items, output_items;
     float *padded; /* a GPU's whole batch, where the images are fewer: input, then output */
@@ -136,11 +139,13 @@ void gln_runner_free(gln_runner *runner)
 
 gln_status gln_runner_halve(gln_runner *runner)
 {
-    if (!on_gpu(runner) || runner->single.n_images < 2) return gln_fail(GLN_E_MEMORY, "the GPU has no memory for a single image");
+    if (!on_gpu(runner) || runner->single.n_images < 2)
+        return gln_fail(GLN_E_MEMORY, "the GPU has no memory for a single image");
     return make_gpu_way(runner, runner->single.n_images / 2);
 }
 
-/* Always whole launches, filled up with images of zeros: one plan, and so one row for an image, whatever comes with it. */
+/* Always whole launches, filled up with images of zeros: one plan, and so one row for an image, whatever comes with
+   it. */
 static gln_status run_on_gpu(gln_runner *runner, const float *input, size_t n, float *output)
 {
     gln_plan *plan = runner->single.plan;
@@ -152,7 +157,8 @@ static gln_status run_on_gpu(gln_runner *runner, const float *input, size_t n, f
             memset(runner->padded, 0, plan->input_items * sizeof *runner->padded);
             memcpy(runner->padded, from, images * runner->input_items * sizeof *from);
         }
-        gln_status st = gln_plan_run(plan, images < whole ? runner->padded : from, 1, images < whole ? padded_output : to);
+        gln_status st = gln_plan_run(plan, images < whole ? runner->padded : from, 1,
+                                     images < whole ? padded_output : to);
         if (st != GLN_OK) return st;
         if (images < whole) memcpy(to, padded_output, images * runner->output_items * sizeof *to);
         done += images;

@@ -28,10 +28,12 @@ typedef struct gln_runner_options {
 gln_status gln_runner_create(gln_runner **out, const gln_net *graph, const gln_runner_options *options);
 void gln_runner_free(gln_runner *runner);
 
-/* input [n, items of one image], output [n, items of the output for one], f32, plain. A row depends on its image alone. */
+/* input [n, items of one image], output [n, items of the output for one], f32, plain. A row depends on its image
+   alone. */
 gln_status gln_runner_run(gln_runner *runner, const float *input, size_t n, float *output);
 
-/* The plan of a GPU, which takes gln_runner_plan_images() at each launch, for whoever feeds it in device memory; the backend. */
+/* The plan of a GPU, which takes gln_runner_plan_images() at each launch, for whoever feeds it in device memory; the
+   backend. */
 gln_plan *gln_runner_plan(gln_runner *runner);
 size_t gln_runner_plan_images(const gln_runner *runner);
 gln_backend *gln_runner_backend(gln_runner *runner);

@@ -34,7 +34,8 @@ gln_status gln_backbone_self_test(gln_backbone *backbone, gln_self_test *out)
     size_t image = 3 * info->preprocess.side * info->preprocess.side;
     if ((st = gln_backbone_run(backbone, input, N_IMAGES, together)) != GLN_OK) goto cleanup;
     double start = gln_clock_monotonic_s();
-    for (size_t i = 0; st == GLN_OK && i < N_IMAGES; i++) st = gln_backbone_run(backbone, input + i * image, 1, apart + i * d);
+    for (size_t i = 0; st == GLN_OK && i < N_IMAGES; i++)
+        st = gln_backbone_run(backbone, input + i * image, 1, apart + i * d);
     if (st == GLN_OK && memcmp(apart, together, N_IMAGES * d * sizeof *apart) != 0) {
         st = gln_fail(GLN_E_INTERNAL, "%s: the same image gave two embeddings, alone and in a batch", info->name);
     }

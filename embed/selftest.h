@@ -1,5 +1,6 @@
 /*
- * Whether a loaded backbone does what it should on this machine. Called by `gleaner doctor` and `gleaner backbone verify`.
+ * Whether a loaded backbone does what it should on this machine. Called by `gleaner doctor` and `gleaner backbone
+ * verify`.
  *
  *     gln_self_test test;
  *     st = gln_backbone_self_test(backbone, &test);     // GLN_OK, or a sentence that says what is wrong
@@ -17,8 +18,8 @@ typedef struct gln_self_test {
 } gln_self_test;
 
 /*
- * Runs two fixed test images twice, through batches of one and of two: every number finite, both times the same bit by bit, the two
- * images different. The backbone takes batches of at least 2. GLN_E_INTERNAL with the sentence otherwise.
+ * Runs two fixed test images twice, through batches of one and of two: every number finite, both times the same bit by
+ * bit, the two images different. The backbone takes batches of at least 2. GLN_E_INTERNAL with the sentence otherwise.
  */
 gln_status gln_backbone_self_test(gln_backbone *backbone, gln_self_test *out);
 

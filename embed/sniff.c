@@ -1,7 +1,7 @@
 /*
  * Says what a file is that is none of ours. Real collections hold HEIC photos from telephones, videos, pages saved
- * instead of pictures, pointers of Git LFS, downloads that never arrived; "not an image" would leave their owner guessing.
- * A format of images (or pages) that gleaner does not read is GLN_E_UNSUPPORTED, all the rest GLN_E_FORMAT.
+ * instead of pictures, pointers of Git LFS, downloads that never arrived; "not an image" would leave their owner
+ * guessing. A format of images (or pages) that gleaner does not read is GLN_E_UNSUPPORTED, all the rest GLN_E_FORMAT.
  */
 #include "embed/decoders.h"
 
@@ -22,8 +22,10 @@ struct signature {
 static const struct signature signatures[] = {
     SIGNATURE(0, "GIF87a", GLN_E_UNSUPPORTED, "a GIF image, which gleaner does not read" CONVERT),
     SIGNATURE(0, "GIF89a", GLN_E_UNSUPPORTED, "a GIF image, which gleaner does not read" CONVERT),
-    SIGNATURE(0, "II*\0", GLN_E_UNSUPPORTED, "a TIFF image or a camera's raw file, which gleaner does not read" CONVERT),
-    SIGNATURE(0, "MM\0*", GLN_E_UNSUPPORTED, "a TIFF image or a camera's raw file, which gleaner does not read" CONVERT),
+    SIGNATURE(0, "II*\0", GLN_E_UNSUPPORTED,
+              "a TIFF image or a camera's raw file, which gleaner does not read" CONVERT),
+    SIGNATURE(0, "MM\0*", GLN_E_UNSUPPORTED,
+              "a TIFF image or a camera's raw file, which gleaner does not read" CONVERT),
     SIGNATURE(0, "BM", GLN_E_UNSUPPORTED, "a BMP image, which gleaner does not read" CONVERT),
     SIGNATURE(4, "ftypavif", GLN_E_UNSUPPORTED, "an AVIF image, which gleaner does not read" CONVERT),
     SIGNATURE(4, "ftypavis", GLN_E_UNSUPPORTED, "an AVIF image, which gleaner does not read" CONVERT),
@@ -39,7 +41,8 @@ static const struct signature signatures[] = {
     SIGNATURE(0, "\xff\x4f\xff\x51", GLN_E_UNSUPPORTED, "a JPEG 2000 image, which gleaner does not read" CONVERT),
     SIGNATURE(0, "8BPS", GLN_E_UNSUPPORTED, "a Photoshop document, which gleaner does not read" CONVERT),
     SIGNATURE(0, "\0\0\1\0", GLN_E_UNSUPPORTED, "an icon (ICO), which gleaner does not read" CONVERT),
-    SIGNATURE(0, "%PDF-", GLN_E_UNSUPPORTED, "a PDF document, which gleaner does not read; export its pages as JPEG or PNG"),
+    SIGNATURE(0, "%PDF-", GLN_E_UNSUPPORTED,
+              "a PDF document, which gleaner does not read; export its pages as JPEG or PNG"),
     SIGNATURE(0, "PK\3\4", GLN_E_FORMAT, "a ZIP archive, not an image; unpack it first"),
     SIGNATURE(0, "\x1f\x8b", GLN_E_FORMAT, "a gzip archive, not an image; unpack it first"),
     SIGNATURE(0, "OggS", GLN_E_FORMAT, "a sound or video (Ogg), not an image"),

@@ -15,7 +15,8 @@ gln_status gln_image_thumbnail(unsigned char **out, size_t *out_bytes, const gln
 {
     *out = NULL;
     *out_bytes = 0;
-    if (side == 0 || side > GLN_IMAGE_MAX_SIDE) return gln_fail(GLN_E_ARGUMENT, "a thumbnail of %zu pixels a side", side);
+    if (side == 0 || side > GLN_IMAGE_MAX_SIDE)
+        return gln_fail(GLN_E_ARGUMENT, "a thumbnail of %zu pixels a side", side);
     size_t width = image->width, height = image->height;
     /* Small images stay as they are: enlarged they would only weigh more. */
     if (width >= height && width > side) {

@@ -11,7 +11,8 @@ void gln_trial_images(float *images, const gln_shape *shape, size_t n, gln_trial
     for (size_t i = 0; i < n_items; i++) {
         double noise = gln_rng_normal(&rng);
         size_t at = i % plane;
-        double left = at % width != 0 ? (double)images[i - 1] : 0, above = at >= width ? (double)images[i - width] : left;
+        double left = at % width != 0 ? (double)images[i - 1] : 0,
+               above = at >= width ? (double)images[i - width] : left;
         images[i] = (float)(kind == GLN_TRIAL_SMOOTH ? 0.48 * (left + above) + 0.5 * noise : noise);
     }
 }

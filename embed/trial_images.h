@@ -1,6 +1,6 @@
 /*
- * Made-up images for trying a network before it is used: two kinds, since what a layer loses depends on what it is shown. The same
- * ones at every call.
+ * Made-up images for trying a network before it is used: two kinds, since what a layer loses depends on what it is
+ * shown. The same ones at every call.
  *
  *     gln_trial_images(input, &shape, 2, GLN_TRIAL_SMOOTH);     // two of shape [1, channels, height, width]
  *

@@ -12,10 +12,14 @@
 
 enum { N_TRIAL_IMAGES = 2 };
 
-static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backend_kind kind, int device, gln_precision precision)
+static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backend_kind kind, int device,
+                              gln_precision precision)
 {
     gln_runner_options options = {.max_batch = w->options.max_batch,
-                                  .backend = {.kind = kind, .n_threads = w->options.n_threads, .precision = precision, .device = device,
+                                  .backend = {.kind = kind,
+                                              .n_threads = w->options.n_threads,
+                                              .precision = precision,
+                                              .device = device,
                                               .tuning = w->options.tuning}};
     if (kind == GLN_BACKEND_CUDA && w->options.gpu_batch != 0) options.max_batch = w->options.gpu_batch;
     return gln_runner_create(out, w->graph, &options);
@@ -24,7 +28,8 @@ static gln_status make_runner(gln_runner **out, const gln_workers *w, gln_backen
 gln_status gln_workers_processor(gln_workers *workers, gln_runner **out)
 {
     gln_status st = GLN_OK;
-    if (workers->processor == NULL) st = make_runner(&workers->processor, workers, GLN_BACKEND_CPU, 0, GLN_PRECISION_F32);
+    if (workers->processor == NULL)
+        st = make_runner(&workers->processor, workers, GLN_BACKEND_CPU, 0, GLN_PRECISION_F32);
     *out = workers->processor;
     return st;
 }
@@ -70,7 +75,8 @@ static gln_status add_gpu(gln_workers *w, int number)
     double least = w->precision == GLN_PRECISION_F32 ? GLN_LEAST_AGREEMENT_F32 : GLN_LEAST_AGREEMENT;
     if (st == GLN_OK && !(agreement >= least)) {
         st = gln_fail(GLN_E_INTERNAL,
-                      "GPU %d computes this network with a cosine of %.6f to the processor's f32, at least %g is asked; use --device cpu",
+                      "GPU %d computes this network with a cosine of %.6f to the processor's f32, at least %g is "
+                      "asked; use --device cpu",
                       number, agreement, least);
     }
     if (st != GLN_OK) {
@@ -98,7 +104,9 @@ static gln_status add_gpus(gln_workers *w)
         snprintf(w->device.note, sizeof w->device.note, "%.250s", probe->why);
         return GLN_OK;
     }
-    size_t n = wanted->n != 0 ? wanted->n : (size_t)probe->n_devices < GLN_MAX_DEVICES ? (size_t)probe->n_devices : GLN_MAX_DEVICES;
+    size_t n = wanted->n != 0                               ? wanted->n
+               : (size_t)probe->n_devices < GLN_MAX_DEVICES ? (size_t)probe->n_devices
+                                                            : GLN_MAX_DEVICES;
     for (size_t i = 0; i < n; i++) {
         int number = wanted->n != 0 ? wanted->numbers[i] : (int)i;
         st = add_gpu(w, number);
@@ -126,7 +134,8 @@ static void describe(gln_workers *w)
     d->name[0] = 0;
     for (size_t i = 0; i < w->n_gpus && length < sizeof d->name; i++) {
         if (w->gpus[i].lost) continue;
-        length += (size_t)snprintf(d->name + length, sizeof d->name - length, "%s%s", length == 0 ? "" : "; ", w->gpus[i].name);
+        length += (size_t)snprintf(d->name + length, sizeof d->name - length, "%s%s", length == 0 ? "" : "; ",
+                                   w->gpus[i].name);
     }
 }
 
@@ -136,9 +145,9 @@ static gln_status use_processor(gln_workers *w, gln_precision precision)
     gln_precision_trial trial = {.chosen = precision, .agreement = NAN, .speed_up = NAN};
     gln_runner_free(w->processor);
     w->processor = NULL;
-    gln_status st = precision == GLN_PRECISION_AUTO
-                        ? gln_precision_choose(&w->processor, &trial, w->graph, w->options.max_batch, w->options.n_threads)
-                        : make_runner(&w->processor, w, GLN_BACKEND_CPU, 0, precision);
+    gln_status st = precision == GLN_PRECISION_AUTO ? gln_precision_choose(&w->processor, &trial, w->graph,
+                                                                           w->options.max_batch, w->options.n_threads)
+                                                    : make_runner(&w->processor, w, GLN_BACKEND_CPU, 0, precision);
     w->precision = trial.chosen;
     w->agreement = trial.agreement;
     w->speed_up = trial.speed_up;
@@ -151,7 +160,8 @@ static gln_status choose(gln_workers *w)
     gln_status st = GLN_OK;
     bool gpu_could = o->precision != GLN_PRECISION_BF16;
     if (!gpu_could && o->devices.kind == GLN_DEVICE_CUDA) {
-        return gln_fail(GLN_E_CONFLICT, "bf16 is computed on the processor, and vectors of two precisions never mix; use --device cpu, "
+        return gln_fail(GLN_E_CONFLICT,
+                        "bf16 is computed on the processor, and vectors of two precisions never mix; use --device cpu, "
                         "or a new project");
     }
     if (gpu_could && o->devices.kind != GLN_DEVICE_CPU) {
@@ -160,7 +170,8 @@ static gln_status choose(gln_workers *w)
     }
     if (o->precision != GLN_PRECISION_F16) return use_processor(w, o->precision);
     if (!o->stand_in) {
-        return gln_fail(GLN_E_UNSUPPORTED, "f16 is computed on a GPU, and none is used here%s%s; use the precision auto or f32",
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "f16 is computed on a GPU, and none is used here%s%s; use the precision auto or f32",
                         w->device.note[0] != 0 ? ": " : "", w->device.note);
     }
     st = use_processor(w, GLN_PRECISION_F32);
@@ -225,7 +236,8 @@ gln_status gln_workers_run(gln_workers *workers, const float *input, size_t n, f
     gln_status st = GLN_OK;
     while ((gpu = gln_workers_gpu(workers)) != NULL) {
         st = gln_runner_run(gpu->runner, input, n, output);
-        while (st == GLN_E_MEMORY && gln_runner_halve(gpu->runner) == GLN_OK) st = gln_runner_run(gpu->runner, input, n, output);
+        while (st == GLN_E_MEMORY && gln_runner_halve(gpu->runner) == GLN_OK)
+            st = gln_runner_run(gpu->runner, input, n, output);
         if (st == GLN_OK) return GLN_OK;
         if ((st = gln_workers_fail(workers, gpu, st)) != GLN_OK) return st;
     }

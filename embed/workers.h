@@ -1,17 +1,19 @@
 /*
- * A network on what there is: the processor, or one or more GPUs with the processor behind them. Decides what computes at load,
- * watches it afterwards, and takes the processor when a GPU fails. Internal to embed/.
+ * A network on what there is: the processor, or one or more GPUs with the processor behind them. Decides what computes
+ * at load, watches it afterwards, and takes the processor when a GPU fails. Internal to embed/.
  *
- *     gln_workers_options options = {.devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch = 64};
+ *     gln_workers_options options = {.devices = {.kind = GLN_DEVICE_AUTO}, .precision = GLN_PRECISION_AUTO, .max_batch
+ *     = 64};
  *     st = gln_workers_create(&workers, graph, &options);        // the graph must outlive them
  *     st = gln_workers_run(workers, input, n, output);           // host memory; feed.h keeps GPUs busier
  *
- * A wrong vector is worse than none, so a GPU has to prove itself before it is used: at load it computes two images beside the
- * processor in f32, and every embedding must come to a cosine of at least GLN_LEAST_AGREEMENT with the processor's. That also is what
- * lets the processor take over: its f32 vectors are as near to the GPU's as those of two GPUs are to each other.
+ * A wrong vector is worse than none, so a GPU has to prove itself before it is used: at load it computes two images
+ * beside the processor in f32, and every embedding must come to a cosine of at least GLN_LEAST_AGREEMENT with the
+ * processor's. That also is what lets the processor take over: its f32 vectors are as near to the GPU's as those of two
+ * GPUs are to each other.
  *
- * Of what a pool holds f16 is a GPU's, and f32 either's. bf16 is the processor's alone: two roundings to 8 bits, each a cosine of 0.999
- * from f32, may lie farther from each other than is good for neighbours.
+ * Of what a pool holds f16 is a GPU's, and f32 either's. bf16 is the processor's alone: two roundings to 8 bits, each a
+ * cosine of 0.999 from f32, may lie farther from each other than is good for neighbours.
  *
  * Threads: one at a time.
  */
@@ -35,7 +37,8 @@ typedef struct gln_worker {
 typedef struct gln_workers_options {
     gln_device_choice devices;
     gln_precision precision;
-    bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is no GPU */
+    bool stand_in; /* F16, the precision of vectors that are there: the processor may compute it in f32 where there is
+                      no GPU */
     size_t max_batch, n_threads;
     size_t gpu_batch; /* images that a GPU takes at once; 0: max_batch */
     const char *tuning; /* as in gln_backend_options; lives as long as the workers */
@@ -65,8 +68,9 @@ gln_status gln_workers_run(gln_workers *workers, const float *input, size_t n, f
 /* The GPU whose turn it is, NULL when none is left; this thread uses its device from now on. */
 gln_worker *gln_workers_gpu(gln_workers *workers);
 /*
- * A GPU has failed with `st` and this thread's sentence. GLN_OK: go on with gln_workers_gpu() or, where that gives none, with the
- * processor; one line in the log says so. `st` where the run has to stop: the device was insisted on, or it is no fault of the GPU.
+ * A GPU has failed with `st` and this thread's sentence. GLN_OK: go on with gln_workers_gpu() or, where that gives
+ * none, with the processor; one line in the log says so. `st` where the run has to stop: the device was insisted on, or
+ * it is no fault of the GPU.
  */
 gln_status gln_workers_fail(gln_workers *workers, gln_worker *gpu, gln_status st);
 /* The processor's runner, in f32 where it stands in. */

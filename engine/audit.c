@@ -1,10 +1,10 @@
 /*
- * From a proposal to labels: an audit draws a random sample of the lot and leases it as a batch of its own; acceptance writes
- * the rest; undoing takes it back.
+ * From a proposal to labels: an audit draws a random sample of the lot and leases it as a batch of its own; acceptance
+ * writes the rest; undoing takes it back.
  *
- * The lot is frozen when the audit is asked for, in audit_image. A resample may move images to other clusters meanwhile:
- * what the sample says is about the images that it was drawn from. Items of the batch do not say what is proposed, so that
- * whoever labels them is not led.
+ * The lot is frozen when the audit is asked for, in audit_image. A resample may move images to other clusters
+ * meanwhile: what the sample says is about the images that it was drawn from. Items of the batch do not say what is
+ * proposed, so that whoever labels them is not led.
  */
 #include "common/clock.h"
 #include "common/hash.h"
@@ -23,7 +23,6 @@ struct taking {
     gln_moment now;
     gln_proposal_view view;
     gln_proposal proposal;
-    size_t attempt;
     uint32_t *image;   /* [n] the lot, the drawn ones first, in the order drawn */
     int32_t *class;    /* [n] */
     size_t n;
@@ -38,14 +37,16 @@ static void dispose(struct taking *t)
     gln_free(t->class);
 }
 
-/* ---- the request -------------------------------------------------------------------------------------------------- */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 static gln_status check_request(struct taking *t)
 {
     const gln_audit_request *request = t->request;
     bool cluster = request->kind != NULL && strcmp(request->kind, "cluster") == 0;
-    if (request->kind == NULL || (!cluster && strcmp(request->kind, "clusters") != 0 && strcmp(request->kind, "duplicates") != 0))
-        return gln_fail(GLN_E_ARGUMENT, "kind: \"%.40s\" is not cluster, clusters or duplicates", request->kind == NULL ? "" : request->kind);
+    if (request->kind == NULL ||
+        (!cluster && strcmp(request->kind, "clusters") != 0 && strcmp(request->kind, "duplicates") != 0))
+        return gln_fail(GLN_E_ARGUMENT, "kind: \"%.40s\" is not cluster, clusters or duplicates",
+                        request->kind == NULL ? "" : request->kind);
     if (cluster && (request->cluster_id <= 0 || request->class_name == NULL))
         return gln_fail(GLN_E_ARGUMENT, "cluster and class: both are needed to name a proposal of kind cluster");
     if (!cluster && (request->cluster_id != 0 || request->class_name != NULL))
@@ -66,10 +67,11 @@ static gln_status find_proposal(struct taking *t)
     int32_t class = GLN_NO_CLASS;
     if (cluster) {
         if ((position = gln_moment_cluster(&t->now, request->cluster_id)) == SIZE_MAX)
-            return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)request->cluster_id,
-                            t->now.project.name);
+            return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now",
+                            (long long)request->cluster_id, t->now.project.name);
         if ((class = gln_classes_find_name(&t->now.classes, request->class_name)) == GLN_NO_CLASS)
-            return gln_fail(GLN_E_NOT_FOUND, "class: project %s has no class \"%.100s\"", t->now.project.name, request->class_name);
+            return gln_fail(GLN_E_NOT_FOUND, "class: project %s has no class \"%.100s\"", t->now.project.name,
+                            request->class_name);
     }
     gln_status st = gln_proposal_view_make(&t->view, &t->now);
     if (st == GLN_OK) st = gln_proposals_find(&proposals, &t->view.pool, &t->options);
@@ -78,8 +80,8 @@ static gln_status find_proposal(struct taking *t)
             (!cluster || (proposals.item[i].cluster == position && proposals.item[i].class == class)))
             found = i;
     if (st == GLN_OK && found == SIZE_MAX)
-        st = cluster ? gln_fail(GLN_E_CONFLICT, "nothing is proposed for cluster %lld and %.100s now", (long long)request->cluster_id,
-                                request->class_name)
+        st = cluster ? gln_fail(GLN_E_CONFLICT, "nothing is proposed for cluster %lld and %.100s now",
+                                (long long)request->cluster_id, request->class_name)
                      : gln_fail(GLN_E_CONFLICT, "nothing is proposed of kind %s now", request->kind);
     if (st == GLN_OK) t->proposal = proposals.item[found];
     gln_proposals_dispose(&proposals);
@@ -90,17 +92,21 @@ static gln_status find_proposal(struct taking *t)
 static gln_status plan(struct taking *t)
 {
     gln_proposal *p = &t->proposal;
-    gln_status st = gln_proposal_attempt(p, &t->attempt, &t->now);
+    size_t attempt = 0;
+    gln_status st = gln_proposal_attempt(p, &attempt, &t->now);
     if (st != GLN_OK) return st;
     size_t size = t->request->size;
     if (size != 0 && size >= p->n_images)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu of %zu images leave nothing to accept", size, p->n_images);
-    if (size != 0 && !gln_proposal_resize(p, &t->options, t->attempt, size))
-        return gln_fail(GLN_E_ARGUMENT, "size: %zu of %zu cannot show that at most %.3g%% are wrong, even if all agree", size, p->n_images,
-                        100.0 * t->options.bound);
-    if (size == 0 && !gln_proposal_replan(p, &t->options, t->attempt))
-        return gln_fail(GLN_E_CONFLICT, "after %zu audits of this group another one would cost about as much as it saves", t->attempt - 1);
-    return p->plan.sample <= MAX_BATCH ? GLN_OK : gln_fail(GLN_E_LIMIT, "an audit of %zu images: at most %d", p->plan.sample, MAX_BATCH);
+    if (size != 0 && !gln_proposal_resize(p, &t->options, attempt, size))
+        return gln_fail(GLN_E_ARGUMENT, "size: %zu of %zu cannot show that at most %.3g%% are wrong, even if all agree",
+                        size, p->n_images, 100.0 * t->options.bound);
+    if (size == 0 && !gln_proposal_replan(p, &t->options, attempt))
+        return gln_fail(GLN_E_CONFLICT,
+                        "after %zu audits of this group another one would cost about as much as it saves", attempt - 1);
+    return p->plan.sample <= MAX_BATCH
+               ? GLN_OK
+               : gln_fail(GLN_E_LIMIT, "an audit of %zu images: at most %d", p->plan.sample, MAX_BATCH);
 }
 
 /* Simple random sampling without replacement: the first steps of a shuffle. */
@@ -112,7 +118,8 @@ static gln_status draw(struct taking *t)
     if (t->seed == 0) st = gln_moment_seed(&t->seed);
     if (st == GLN_OK) st = gln_proposal_images(&t->image, &t->class, &t->n, &t->view.pool, &t->proposal);
     if (st != GLN_OK) return st;
-    if (t->n != t->proposal.n_images) return gln_fail(GLN_E_INTERNAL, "a lot of %zu images has %zu", t->proposal.n_images, t->n);
+    if (t->n != t->proposal.n_images)
+        return gln_fail(GLN_E_INTERNAL, "a lot of %zu images has %zu", t->proposal.n_images, t->n);
     gln_rng_seed(&rng, t->seed);
     for (size_t i = 0; i < t->proposal.plan.sample; i++) {
         size_t j = i + gln_rng_below(&rng, t->n - i);
@@ -126,7 +133,7 @@ static gln_status draw(struct taking *t)
     return GLN_OK;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static gln_status write_items(const struct taking *t, gln_store *store, int64_t batch_id, int64_t now_ms)
 {
@@ -170,7 +177,7 @@ static char *evidence_text(const struct taking *t)
         price += t->now.classes.price[t->class[i]];
         seconds += gln_moment_seconds(&t->now, t->image[i], t->class[i]);
     }
-    gln_json *json = gln_proposal_json(&t->proposal, t->attempt, &t->now, &t->options, price, seconds);
+    gln_json *json = gln_proposal_json(&t->proposal, &t->now, &t->options, price, seconds);
     char *text = gln_json_print(json, false);
     gln_json_free(json);
     return text;
@@ -193,8 +200,8 @@ static char *feasibility_text(const struct taking *t)
     return text;
 }
 
-static gln_status write(struct taking *t, gln_store *store, const char *request, const uint8_t sha256[32], gln_batch_row *batch,
-                        const char *evidence, int64_t *out_id)
+static gln_status write(struct taking *t, gln_store *store, const char *request, const uint8_t sha256[32],
+                        gln_batch_row *batch, const char *evidence, int64_t *out_id)
 {
     const gln_audit_request *asked = t->request;
     const gln_proposal *p = &t->proposal;
@@ -203,10 +210,10 @@ static gln_status write(struct taking *t, gln_store *store, const char *request,
         .kind = gln_proposal_kind_name(p->kind),
         .cluster_id = asked->cluster_id,
         .class_id = p->class == GLN_NO_CLASS ? 0 : t->now.classes.id[p->class],
-        .attempt = (int64_t)t->attempt,
+        .attempt = (int64_t)t->proposal.attempt,
         .bound = t->options.bound,
         .confidence = t->options.confidence,
-        .confidence_used = gln_lot_confidence(t->options.confidence, t->attempt),
+        .confidence_used = gln_lot_confidence(t->options.confidence, t->proposal.attempt),
         .n_images = (int64_t)t->n,
         .n_drawn = (int64_t)p->plan.sample,
         .n_allowed = (int64_t)p->plan.allowed,
@@ -223,8 +230,8 @@ static gln_status write(struct taking *t, gln_store *store, const char *request,
     if (st == GLN_OK) st = write_items(t, store, row.batch_id, batch->created_ms);
     if (st == GLN_OK) st = gln_store_audit_add(store, &row, out_id);
     for (size_t i = 0; st == GLN_OK && i < t->n; i++)
-        st = gln_store_audit_image_add(store, *out_id, t->now.state->image_id[t->image[i]], t->now.classes.id[t->class[i]],
-                                       i < p->plan.sample);
+        st = gln_store_audit_image_add(store, *out_id, t->now.state->image_id[t->image[i]],
+                                       t->now.classes.id[t->class[i]], i < p->plan.sample);
     return st;
 }
 
@@ -283,7 +290,8 @@ static gln_status compare_request(void *context, const gln_audit_row *row)
 }
 
 /* *out_id: the audit that this key gave before, 0 when it is new. */
-static gln_status find_repeated(gln_engine *engine, const gln_audit_request *request, const uint8_t sha256[32], int64_t *out_id)
+static gln_status find_repeated(gln_engine *engine, const gln_audit_request *request, const uint8_t sha256[32],
+                                int64_t *out_id)
 {
     gln_store *reader = NULL;
     struct same_request same = {.sha256 = sha256};
@@ -327,7 +335,7 @@ gln_status gln_engine_audit_take(gln_engine *engine, const gln_audit_request *re
     return st;
 }
 
-/* ---- acceptance ------------------------------------------------------------------------------------------------------ */
+/* ---- acceptance -------------------------------------------------------------------------------------------------- */
 
 struct standing {
     gln_store *store;
@@ -354,8 +362,9 @@ static gln_status refuse(int64_t id, const struct standing *s)
     if (strcmp(s->now.state, "undone") == 0)
         return gln_fail(GLN_E_CONFLICT, "audit %lld was accepted and undone; ask for a new one", (long long)id);
     if (strcmp(s->now.state, "auditing") == 0)
-        return gln_fail(GLN_E_CONFLICT, "audit %lld is not done: %lld of its %lld images are without a label by a person", (long long)id,
-                        (long long)s->now.n_missing, (long long)s->n_drawn);
+        return gln_fail(GLN_E_CONFLICT,
+                        "audit %lld is not done: %lld of its %lld images are without a label by a person",
+                        (long long)id, (long long)s->now.n_missing, (long long)s->n_drawn);
     return gln_fail(GLN_E_CONFLICT, "audit %lld failed: %lld of %lld disagree, at most %lld may", (long long)id,
                     (long long)s->now.counts.n_disagree, (long long)s->n_drawn, (long long)s->n_allowed);
 }

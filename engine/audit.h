@@ -9,8 +9,8 @@
 
 /* ---- proposals.c ------------------------------------------------------------------------------------------------- */
 
-/* The moment as the sampler wants it: labels by people alone; leased images and those with a proposed label are not to be had.
-   `label` and `unavailable` are owned by it. */
+/* The moment as the sampler wants it: labels by people alone; leased images and those with a proposed label are not to
+   be had. `label` and `unavailable` are owned by it. */
 typedef struct gln_proposal_view {
     gln_proposal_pool pool;
     int32_t *label;
@@ -26,8 +26,8 @@ gln_status gln_proposal_options_read(gln_proposal_options *options, double bound
 gln_status gln_proposal_attempt(const gln_proposal *proposal, size_t *out_attempt, const gln_moment *m);
 
 /* As JSON (docs/api.md: Proposal). price, seconds: of the sample. */
-gln_json *gln_proposal_json(const gln_proposal *proposal, size_t attempt, const gln_moment *m,
-                            const gln_proposal_options *options, double price, double seconds);
+gln_json *gln_proposal_json(const gln_proposal *proposal, const gln_moment *m, const gln_proposal_options *options,
+                            double price, double seconds);
 
 /* ---- audit_json.c ------------------------------------------------------------------------------------------------ */
 

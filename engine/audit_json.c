@@ -3,15 +3,15 @@
  *
  * Nothing of this is kept: it follows from the lot, frozen when the audit was asked for, and the labels of the moment.
  *
- * The sample alone bounds the rest: at most `n_may_be_wrong` of the lot - sample images are not what was proposed, at the
- * confidence used. Drawn images without a person's label count as wrong, so what an annotator leaves out as too hard
- * cannot make a lot look better; and since a label that comes in can only lower the limit, an audit may be declared
- * passed before the last one is back.
+ * The sample alone bounds the rest: at most `n_may_be_wrong` of the lot - sample images are not what was proposed, at
+ * the confidence used. Drawn images without a person's label count as wrong, so what an annotator leaves out as too
+ * hard cannot make a lot look better; and since a label that comes in can only lower the limit, an audit may be
+ * declared passed before the last one is back.
  *
- * Labels that people give to the rest later were not drawn at random (label checks look where something seems wrong), so
- * they cannot narrow the limit or widen it as a sample would. But they are facts: contradictions are errors found, and once
- * more were found than were said to be possible the claim itself is refuted. So the bound is the larger of the two; a
- * label of the sample that is changed later counts as it is now.
+ * Labels that people give to the rest later were not drawn at random (label checks look where something seems wrong),
+ * so they cannot narrow the limit or widen it as a sample would. But they are facts: contradictions are errors found,
+ * and once more were found than were said to be possible the claim itself is refuted. So the bound is the larger of the
+ * two; a label of the sample that is changed later counts as it is now.
  */
 #include "engine/audit.h"
 
@@ -33,7 +33,8 @@ gln_status gln_audit_stand(gln_audit_standing *standing, gln_store *store, const
     size_t lot = (size_t)row->n_images, drawn = (size_t)row->n_drawn;
     s.n_missing = row->n_drawn > s.counts.n_answered ? row->n_drawn - s.counts.n_answered : 0;
     size_t disagree = (size_t)s.counts.n_disagree, wrong = disagree + (size_t)s.n_missing;
-    if (drawn >= lot || wrong > drawn) return gln_fail(GLN_E_CORRUPT, "audit %lld: its lot makes no sense", (long long)row->id);
+    if (drawn >= lot || wrong > drawn)
+        return gln_fail(GLN_E_CORRUPT, "audit %lld: its lot makes no sense", (long long)row->id);
     double rest = (double)(lot - drawn);
     s.n_may_be_wrong = (int64_t)(gln_lot_upper(lot, drawn, wrong, row->confidence_used) - wrong);
     s.error_bound = fmax((double)s.n_may_be_wrong, (double)s.counts.n_contradicted) / rest;
@@ -71,25 +72,35 @@ static void say(gln_strbuf *text, const gln_audit_row *row, const gln_audit_stan
     double confidence = 100.0 * row->confidence;
     if (strcmp(s->state, "auditing") == 0) {
         gln_strbuf_printf(text, "%lld of %lld labels of the sample are back, %lld disagree; at most %lld may.",
-                          (long long)s->counts.n_answered, drawn, (long long)s->counts.n_disagree, (long long)row->n_allowed);
+                          (long long)s->counts.n_answered, drawn, (long long)s->counts.n_disagree,
+                          (long long)row->n_allowed);
         if (batch->n_leased == 0)
-            gln_strbuf_printf(text, " Its lease has ended: %lld images are without a label and count as wrong until they have one.",
-                              (long long)s->n_missing);
+            gln_strbuf_printf(
+                text, " Its lease has ended: %lld images are without a label and count as wrong until they have one.",
+                (long long)s->n_missing);
     } else if (strcmp(s->state, "failed") == 0) {
-        gln_strbuf_printf(text, "%lld of %lld disagree, more than the %lld that may: up to %.1f%% of the other %lld may be wrong.",
-                          (long long)s->counts.n_disagree, drawn, (long long)row->n_allowed, 100.0 * s->error_bound, rest);
+        gln_strbuf_printf(
+            text, "%lld of %lld disagree, more than the %lld that may: up to %.1f%% of the other %lld may be wrong.",
+            (long long)s->counts.n_disagree, drawn, (long long)row->n_allowed, 100.0 * s->error_bound, rest);
     } else if (strcmp(s->state, "passed") == 0) {
-        gln_strbuf_printf(text, "%lld of %lld disagree: at most %.1f%% of the other %lld are wrong, with %.3g%% confidence. They can be "
-                          "accepted.", (long long)s->counts.n_disagree, drawn, 100.0 * s->error_bound, rest, confidence);
+        gln_strbuf_printf(
+            text,
+            "%lld of %lld disagree: at most %.1f%% of the other %lld are wrong, with %.3g%% confidence. They can be "
+            "accepted.",
+            (long long)s->counts.n_disagree, drawn, 100.0 * s->error_bound, rest, confidence);
     } else if (strcmp(s->state, "undone") == 0) {
-        gln_strbuf_printf(text, "Undone: the %lld labels of this acceptance are taken back.", (long long)row->n_accepted);
+        gln_strbuf_printf(text, "Undone: the %lld labels of this acceptance are taken back.",
+                          (long long)row->n_accepted);
     } else {
-        gln_strbuf_printf(text, "%lld labels accepted, %lld of them stand; at most %lld of %lld were expected wrong, with %.3g%% "
-                          "confidence.", (long long)row->n_accepted, (long long)s->counts.n_standing, (long long)s->n_may_be_wrong,
-                          rest, confidence);
+        gln_strbuf_printf(
+            text,
+            "%lld labels accepted, %lld of them stand; at most %lld of %lld were expected wrong, with %.3g%% "
+            "confidence.",
+            (long long)row->n_accepted, (long long)s->counts.n_standing, (long long)s->n_may_be_wrong, rest,
+            confidence);
         if (s->counts.n_reviewed != 0)
-            gln_strbuf_printf(text, " People have looked at %lld since: %lld were wrong.", (long long)s->counts.n_reviewed,
-                              (long long)s->counts.n_contradicted);
+            gln_strbuf_printf(text, " People have looked at %lld since: %lld were wrong.",
+                              (long long)s->counts.n_reviewed, (long long)s->counts.n_contradicted);
         if (strcmp(s->state, "broken") == 0)
             gln_strbuf_printf(text, " The bound of %.3g%% no longer holds: undo the acceptance, or look at more of it.",
                               100.0 * row->bound);

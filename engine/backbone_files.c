@@ -1,7 +1,8 @@
 /*
- * The files of a backbone in a data directory: manifest, model, and what else keeps weights, moving in and out of data/backbones. A
- * file moves in when it has the hash that its manifest says; the manifest comes last and goes first, so that what one names is there.
- * Vectors of projects depend on these files: none is ever replaced by another one while a manifest names it.
+ * The files of a backbone in a data directory: manifest, model, and what else keeps weights, moving in and out of
+ * data/backbones. A file moves in when it has the hash that its manifest says; the manifest comes last and goes first,
+ * so that what one names is there. Vectors of projects depend on these files: none is ever replaced by another one
+ * while a manifest names it.
  */
 #include "common/hash.h"
 #include "common/json.h"
@@ -58,7 +59,8 @@ static bool is_named(const char *data, const char *except, const char *file)
         if (length - 5 == strlen(except) && strncmp(entry->d_name, except, length - 5) == 0) continue;
         if (read_manifest(&manifest, path) == GLN_OK) {
             const char *model = gln_json_string(gln_json_get(manifest, "model"));
-            named = named || (model != NULL && strcmp(model, file) == 0) || gln_json_get(gln_json_get(manifest, "files"), file) != NULL;
+            named = named || (model != NULL && strcmp(model, file) == 0) ||
+                    gln_json_get(gln_json_get(manifest, "files"), file) != NULL;
         }
         gln_json_free(manifest);
     }
@@ -73,7 +75,7 @@ static gln_status path_in(char out[GLN_PATH_MAX], const char *data, const char *
     return st == GLN_OK ? gln_path_join(out, folder, file) : st;
 }
 
-/* ---- in --------------------------------------------------------------------------------------------------------------- */
+/* ---- in ---------------------------------------------------------------------------------------------------------- */
 
 struct moving {
     const char *data, *name, *manifest_path;
@@ -88,23 +90,29 @@ static gln_status copy_file(const struct moving *m, const char *file, const char
     size_t n_bytes = 0;
     uint8_t hash[GLN_SHA256_BYTES], wanted[GLN_SHA256_BYTES];
     if (ends_in_json(file, strlen(file)))
-        return gln_fail(GLN_E_FORMAT, "%s: %s should be a model or weights, but is called as a manifest", m->manifest_path, file);
+        return gln_fail(GLN_E_FORMAT, "%s: %s should be a model or weights, but is called as a manifest",
+                        m->manifest_path, file);
     if (hex == NULL || !gln_unhex(wanted, sizeof wanted, hex))
-        return gln_fail(GLN_E_FORMAT, "%s: no SHA-256 of %s, which the model needs (weights beside it belong under \"files\")",
+        return gln_fail(GLN_E_FORMAT,
+                        "%s: no SHA-256 of %s, which the model needs (weights beside it belong under \"files\")",
                         m->manifest_path, file);
     gln_status st = path_in(to, m->data, file);
     if (st != GLN_OK) return st;
     if (gln_file_exists(to) && gln_sha256_file(hash, to) == GLN_OK) {
         if (gln_equal_constant_time(hash, wanted, sizeof hash)) return GLN_OK;
         if (is_named(m->data, m->name, file))
-            return gln_fail(GLN_E_CONFLICT, "%s: a file of this name with other content is there already, and another backbone uses it; "
-                            "rename this one, in its manifest too", to);
+            return gln_fail(
+                GLN_E_CONFLICT,
+                "%s: a file of this name with other content is there already, and another backbone uses it; "
+                "rename this one, in its manifest too",
+                to);
     }
     if ((st = gln_path_join(from, m->folder, file)) != GLN_OK) return st;
     if ((st = gln_file_read(&bytes, &n_bytes, from, max_model_bytes)) != GLN_OK) return st;
     gln_sha256(hash, bytes, n_bytes);
     if (!gln_equal_constant_time(hash, wanted, sizeof hash)) {
-        st = gln_fail(GLN_E_CORRUPT, "%s: its SHA-256 is not the one in %s; import the backbone again", from, m->manifest_path);
+        st = gln_fail(GLN_E_CORRUPT, "%s: its SHA-256 is not the one in %s; import the backbone again", from,
+                      m->manifest_path);
     } else {
         char *slash = strrchr(to, '/');
         *slash = 0; /* there is one: the name was joined to a folder */
@@ -137,8 +145,10 @@ static gln_status copy_manifest(const struct moving *m)
     if (readable) st = gln_file_read(&bytes[1], &n_bytes[1], to, MAX_MANIFEST_BYTES);
     bool same = st == GLN_OK && readable && n_bytes[0] == n_bytes[1] && memcmp(bytes[0], bytes[1], n_bytes[0]) == 0;
     if (st == GLN_OK && readable && !same)
-        st = gln_fail(GLN_E_CONFLICT, "%s: a backbone called %s with another manifest is there already; give this one another "
-                      "name, or remove that one", m->data, m->name);
+        st = gln_fail(GLN_E_CONFLICT,
+                      "%s: a backbone called %s with another manifest is there already; give this one another "
+                      "name, or remove that one",
+                      m->data, m->name);
     else if (st == GLN_OK && !same)
         st = gln_file_write(to, bytes[0], n_bytes[0]);
     gln_json_free(there);
@@ -180,7 +190,7 @@ gln_status gln_backbone_files_add(const char *data, const char *manifest_path, c
     return st;
 }
 
-/* ---- out -------------------------------------------------------------------------------------------------------------- */
+/* ---- out --------------------------------------------------------------------------------------------------------- */
 
 static gln_status remove_file(const char *data, const char *name, const char *file)
 {
@@ -201,7 +211,8 @@ gln_status gln_backbone_files_remove(const char *data, const char *name)
     if (unlink(path) != 0) st = gln_fail_errno(errno, "%s", path);
     const char *model = gln_json_string(gln_json_get(manifest, "model"));
     if (st == GLN_OK && model != NULL && strchr(model, '/') == NULL) st = remove_file(data, name, model);
-    for (const gln_json *file = gln_json_first(gln_json_get(manifest, "files")); st == GLN_OK && file != NULL; file = gln_json_next(file))
+    for (const gln_json *file = gln_json_first(gln_json_get(manifest, "files")); st == GLN_OK && file != NULL;
+         file = gln_json_next(file))
         st = remove_file(data, name, gln_json_name(file));
     gln_json_free(manifest);
     return st;

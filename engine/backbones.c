@@ -1,5 +1,5 @@
-/* The backbones that a data directory carries, and those of its projects. Their files come and go in backbone_files.c, vectors in
-   backfill.c. */
+/* The backbones that a data directory carries, and those of its projects. Their files come and go in backbone_files.c,
+   vectors in backfill.c. */
 #include "common/clock.h"
 #include "engine/internal.h"
 #include "engine/resample_kept.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- in the data directory -------------------------------------------------------------------------------------------- */
+/* ---- in the data directory --------------------------------------------------------------------------------------- */
 
 struct using {
     const char *backbone;
@@ -89,7 +89,8 @@ gln_status gln_engine_backbones(gln_engine *engine, gln_backbone_fn found, void 
     for (int i = 0; i < n; i++) {
         char name[101];
         struct using using = {.backbone = name};
-        snprintf(name, sizeof name, "%.*s", (int)(strrchr(entries[i]->d_name, '.') - entries[i]->d_name), entries[i]->d_name);
+        snprintf(name, sizeof name, "%.*s", (int)(strrchr(entries[i]->d_name, '.') - entries[i]->d_name),
+                 entries[i]->d_name);
         if (st == GLN_OK) st = gln_path_join(path, folder, entries[i]->d_name);
         if (st == GLN_OK) st = find_projects(engine, &using);
         if (st == GLN_OK) st = found(context, name, path, using.n);
@@ -108,16 +109,18 @@ gln_status gln_engine_backbone_remove(gln_engine *engine, const char *name)
     gln_status st = gln_engine_manifest_path(engine->data, name, manifest);
     if (st != GLN_OK) return st;
     if (!gln_file_exists(manifest))
-        return gln_fail(GLN_E_NOT_FOUND, "there is no backbone %s in %s; `gleaner backbone list` shows those there are", name,
-                        engine->data);
+        return gln_fail(GLN_E_NOT_FOUND, "there is no backbone %s in %s; `gleaner backbone list` shows those there are",
+                        name, engine->data);
     if ((st = find_projects(engine, &using)) != GLN_OK) return st;
     if (using.n != 0)
-        return gln_fail(GLN_E_CONFLICT, "backbone %s made vectors of %zu projects, %s among them; take it out of those first "
-                        "(`gleaner backbone remove %s --project %s`)", name, using.n, using.project, name, using.project);
+        return gln_fail(GLN_E_CONFLICT,
+                        "backbone %s made vectors of %zu projects, %s among them; take it out of those first "
+                        "(`gleaner backbone remove %s --project %s`)",
+                        name, using.n, using.project, name, using.project);
     return gln_backbone_files_remove(engine->data, name);
 }
 
-/* ---- of a project ------------------------------------------------------------------------------------------------------ */
+/* ---- of a project ------------------------------------------------------------------------------------------------ */
 
 static gln_status add_item(void *context, const gln_project_backbone_row *row)
 {
@@ -137,7 +140,8 @@ gln_status gln_project_backbones_read(gln_store *store, int64_t project_id, gln_
 {
     *out = (gln_project_backbones){0};
     gln_status st = gln_store_backbones(store, project_id, add_item, out);
-    if (st == GLN_OK && out->n == 0) st = gln_fail(GLN_E_CORRUPT, "project %lld has no backbone", (long long)project_id);
+    if (st == GLN_OK && out->n == 0)
+        st = gln_fail(GLN_E_CORRUPT, "project %lld has no backbone", (long long)project_id);
     return st;
 }
 
@@ -150,11 +154,13 @@ static const gln_project_backbone *find_item(const gln_project_backbones *b, con
 
 static gln_status not_there(const gln_project *project, const char *name)
 {
-    return gln_fail(GLN_E_NOT_FOUND, "backbone: project %s has no %.100s; `gleaner backbone add FILE --project %s` adds one", project->name,
-                    name, project->name);
+    return gln_fail(GLN_E_NOT_FOUND,
+                    "backbone: project %s has no %.100s; `gleaner backbone add FILE --project %s` adds one",
+                    project->name, name, project->name);
 }
 
-gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_id, const char *name, const char *precision)
+gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_id, const char *name,
+                                           const char *precision)
 {
     char found[101];
     gln_store *store = NULL;
@@ -170,12 +176,14 @@ gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_i
     if (st == GLN_OK && backbones.n == GLN_MAX_PROJECT_BACKBONES)
         st = gln_fail(GLN_E_LIMIT, "project %s has %d backbones already, the most that are possible", project.name,
                       GLN_MAX_PROJECT_BACKBONES);
-    gln_project_backbone_row row = {.project_id = project_id, .name = found, .precision = precision, .created_ms = gln_clock_ms()};
+    gln_project_backbone_row row = {
+        .project_id = project_id, .name = found, .precision = precision, .created_ms = gln_clock_ms()};
     if (st == GLN_OK) st = gln_store_backbone_add(store, &row, &id);
     return gln_engine_write_end(engine, st);
 }
 
-gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_id, const char *name, gln_backbone_switch *out)
+gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_id, const char *name,
+                                           gln_backbone_switch *out)
 {
     gln_store *store = NULL;
     gln_project project;
@@ -211,15 +219,20 @@ gln_status gln_engine_project_backbone_remove(gln_engine *engine, int64_t projec
         const gln_project_backbone *item = st == GLN_OK ? find_item(&backbones, name) : NULL;
         if (st == GLN_OK && item == NULL) st = not_there(&project, name);
         if (st == GLN_OK && item->active)
-            st = gln_fail(GLN_E_CONFLICT, "backbone %s is the active one of project %s; switch to another one first (`gleaner backbone use`)",
-                          name, project.name);
+            st = gln_fail(
+                GLN_E_CONFLICT,
+                "backbone %s is the active one of project %s; switch to another one first (`gleaner backbone use`)",
+                name, project.name);
         if (st == GLN_OK && strcmp(project.published_backbone, name) == 0)
-            st = gln_fail(GLN_E_CONFLICT, "the published state of project %s is of backbone %s; resample first", project.name, name);
+            st = gln_fail(GLN_E_CONFLICT, "the published state of project %s is of backbone %s; resample first",
+                          project.name, name);
         if (st == GLN_OK && item->n_rows == backbones.n_rows && backbones.n_rows > 0) {
             size_t n_whole = 0; /* others that are not behind */
             for (size_t i = 0; i < backbones.n; i++) n_whole += backbones.item[i].n_rows == backbones.n_rows;
             if (n_whole == 1)
-                st = gln_fail(GLN_E_CONFLICT, "the other backbones of project %s lag behind %s; ingest or resample first", project.name, name);
+                st = gln_fail(GLN_E_CONFLICT,
+                              "the other backbones of project %s lag behind %s; ingest or resample first", project.name,
+                              name);
         }
         if (st == GLN_OK) st = gln_store_backbone_delete(store, item->id);
         st = gln_engine_write_end(engine, st);

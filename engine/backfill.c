@@ -1,11 +1,12 @@
 /*
- * Vectors of several backbones beside each other. Row r of every vectors file of a project belongs to the image with vector_row r, so a
- * backbone is either up to date or lags behind by the rows at the end that it has not got: one that was added to the project later, or
- * was stopped. Backfilling goes on from there, in the order of the rows, and each batch counts once it is committed, as in an ingest:
- * rows appended and synced, then one transaction that says how many there are.
+ * Vectors of several backbones beside each other. Row r of every vectors file of a project belongs to the image with
+ * vector_row r, so a backbone is either up to date or lags behind by the rows at the end that it has not got: one that
+ * was added to the project later, or was stopped. Backfilling goes on from there, in the order of the rows, and each
+ * batch counts once it is committed, as in an ingest: rows appended and synced, then one transaction that says how many
+ * there are.
  *
- * A photo that was moved or deleted since leaves a gap: a row of zeros, noted by image, which sampling passes over. When many are
- * gone, a disk is rather missing than the photos; that is an error before anything is written.
+ * A photo that was moved or deleted since leaves a gap: a row of zeros, noted by image, which sampling passes over.
+ * When many are gone, a disk is rather missing than the photos; that is an error before anything is written.
  */
 #include "common/log.h"
 #include "common/memory.h"
@@ -40,10 +41,10 @@ struct backfill {
     size_t n_rows, rows_capacity, ids_capacity, reasons_capacity, n_done;
 };
 
-/* ---- a backbone with its vectors -------------------------------------------------------------------------------------- */
+/* ---- a backbone with its vectors --------------------------------------------------------------------------------- */
 
-static gln_status make_vectors(gln_engine *engine, const gln_project *project, gln_room *room, gln_project_backbone *which,
-                               const gln_backbone_info *info, gln_vectors **out)
+static gln_status make_vectors(gln_engine *engine, const gln_project *project, gln_room *room,
+                               gln_project_backbone *which, const gln_backbone_info *info, gln_vectors **out)
 {
     char path[GLN_PATH_MAX];
     gln_store *store = NULL;
@@ -51,12 +52,13 @@ static gln_status make_vectors(gln_engine *engine, const gln_project *project, g
     if (st == GLN_OK) st = gln_vectors_open(out, path, info->d, info->identity, 0);
     if (st == GLN_OK) st = gln_room_add_vectors(engine, room, which->name, *out);
     if (st == GLN_OK && (st = gln_engine_write_begin(engine, &store)) == GLN_OK)
-        st = gln_engine_write_end(engine, gln_store_backbone_advance(store, which->id, 0, gln_precision_name(info->precision)));
+        st = gln_engine_write_end(engine,
+                                  gln_store_backbone_advance(store, which->id, 0, gln_precision_name(info->precision)));
     return st;
 }
 
-gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *project, gln_project_backbone *which, size_t max_batch,
-                                     gln_backbone **out_backbone, gln_vectors **out_vectors)
+gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *project, gln_project_backbone *which,
+                                     size_t max_batch, gln_backbone **out_backbone, gln_vectors **out_vectors)
 {
     char manifest[GLN_PATH_MAX];
     gln_room *room = NULL;
@@ -72,9 +74,11 @@ gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *proj
     if (*out_vectors != NULL) options.identity = gln_vectors_identity(*out_vectors);
     bool asked = engine->precision != GLN_PRECISION_AUTO && which->precision != GLN_PRECISION_AUTO;
     if (asked && engine->precision != which->precision)
-        return gln_fail(GLN_E_CONFLICT, "project %s has vectors of backbone %s in %s, or wants them so, and %s is asked for: vectors of two "
-                        "precisions never mix; leave --precision out, or make a new project", project->name, which->name,
-                        gln_precision_name(which->precision), gln_precision_name(engine->precision));
+        return gln_fail(
+            GLN_E_CONFLICT,
+            "project %s has vectors of backbone %s in %s, or wants them so, and %s is asked for: vectors of two "
+            "precisions never mix; leave --precision out, or make a new project",
+            project->name, which->name, gln_precision_name(which->precision), gln_precision_name(engine->precision));
     st = gln_engine_manifest_path(engine->data, which->name, manifest);
     if (st == GLN_OK) st = gln_backbone_load(out_backbone, manifest, &options);
     if (st != GLN_OK) return st;
@@ -82,9 +86,10 @@ gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *proj
     if (*out_vectors == NULL)
         st = make_vectors(engine, project, room, which, info, out_vectors);
     else if (memcmp(gln_vectors_identity(*out_vectors), info->identity, sizeof info->identity) != 0)
-        st = gln_fail(GLN_E_CONFLICT, "project %s was embedded with another version of backbone %s, or in another precision "
-                      "than %s, and vectors of two never mix; make a new project", project->name, info->name,
-                      gln_precision_name(info->precision));
+        st = gln_fail(GLN_E_CONFLICT,
+                      "project %s was embedded with another version of backbone %s, or in another precision "
+                      "than %s, and vectors of two never mix; make a new project",
+                      project->name, info->name, gln_precision_name(info->precision));
     which->precision = info->precision;
     if (st != GLN_OK) {
         gln_backbone_free(*out_backbone);
@@ -93,8 +98,8 @@ gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *proj
     return st;
 }
 
-gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
-                              size_t thumbnail_side)
+gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone,
+                              const gln_vectors *vectors, size_t thumbnail_side)
 {
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
     size_t shorter_side = gln_preprocess_needs(&info->preprocess);
@@ -116,10 +121,11 @@ void gln_computed_end(gln_computed *computed, const gln_backbone *backbone)
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
     size_t length = strlen(computed->device);
     if (strncmp(computed->device, "cpu", 3) == 0 || strcmp(computed->device, info->device.name) == 0) return;
-    snprintf(computed->device + length, sizeof computed->device - length, ", then %.100s: %.250s", info->device.name, info->device.note);
+    snprintf(computed->device + length, sizeof computed->device - length, ", then %.100s: %.250s", info->device.name,
+             info->device.note);
 }
 
-/* ---- which images ------------------------------------------------------------------------------------------------------ */
+/* ---- which images ------------------------------------------------------------------------------------------------ */
 
 static gln_status add_source(void *context, const gln_image_source *image)
 {
@@ -157,19 +163,22 @@ static gln_status find_sources(struct backfill *b)
     }
     gln_engine_reader_give(b->run->engine, reader);
     if (st == GLN_OK && n_missing > FEW_MISSING && n_missing > b->n_sources / 10)
-        st = gln_fail(GLN_E_NOT_FOUND, "%zu of %zu photos are where they were no more, and backbone %s needs them: is a disk missing? "
-                      "Put them back; nothing is lost", n_missing, b->n_sources, b->which->name);
+        st = gln_fail(GLN_E_NOT_FOUND,
+                      "%zu of %zu photos are where they were no more, and backbone %s needs them: is a disk missing? "
+                      "Put them back; nothing is lost",
+                      n_missing, b->n_sources, b->which->name);
     return st;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* One more row at the end: `vector` [d], or a gap for that reason. Image 0: a row whose image was deleted. */
 static gln_status add_row(struct backfill *b, const float *vector, int64_t image_id, const char *reason)
 {
     gln_status st = gln_grow(&b->rows, &b->rows_capacity, (b->n_rows + 1) * b->d, sizeof *b->rows, "pending vectors");
     if (st == GLN_OK) st = gln_grow(&b->ids, &b->ids_capacity, b->n_rows + 1, sizeof *b->ids, "pending vectors");
-    if (st == GLN_OK) st = gln_grow(&b->reasons, &b->reasons_capacity, b->n_rows + 1, sizeof *b->reasons, "pending vectors");
+    if (st == GLN_OK)
+        st = gln_grow(&b->reasons, &b->reasons_capacity, b->n_rows + 1, sizeof *b->reasons, "pending vectors");
     if (st != GLN_OK) return st;
     float *row = b->rows + b->n_rows * b->d;
     if (vector != NULL) memcpy(row, vector, b->d * sizeof *row);
@@ -184,7 +193,8 @@ static gln_status add_row(struct backfill *b, const float *vector, int64_t image
 static gln_status put_image(struct backfill *b, const struct source *source, const float *vector, const char *reason)
 {
     gln_status st = GLN_OK;
-    while (st == GLN_OK && b->which->n_rows + (int64_t)b->n_rows < source->image.vector_row) st = add_row(b, NULL, 0, "");
+    while (st == GLN_OK && b->which->n_rows + (int64_t)b->n_rows < source->image.vector_row)
+        st = add_row(b, NULL, 0, "");
     return st == GLN_OK ? add_row(b, vector, source->image.image_id, reason) : st;
 }
 
@@ -216,7 +226,8 @@ static gln_status take_result(void *context, const gln_extract_result *result)
     const struct source *source = &b->source[at];
     gln_status st = pass_missing(b, at);
     if (st != GLN_OK) return st;
-    if (result->status == GLN_E_MEMORY || result->status == GLN_E_INTERNAL) return gln_fail(result->status, "%s", result->message);
+    if (result->status == GLN_E_MEMORY || result->status == GLN_E_INTERNAL)
+        return gln_fail(result->status, "%s", result->message);
     bool same = memcmp(result->sha256, source->image.sha256, sizeof result->sha256) == 0;
     b->n_done = at + 1;
     if (result->status == GLN_OK && same) return put_image(b, source, result->embedding, NULL);
@@ -231,7 +242,8 @@ static gln_status write_rows(struct backfill *b, gln_store *store)
     for (size_t i = 0; i < b->n_rows && st == GLN_OK; i++)
         if (b->reasons[i] != NULL) st = gln_store_gap_put(store, b->which->id, b->ids[i], b->reasons[i]);
     if (st == GLN_OK)
-        st = gln_store_backbone_advance(store, b->which->id, (int64_t)(first + b->n_rows), gln_precision_name(b->which->precision));
+        st = gln_store_backbone_advance(store, b->which->id, (int64_t)(first + b->n_rows),
+                                        gln_precision_name(b->which->precision));
     return st;
 }
 
@@ -271,8 +283,8 @@ static gln_status embed_chunk(struct backfill *b, gln_backbone *backbone)
     return gln_fail(st, "%s", message);
 }
 
-gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows, size_t *out_n,
-                        gln_computed *computed)
+gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows,
+                        size_t *out_n, gln_computed *computed)
 {
     struct backfill *b = NULL;
     gln_backbone *backbone = NULL;
@@ -285,16 +297,18 @@ gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_ba
     b->run = run;
     b->project = project;
     b->which = which;
-    if ((st = gln_project_backbone_open(run->engine, project, which, MODEL_BATCH, &backbone, &b->vectors)) != GLN_OK) goto cleanup;
+    if ((st = gln_project_backbone_open(run->engine, project, which, MODEL_BATCH, &backbone, &b->vectors)) != GLN_OK)
+        goto cleanup;
     if ((st = gln_computed_begin(computed, run->engine, backbone, b->vectors, 0)) != GLN_OK) goto cleanup;
     b->d = gln_backbone_info_of(backbone)->d;
-    gln_log(GLN_LOG_INFO, "project %s: backbone %s has vectors of %" PRId64 " of %" PRId64 " images; the others follow", project->name,
-            which->name, before, n_rows);
+    gln_log(GLN_LOG_INFO, "project %s: backbone %s has vectors of %" PRId64 " of %" PRId64 " images; the others follow",
+            project->name, which->name, before, n_rows);
     gln_progress_stage(run->progress, "backfill", (size_t)(n_rows - before));
     do {
         if ((st = find_sources(b)) == GLN_OK && b->n_sources != 0) st = embed_chunk(b, backbone);
     } while (st == GLN_OK && b->n_sources != 0);
-    while (st == GLN_OK && which->n_rows + (int64_t)b->n_rows < n_rows) st = add_row(b, NULL, 0, ""); /* the last images were deleted */
+    while (st == GLN_OK && which->n_rows + (int64_t)b->n_rows < n_rows)
+        st = add_row(b, NULL, 0, ""); /* the last images were deleted */
     if (st == GLN_OK) st = flush(b);
     gln_computed_end(computed, backbone);
     *out_n = (size_t)(which->n_rows - before);

@@ -37,7 +37,7 @@ static void dispose(struct taking *t)
     gln_free(t->share);
 }
 
-/* ---- the request ------------------------------------------------------------------------------------------------------ */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 static gln_status check_limits(const gln_batch_request *request)
 {
@@ -46,7 +46,8 @@ static gln_status check_limits(const gln_batch_request *request)
     if (request->size > MAX_BATCH)
         return gln_fail(GLN_E_ARGUMENT, "size: %zu images; at most %d in one batch", request->size, MAX_BATCH);
     if (!isnan(request->max_price) && !(request->max_price > 0.0 && request->max_price <= 1e9))
-        return gln_fail(GLN_E_ARGUMENT, "max_price: %g is not above 0 and at most a thousand million", request->max_price);
+        return gln_fail(GLN_E_ARGUMENT, "max_price: %g is not above 0 and at most a thousand million",
+                        request->max_price);
     if (!isnan(request->max_minutes) && !(request->max_minutes > 0.0 && request->max_minutes <= 1e7))
         return gln_fail(GLN_E_ARGUMENT, "max_minutes: %g is not above 0 and at most ten million", request->max_minutes);
     if (!isnan(request->explore_share) && !(request->explore_share >= 0.0 && request->explore_share <= 1.0))
@@ -71,9 +72,11 @@ static gln_status fill_shares(struct taking *t)
         const gln_target *target = &request->targets[i];
         int32_t c = gln_classes_find_name(&t->now.classes, target->class_name);
         if (c == GLN_NO_CLASS)
-            return gln_fail(GLN_E_NOT_FOUND, "targets/%.100s: project %s has no such class", target->class_name, t->now.project.name);
+            return gln_fail(GLN_E_NOT_FOUND, "targets/%.100s: project %s has no such class", target->class_name,
+                            t->now.project.name);
         if (!(target->share >= 0.0 && target->share <= 1.0))
-            return gln_fail(GLN_E_ARGUMENT, "targets/%.100s: %g is not between 0 and 1", target->class_name, target->share);
+            return gln_fail(GLN_E_ARGUMENT, "targets/%.100s: %g is not between 0 and 1", target->class_name,
+                            target->share);
         t->share[c] = target->share;
     }
     for (size_t i = 0; i < n; i++) {
@@ -82,14 +85,15 @@ static gln_status fill_shares(struct taking *t)
     }
     if (named > 1.0 + 1e-6) return gln_fail(GLN_E_ARGUMENT, "targets: the shares add up to %.4g, more than 1", named);
     if (n != 0 && n_open == 0 && named < 1.0 - 1e-6) {
-        return gln_fail(GLN_E_ARGUMENT, "targets: every class has a share, yet they add up to %.4g instead of 1", named);
+        return gln_fail(GLN_E_ARGUMENT, "targets: every class has a share, yet they add up to %.4g instead of 1",
+                        named);
     }
     for (size_t i = 0; i < n; i++)
         if (isnan(t->share[i])) t->share[i] = named < 1.0 ? (1.0 - named) / (double)n_open : 0.0;
     return GLN_OK;
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 
 static gln_status filter_cluster(struct taking *t)
 {
@@ -97,7 +101,8 @@ static gln_status filter_cluster(struct taking *t)
     if (wanted == 0) return GLN_OK;
     size_t found = gln_moment_cluster(&t->now, wanted);
     if (found == SIZE_MAX)
-        return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)wanted, t->now.project.name);
+        return gln_fail(GLN_E_NOT_FOUND, "cluster: there is no cluster %lld in project %s now", (long long)wanted,
+                        t->now.project.name);
     for (size_t i = 0; i < t->now.state->n; i++)
         if (t->now.state->cluster[i] != found && t->now.unavailable[i] == 0) t->now.unavailable[i] = GLN_FILTERED_OUT;
     return GLN_OK;
@@ -140,7 +145,7 @@ static gln_status choose(struct taking *t)
     return st == GLN_E_CONFLICT && t->looks.n != 0 ? GLN_OK : st;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static const char *class_name(const struct taking *t, int32_t c)
 {
@@ -205,8 +210,8 @@ static char *request_text(const gln_batch_request *request)
     return text;
 }
 
-/* What stands at a position: second looks are spread evenly, so that any prefix is a good smaller batch. *out_look is SIZE_MAX for a
-   candidate of the selection, whose number is returned. */
+/* What stands at a position: second looks are spread evenly, so that any prefix is a good smaller batch. *out_look is
+   SIZE_MAX for a candidate of the selection, whose number is returned. */
 static size_t place(const struct taking *t, size_t position, size_t *out_look)
 {
     size_t n = t->selection.n + t->looks.n, before = position * t->looks.n / n, after = (position + 1) * t->looks.n / n;
@@ -234,8 +239,8 @@ static int64_t class_id(const struct taking *t, int32_t c)
     return c == GLN_NO_CLASS ? 0 : t->now.classes.id[c];
 }
 
-static gln_status write_look(const struct taking *t, gln_store *store, int64_t batch_id, int64_t position, const gln_look *look,
-                             gln_ledger_row *reserve)
+static gln_status write_look(const struct taking *t, gln_store *store, int64_t batch_id, int64_t position,
+                             const gln_look *look, gln_ledger_row *reserve)
 {
     const gln_state *state = t->now.state;
     gln_batch_item_row item = {
@@ -300,7 +305,8 @@ static gln_status write_items(const struct taking *t, gln_store *store, int64_t 
             .predicted_class_id = class_id(t, c->predicted),
             .runner_up_class_id = class_id(t, c->runner_up),
             .cluster_id = t->now.state->cluster_id[c->cluster],
-            .nearest_image_id = c->nearest_labelled == GLN_NO_NEIGHBOUR ? 0 : t->now.state->image_id[c->nearest_labelled],
+            .nearest_image_id = c->nearest_labelled == GLN_NO_NEIGHBOUR ? 0
+                                                                        : t->now.state->image_id[c->nearest_labelled],
             .represents = c->represents,
             .p_predicted = c->predicted == GLN_NO_CLASS ? NAN : (double)c->p_predicted,
             .p_runner_up = c->runner_up == GLN_NO_CLASS ? NAN : (double)c->p_runner_up,

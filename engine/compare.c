@@ -1,17 +1,19 @@
 /*
- * Which backbone separates the classes of labelled photos best: photos in folders, embedded for it, or a project's labels and the
- * vectors that are stored. For each: the share of photos whose nearest other photo (cosine) is of the same class; the cross-validated
- * balanced accuracy of the classifier that sampling would train (gln_svm_search, every label as one would have it); and whether
- * clusters as many as classes make sense.
+ * Which backbone separates the classes of labelled photos best: photos in folders, embedded for it, or a project's
+ * labels and the vectors that are stored. For each: the share of photos whose nearest other photo (cosine) is of the
+ * same class; the cross-validated balanced accuracy of the classifier that sampling would train (gln_svm_search, every
+ * label as one would have it); and whether clusters as many as classes make sense.
  *
- * The advice: the highest SVM accuracy wins, and those within one standard error of it are taken for as good. Of these a project stays
- * with its active one, which costs nothing; of others the fastest is named. The standard error is that of a share among n photos,
- * sqrt(p (1 - p) / n).
+ * The advice: the highest SVM accuracy wins, and those within one standard error of it are taken for as good. Of these
+ * a project stays with its active one, which costs nothing; of others the fastest is named. The standard error is that
+ * of a share among n photos, sqrt(p (1 - p) / n).
  */
 #include "engine/compare.h"
 
 #include "common/clock.h"
+#include "common/files.h"
 #include "common/memory.h"
+#include "embed/image.h"
 #include "engine/internal.h"
 #include "engine/photo_list.h"
 #include "index/kmeans.h"
@@ -44,13 +46,52 @@ static size_t class_length(const char *path, size_t root_length)
     return end == NULL ? 0 : (size_t)(end - path);
 }
 
-/* Labels by folder, at most per_class photos of each, spread evenly over the folder's names. */
+static bool is_photo(const char *path)
+{
+    gln_image image = {0};
+    gln_decode_options options = GLN_DECODE_OPTIONS_INIT;
+    unsigned char *bytes = NULL;
+    size_t n_bytes = 0;
+    options.shorter_side_at_least = 1; /* only whether it decodes: as small as the format allows */
+    bool decodes = gln_file_read(&bytes, &n_bytes, path, options.max_bytes) == GLN_OK &&
+                   gln_image_decode(&image, bytes, n_bytes, &options) == GLN_OK;
+    gln_image_dispose(&image);
+    gln_free(bytes);
+    return decodes;
+}
+
+enum pick { UNTRIED, TAKEN, REFUSED };
+
+static size_t try_photo(enum pick *pick, const char *path)
+{
+    *pick = is_photo(path) ? TAKEN : REFUSED;
+    return *pick == TAKEN;
+}
+
+/* Takes `wanted` of the files path [n], spread evenly over them; for one that is no photo another, in the order of the
+   names. How many. */
+static size_t choose_photos(enum pick *pick, char *const *path, size_t n, size_t wanted)
+{
+    size_t found = 0;
+    for (size_t i = 0, tried = 0; i < n && tried < wanted; i++) {
+        if (i * wanted < tried * n) continue;
+        found += try_photo(&pick[i], path[i]);
+        tried++;
+    }
+    for (size_t i = 0; i < n && found < wanted; i++)
+        if (pick[i] == UNTRIED) found += try_photo(&pick[i], path[i]);
+    return found;
+}
+
+/* Labels by folder, at most per_class photos of each. */
 static gln_status read_labelled(struct labelled *l, const char *given, size_t per_class)
 {
     char root[GLN_PATH_MAX];
+    enum pick *pick = NULL;
     gln_status st = gln_path_resolve(root, given);
     if (st == GLN_OK) st = gln_photo_list_add(&l->photos, root);
     if (st == GLN_OK) st = gln_alloc(&l->label, l->photos.n, sizeof *l->label, "labels");
+    if (st == GLN_OK) st = gln_alloc(&pick, l->photos.n, sizeof *pick, "photos of a class");
     if (st != GLN_OK) return st;
     size_t root_length = strlen(root) + 1, kept = 0;
     for (size_t begin = 0, end; begin < l->photos.n; begin = end) {
@@ -60,29 +101,32 @@ static gln_status read_labelled(struct labelled *l, const char *given, size_t pe
         while (end < l->photos.n && length != 0 && class_length(path[end], root_length) == length &&
                memcmp(path[begin], path[end], length) == 0)
             end++;
-        size_t n = end - begin, n_kept = length == 0 ? 0 : n < per_class ? n : per_class;
-        for (size_t i = 0, taken = 0; i < n; i++) {
-            if (taken < n_kept && i * n_kept >= taken * n) {
+        size_t n = end - begin, n_kept = choose_photos(pick + begin, path + begin, n,
+                                                       length == 0     ? 0
+                                                       : n < per_class ? n
+                                                                       : per_class);
+        for (size_t i = 0; i < n; i++) {
+            if (pick[begin + i] == TAKEN) {
                 l->label[kept] = (int32_t)l->n_classes;
                 path[kept++] = path[begin + i];
-                taken++;
             } else {
                 gln_free(path[begin + i]);
             }
         }
         l->n_classes += n_kept != 0;
     }
+    gln_free(pick);
     l->photos.n = kept;
     if (l->n_classes < 2 || l->n_classes > MAX_CLASSES)
-        return gln_fail(GLN_E_FORMAT, "%s: %zu folders with files in them; 2 to %d, one a class, are needed", given, l->n_classes,
-                        (int)MAX_CLASSES);
+        return gln_fail(GLN_E_FORMAT, "%s: %zu folders with photos in them; 2 to %d, one a class, are needed", given,
+                        l->n_classes, (int)MAX_CLASSES);
     return GLN_OK;
 }
 
 static gln_status take_result(void *context, const gln_extract_result *result)
 {
     struct labelled *l = context;
-    if (result->status != GLN_OK) return GLN_OK; /* a file that is no photo says nothing about backbones */
+    if (result->status != GLN_OK) return GLN_OK; /* one that was changed meanwhile */
     memcpy(l->x + l->n * l->d, result->embedding, l->d * sizeof *l->x);
     l->y[l->n++] = l->label[result->tag];
     return GLN_OK;
@@ -90,7 +134,8 @@ static gln_status take_result(void *context, const gln_extract_result *result)
 
 /* ---- the measures ----------------------------------------------------------------------------------------------- */
 
-/* Share of rows whose nearest other row has their label, and of those where most of the nearest five have it (ties: the nearer). */
+/* Share of rows whose nearest other row has their label, and of those where most of the nearest five have it (ties: the
+   nearer). */
 static gln_status nearest_neighbours(const struct labelled *l, double *out_1, double *out_5)
 {
     enum { K = 5 };
@@ -145,13 +190,15 @@ static gln_status judge_clusters(const struct labelled *l, gln_comparison_item *
     size_t stride = (l->d * sizeof *half + 15) / 16 * 16;
     gln_status st = gln_alloc(&half, l->n, stride, "vectors");
     if (st != GLN_OK) return st;
-    for (size_t i = 0; i < l->n; i++) gln_kernels()->f32_to_f16(half + i * (stride / sizeof *half), l->x + i * l->d, l->d);
+    for (size_t i = 0; i < l->n; i++)
+        gln_kernels()->f32_to_f16(half + i * (stride / sizeof *half), l->x + i * l->d, l->d);
     gln_embeddings view = {.data = (const unsigned char *)half, .stride_bytes = stride, .n = l->n, .d = l->d};
     st = gln_kmeans(&one, &view, &options, NULL);
     options.seed = 2;
     if (st == GLN_OK) st = gln_kmeans(&other, &view, &options, NULL);
     if (st == GLN_OK) {
-        st = gln_clusters_judge(&report, &view, one.cluster, one.centroid, one.k, other.cluster, other.k, NULL, l->y, threads);
+        st = gln_clusters_judge(&report, &view, one.cluster, one.centroid, one.k, other.cluster, other.k, NULL, l->y,
+                                threads);
     }
     if (st == GLN_OK) {
         o->rand_index = report.rand_index;
@@ -171,7 +218,8 @@ static gln_status judge(const struct labelled *l, gln_comparison_item *o, gln_po
     gln_svm_options options = GLN_SVM_OPTIONS_INIT;
     gln_status st = nearest_neighbours(l, &o->nearest, &o->nearest_of_5);
     gln_progress_stage(progress, "classifier", 0);
-    if (st == GLN_OK) st = gln_svm_search(&svm, l->x, l->y, NULL, l->n, l->d, l->n_classes, &options, threads, progress);
+    if (st == GLN_OK)
+        st = gln_svm_search(&svm, l->x, l->y, NULL, l->n, l->d, l->n_classes, &options, threads, progress);
     if (st == GLN_OK) {
         const gln_svm_card *card = gln_svm_card_of(svm);
         o->svm = card->n_folds != 0 ? card->chosen.score : NAN;
@@ -183,8 +231,8 @@ static gln_status judge(const struct labelled *l, gln_comparison_item *o, gln_po
     return st;
 }
 
-static gln_status measure_folder(struct labelled *l, gln_comparison_item *o, const gln_comparison_request *request, const char *manifest,
-                                 gln_pool *threads, gln_progress *progress)
+static gln_status measure_folder(struct labelled *l, gln_comparison_item *o, const gln_comparison_request *request,
+                                 const char *manifest, gln_pool *threads, gln_progress *progress)
 {
     gln_backbone *backbone = NULL;
     gln_pooling pooling;
@@ -207,11 +255,13 @@ static gln_status measure_folder(struct labelled *l, gln_comparison_item *o, con
     if ((st = gln_alloc(&l->y, l->photos.n, sizeof *l->y, "labels")) != GLN_OK) goto cleanup;
     double start = gln_clock_monotonic_s();
     gln_progress_stage(progress, o->name, l->photos.n);
-    if ((st = gln_extractor_run(backbone, &extract, gln_photo_list_next, take_result, l, progress)) != GLN_OK) goto cleanup;
+    if ((st = gln_extractor_run(backbone, &extract, gln_photo_list_next, take_result, l, progress)) != GLN_OK)
+        goto cleanup;
     o->images_per_second = (double)l->n / (gln_clock_monotonic_s() - start);
     o->n = l->n;
     if (l->n < 2 * l->n_classes) {
-        st = gln_fail(GLN_E_FORMAT, "%s: only %zu photos of %zu classes can be read", request->root, l->n, l->n_classes);
+        st = gln_fail(GLN_E_FORMAT, "%s: only %zu photos of %zu classes can be read", request->root, l->n,
+                      l->n_classes);
         goto cleanup;
     }
     st = judge(l, o, threads, progress);
@@ -225,7 +275,7 @@ cleanup:
     return st;
 }
 
-/* ---- a project's labels and vectors -------------------------------------------------------------------------------- */
+/* ---- a project's labels and vectors ------------------------------------------------------------------------------ */
 
 struct stored {
     gln_classes classes;
@@ -256,7 +306,8 @@ static gln_status gather(float **out, const gln_vectors *vectors, const struct s
     return st;
 }
 
-/* Keeps the labelled images that every backbone has a vector of, so that all are asked the same; classes with one alone drop out. */
+/* Keeps the labelled images that every backbone has a vector of, so that all are asked the same; classes with one alone
+   drop out. */
 static gln_status keep_common(struct stored *s, gln_vectors *const *vectors, size_t n_vectors)
 {
     size_t kept = 0, *count = NULL;
@@ -314,8 +365,8 @@ static gln_status number_classes(struct stored *s, size_t *out_n)
     return GLN_OK;
 }
 
-static gln_status measure_stored(const struct stored *s, const gln_vectors *vectors, size_t n_classes, gln_comparison_item *o,
-                                 gln_pool *threads, gln_progress *progress)
+static gln_status measure_stored(const struct stored *s, const gln_vectors *vectors, size_t n_classes,
+                                 gln_comparison_item *o, gln_pool *threads, gln_progress *progress)
 {
     struct labelled l = {.y = s->label, .n = s->n, .d = gln_vectors_dimension(vectors), .n_classes = n_classes};
     gln_progress_stage(progress, o->name, 0);
@@ -328,7 +379,7 @@ static gln_status measure_stored(const struct stored *s, const gln_vectors *vect
     return st;
 }
 
-/* ---- the advice ------------------------------------------------------------------------------------------------------ */
+/* ---- the advice -------------------------------------------------------------------------------------------------- */
 
 static size_t choose(const gln_comparison_item *o, size_t n)
 {
@@ -380,15 +431,17 @@ gln_status gln_compare_project(gln_comparison *out, gln_engine *engine, int64_t 
     if (st == GLN_OK) st = gln_store_pool(reader, project_id, add_label, &s);
     gln_engine_reader_give(engine, reader);
     if (st == GLN_OK && backbones.n < 2)
-        st = gln_fail(GLN_E_CONFLICT, "project %s has one backbone only, %s; `gleaner backbone add FILE --project %s` adds another", project.name,
-                      project.backbone, project.name);
+        st = gln_fail(GLN_E_CONFLICT,
+                      "project %s has one backbone only, %s; `gleaner backbone add FILE --project %s` adds another",
+                      project.name, project.backbone, project.name);
     if (st == GLN_OK) st = gln_alloc(&out->item, backbones.n, sizeof *out->item, "comparison");
     for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {
         const gln_project_backbone *backbone = &backbones.item[i];
         vectors[i] = gln_room_vectors(engine, room, backbone->name);
         if (vectors[i] == NULL)
-            st = gln_fail(GLN_E_CONFLICT, "backbone %s has no vectors in project %s yet; the next `gleaner ingest` makes them", backbone->name,
-                          project.name);
+            st = gln_fail(GLN_E_CONFLICT,
+                          "backbone %s has no vectors in project %s yet; the next `gleaner ingest` makes them",
+                          backbone->name, project.name);
         snprintf(out->item[i].name, sizeof out->item[i].name, "%s", backbone->name);
         out->item[i].precision = backbone->precision;
         out->item[i].active = backbone->active;
@@ -396,8 +449,9 @@ gln_status gln_compare_project(gln_comparison *out, gln_engine *engine, int64_t 
     if (st == GLN_OK) st = keep_common(&s, vectors, backbones.n);
     if (st == GLN_OK) st = number_classes(&s, &out->n_classes);
     if (st == GLN_OK && out->n_classes < 2)
-        st = gln_fail(GLN_E_CONFLICT, "project %s has two labels or more of %zu classes; two classes are needed to compare", project.name,
-                      out->n_classes);
+        st = gln_fail(GLN_E_CONFLICT,
+                      "project %s has two labels or more of %zu classes; two classes are needed to compare",
+                      project.name, out->n_classes);
     for (size_t i = 0; i < backbones.n && st == GLN_OK; i++)
         st = measure_stored(&s, vectors[i], out->n_classes, &out->item[i], engine->threads, progress);
     out->n_items = backbones.n;

@@ -63,9 +63,12 @@ static gln_status test_backbone(const char *manifest, const gln_vectors *vectors
     if (st != GLN_OK) return st;
     const gln_backbone_info *info = gln_backbone_info_of(backbone);
     st = gln_backbone_self_test(backbone, &test);
-    if (st == GLN_OK && vectors != NULL && memcmp(info->identity, gln_vectors_identity(vectors), sizeof info->identity) != 0)
-        st = gln_fail(GLN_E_CONFLICT, "%s is not the backbone that the vectors were made with; put back the one that was there, "
-                      "or make a new project", info->name);
+    if (st == GLN_OK && vectors != NULL &&
+        memcmp(info->identity, gln_vectors_identity(vectors), sizeof info->identity) != 0)
+        st = gln_fail(GLN_E_CONFLICT,
+                      "%s is not the backbone that the vectors were made with; put back the one that was there, "
+                      "or make a new project",
+                      info->name);
     if (st == GLN_OK)
         snprintf(words, 256, "%.60s: %zu numbers an image, %.1f million parameters, %s on %.80s", info->name, info->d,
                  (double)info->n_parameters * 1e-6, gln_precision_name(info->precision), info->device.name);
@@ -87,9 +90,10 @@ static gln_status check_row(void *context, const gln_pool_row *row)
     check->n++;
     check->n_sampled += row->cluster_id != 0;
     if ((size_t)row->vector_row >= gln_vectors_count(check->vectors))
-        return gln_fail(GLN_E_CORRUPT, "image %lld is said to be row %lld of a vectors file with %zu rows; restore it from a "
-                        "backup, or delete the project and ingest again", (long long)row->image_id,
-                        (long long)row->vector_row, gln_vectors_count(check->vectors));
+        return gln_fail(GLN_E_CORRUPT,
+                        "image %lld is said to be row %lld of a vectors file with %zu rows; restore it from a "
+                        "backup, or delete the project and ingest again",
+                        (long long)row->image_id, (long long)row->vector_row, gln_vectors_count(check->vectors));
     int64_t there = gln_vectors_image_id(check->vectors, (size_t)row->vector_row);
     if (there != row->image_id)
         return gln_fail(GLN_E_CORRUPT, "row %lld of the vectors file belongs to image %lld, not to %lld; restore both "
@@ -98,28 +102,35 @@ static gln_status check_row(void *context, const gln_pool_row *row)
     return GLN_OK;
 }
 
-static void check_vectors(struct doctor *doctor, const gln_project_row *project, const gln_project_backbone *backbone, int64_t n_rows,
-                          const gln_vectors *vectors)
+static void check_vectors(struct doctor *doctor, const gln_project_row *project, const gln_project_backbone *backbone,
+                          int64_t n_rows, const gln_vectors *vectors)
 {
     char words[256];
-    struct row_check check = {.vectors = vectors, .n_rows = backbone->n_rows, .n_all = n_rows};
+    /* Of a file opened for reading, rows that were appended since are to come as well. */
+    int64_t n_open = (int64_t)gln_vectors_count(vectors);
+    struct row_check check = {
+        .vectors = vectors, .n_rows = backbone->n_rows < n_open ? backbone->n_rows : n_open, .n_all = n_rows};
     gln_status st = gln_store_pool(doctor->reader, project->id, check_row, &check);
     if (st == GLN_OK && doctor->thorough) {
         gln_progress_stage(doctor->progress, "vectors", gln_vectors_count(vectors));
         st = gln_vectors_verify(vectors, doctor->progress);
     }
-    int length = snprintf(words, sizeof words, "%zu rows of %zu numbers by %.60s belong to %zu images%s", gln_vectors_count(vectors),
-                          gln_vectors_dimension(vectors), backbone->name, check.n, doctor->thorough ? ", every checksum verified" : "");
+    int length = snprintf(words, sizeof words, "%zu rows of %zu numbers by %.60s belong to %zu images%s",
+                          gln_vectors_count(vectors), gln_vectors_dimension(vectors), backbone->name, check.n,
+                          doctor->thorough ? ", every checksum verified" : "");
     if (backbone->n_gaps != 0)
-        length += snprintf(words + length, sizeof words - (size_t)length, "; %lld had no photo any more", (long long)backbone->n_gaps);
+        length += snprintf(words + length, sizeof words - (size_t)length, "; %lld had no photo any more",
+                           (long long)backbone->n_gaps);
     if (backbone->n_rows < n_rows)
         snprintf(words + length, sizeof words - (size_t)length, "; %lld are to come, by the next ingest%s",
                  (long long)(n_rows - backbone->n_rows), backbone->active ? " or resample" : "");
     tell(doctor, "vectors", st, words);
     if (!backbone->active) return;
-    snprintf(words, sizeof words, check.n_sampled == check.n ? "all %zu images are in the published state"
-                                                              : "%zu of %zu images are in the published state; `gleaner "
-                                                                "resample` takes in the others", check.n_sampled, check.n);
+    snprintf(words, sizeof words,
+             check.n_sampled == check.n ? "all %zu images are in the published state"
+                                        : "%zu of %zu images are in the published state; `gleaner "
+                                          "resample` takes in the others",
+             check.n_sampled, check.n);
     if (project->published_run_id != 0) tell(doctor, "sampling", GLN_OK, words);
     else tell(doctor, "sampling", GLN_OK, "not resampled yet");
 }
@@ -141,7 +152,8 @@ static gln_status check_project(void *context, const gln_project_row *project)
         gln_vectors *vectors = gln_room_vectors(engine, room, backbone->name);
         gln_status tested = gln_engine_manifest_path(engine->data, backbone->name, path);
         if (tested == GLN_OK) tested = test_backbone(path, vectors, words);
-        if (backbones.n > 1) strncat(words, backbone->active ? ", active" : ", not active", sizeof words - strlen(words) - 1);
+        if (backbones.n > 1)
+            strncat(words, backbone->active ? ", active" : ", not active", sizeof words - strlen(words) - 1);
         tell(doctor, "backbone", tested, words);
         if (vectors != NULL) check_vectors(doctor, project, backbone, backbones.n_rows, vectors);
         else tell(doctor, "vectors", GLN_OK, "none yet");

@@ -2,8 +2,9 @@
  * Opening and closing a data directory, its connections, and the rooms of its projects.
  *
  * One process owns a data directory (the lock file says which). Opening it brings it into a consistent state before
- * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that no row counts
- * are cut off, leases that ran out end.
+ * anything else happens: runs that died are marked, a publication that was cut off is finished or removed, vectors that
+ * no row counts are cut off, leases that ran out end. Who only reads takes no lock, changes nothing, and sees what was
+ * committed.
  */
 #include "engine/internal.h"
 #include "engine/publish.h"
@@ -16,11 +17,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-const char *gln_engine_data(const gln_engine *engine)
-{
-    return engine->data;
-}
 
 gln_status gln_engine_vectors_path(const gln_engine *engine, int64_t project_id, const char *backbone,
                                    char out[GLN_PATH_MAX])
@@ -51,7 +47,8 @@ gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out)
     if (st != GLN_OK || *out != NULL) return st;
 
     char path[GLN_PATH_MAX];
-    if ((st = gln_path_join(path, engine->data, "gleaner.db")) == GLN_OK) st = gln_store_open(out, path, GLN_STORE_READ);
+    if ((st = gln_path_join(path, engine->data, "gleaner.db")) == GLN_OK)
+        st = gln_store_open(out, path, GLN_STORE_READ);
     if (st != GLN_OK) {
         pthread_mutex_lock(&engine->readers_lock);
         engine->n_readers--;
@@ -69,10 +66,17 @@ void gln_engine_reader_give(gln_engine *engine, gln_store *reader)
     pthread_mutex_unlock(&engine->readers_lock);
 }
 
+gln_status gln_engine_owns(const gln_engine *engine)
+{
+    return engine->reading ? gln_fail(GLN_E_BUSY, "%s is open for reading alone", engine->data) : GLN_OK;
+}
+
 gln_status gln_engine_write_begin(gln_engine *engine, gln_store **out)
 {
+    gln_status st = gln_engine_owns(engine);
+    if (st != GLN_OK) return st;
     pthread_mutex_lock(&engine->write);
-    gln_status st = gln_store_begin(engine->writer);
+    st = gln_store_begin(engine->writer);
     if (st != GLN_OK) {
         pthread_mutex_unlock(&engine->write);
         return st;
@@ -89,7 +93,7 @@ gln_status gln_engine_write_end(gln_engine *engine, gln_status status)
     return status;
 }
 
-/* ---- rooms -------------------------------------------------------------------------------------------------------- */
+/* ---- rooms ------------------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_room(gln_engine *engine, int64_t project_id, gln_room **out)
 {
@@ -155,7 +159,8 @@ static gln_status open_room(void *context, const gln_project_row *project)
     char path[GLN_PATH_MAX];
     gln_project_backbones backbones;
     gln_room *room = NULL;
-    if (project->published_backbone[0] != 0) gln_kept_rename(engine, project->id, project->published_backbone);
+    if (project->published_backbone[0] != 0 && !engine->reading)
+        gln_kept_rename(engine, project->id, project->published_backbone);
     gln_status st = gln_project_backbones_read(open->reader, project->id, &backbones);
     if (st == GLN_OK) st = gln_engine_room(engine, project->id, &room);
     for (size_t i = 0; i < backbones.n && st == GLN_OK; i++) {
@@ -164,10 +169,13 @@ static gln_status open_room(void *context, const gln_project_row *project)
         if ((st = gln_engine_vectors_path(engine, project->id, backbone->name, path)) != GLN_OK) return st;
         if (!gln_file_exists(path)) {
             if (backbone->n_rows == 0) continue;
-            return gln_fail(GLN_E_CORRUPT, "%s is missing, and project %s counts %lld vectors in it; put it back from a "
-                            "backup, or delete the project and ingest again", path, project->name, (long long)backbone->n_rows);
+            return gln_fail(GLN_E_CORRUPT,
+                            "%s is missing, and project %s counts %lld vectors in it; put it back from a "
+                            "backup, or delete the project and ingest again",
+                            path, project->name, (long long)backbone->n_rows);
         }
-        st = gln_vectors_open(&vectors, path, 0, NULL, (size_t)backbone->n_rows);
+        st = engine->reading ? gln_vectors_open_reading(&vectors, path, (size_t)backbone->n_rows)
+                             : gln_vectors_open(&vectors, path, 0, NULL, (size_t)backbone->n_rows);
         if (st == GLN_OK) st = gln_room_add_vectors(engine, room, backbone->name, vectors);
     }
     return st;
@@ -183,7 +191,23 @@ static gln_status open_rooms(gln_engine *engine)
     return st;
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------------------- */
+/* What only the owner of the directory does: the rest is as it was left. */
+static gln_status own(gln_engine *engine, const char *database)
+{
+    char path[GLN_PATH_MAX];
+    int64_t n_interrupted = 0;
+    gln_status st = gln_path_join(path, engine->data, "lock");
+    if (st == GLN_OK) st = gln_file_lock_take(&engine->lock, path);
+    if (st == GLN_OK) st = gln_store_open(&engine->writer, database, GLN_STORE_WRITE);
+    if (st == GLN_OK) st = gln_store_runs_interrupt(engine->writer, gln_clock_ms(), &n_interrupted);
+    if (st == GLN_OK && n_interrupted != 0)
+        gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
+                "goes on from there", (long long)n_interrupted);
+    if (st == GLN_OK) st = gln_store_snapshots_forget_unfinished(engine->writer);
+    return st == GLN_OK ? gln_publish_resume(engine) : st;
+}
+
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
 {
@@ -213,19 +237,11 @@ gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options)
     engine->devices = options->devices;
     engine->n_threads = options->n_threads != 0 ? options->n_threads : gln_processors();
 
-    char lock_path[GLN_PATH_MAX];
-    int64_t n_interrupted = 0;
-    if ((st = gln_path_join(lock_path, options->data, "lock")) != GLN_OK) goto cleanup;
-    if ((st = gln_file_lock_take(&engine->lock, lock_path)) != GLN_OK) goto cleanup;
-    if ((st = gln_store_open(&engine->writer, path, GLN_STORE_WRITE)) != GLN_OK) goto cleanup;
+    engine->reading = options->reading;
+    if (!engine->reading && (st = own(engine, path)) != GLN_OK) goto cleanup;
     if ((st = gln_pool_create(&engine->threads, engine->n_threads)) != GLN_OK) goto cleanup;
-    if ((st = gln_store_runs_interrupt(engine->writer, gln_clock_ms(), &n_interrupted)) != GLN_OK) goto cleanup;
-    if (n_interrupted != 0)
-        gln_log(GLN_LOG_WARNING, "%lld run(s) had been cut off; nothing that was acknowledged is lost, the next run "
-                "goes on from there", (long long)n_interrupted);
-    if ((st = gln_publish_resume(engine)) != GLN_OK) goto cleanup;
     if ((st = open_rooms(engine)) != GLN_OK) goto cleanup;
-    if ((st = gln_leases_expire(engine)) != GLN_OK) goto cleanup;
+    if (!engine->reading && (st = gln_leases_expire(engine)) != GLN_OK) goto cleanup;
     if (options->background && (st = gln_runs_start_worker(engine)) != GLN_OK) goto cleanup;
     *out = engine;
     engine = NULL;

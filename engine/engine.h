@@ -8,12 +8,12 @@
  *     st = gln_engine_batch_take(engine, &request, &batch_id);
  *     gln_engine_close(engine);
  *
- * Threads: every function may be called from any thread. Changes go one at a time through one write connection, in short
- * transactions; runs (ingest, resample) execute one at a time; a batch never waits for a run: it reads the last published
- * sampling state. Reading is done on read connections from gln_engine_reader_take().
+ * Threads: every function may be called from any thread. Changes go one at a time through one write connection, in
+ * short transactions; runs (ingest, resample) execute one at a time; a batch never waits for a run: it reads the last
+ * published sampling state. Reading is done on read connections from gln_engine_reader_take().
  *
- * Order of writes in an ingest: vectors appended and synced, then thumbnails, then the rows that make them count, in one commit. A kill
- * at any moment leaves vectors that no row counts; the next open cuts them off.
+ * Order of writes in an ingest: vectors appended and synced, then thumbnails, then the rows that make them count, in
+ * one commit. A kill at any moment leaves vectors that no row counts; the next open cuts them off.
  */
 #ifndef GLN_ENGINE_ENGINE_H
 #define GLN_ENGINE_ENGINE_H
@@ -36,27 +36,31 @@ typedef struct gln_engine_options {
     gln_precision precision; /* of a project's first ingest; later ones go on in what its vectors were made in */
     gln_device_choice devices; /* that may compute embeddings and the sampler's large jobs; CPU when left alone */
     bool background;    /* start the worker that executes queued runs and ends expired leases (a server wants it) */
+    bool reading;       /* takes no lock and changes nothing: works beside the process that owns the directory. Lists,
+                           proposals, doctor and       comparison are possible; batches and whatever else writes are
+                           GLN_E_BUSY */
 } gln_engine_options;
 
 /*
- * Makes a data directory: folders, database, and a copy of the backbone (manifest and model, hash verified) so that the directory needs
- * nothing outside it but the photos. Doing it again is fine; a further backbone is added. out_backbone receives its
- * name. GLN_E_CONFLICT: a folder with something else in it; a backbone or model of that name with other content.
+ * Makes a data directory: folders, database, and a copy of the backbone (manifest and model, hash verified) so that the
+ * directory needs nothing outside it but the photos. Doing it again is fine; a further backbone is added. out_backbone
+ * receives its name. GLN_E_CONFLICT: a folder with something else in it; a backbone or model of that name with other
+ * content.
  */
 gln_status gln_engine_init(const char *data, const char *backbone_manifest, char *out_backbone, size_t capacity);
 
-/* Takes the lock, opens database and vectors, cuts torn tails, ends expired leases, marks runs that died. Errors: GLN_E_BUSY (another process
-   owns it), GLN_E_NOT_FOUND (no data directory: run `gleaner init`), GLN_E_CORRUPT (what is damaged, and how to mend it). */
+/* Takes the lock, opens database and vectors, cuts torn tails, ends expired leases, marks runs that died; none of it
+   with options.reading. Errors: GLN_E_BUSY (another process owns it), GLN_E_NOT_FOUND (no data directory: run `gleaner
+   init`), GLN_E_CORRUPT (what is damaged, and how to mend it). */
 gln_status gln_engine_open(gln_engine **out, const gln_engine_options *options);
 void gln_engine_close(gln_engine *engine);
-const char *gln_engine_data(const gln_engine *engine);
 
 /* A read connection for the calling thread, from a small set; give it back. At most 64 at a time (GLN_E_BUSY). */
 gln_status gln_engine_reader_take(gln_engine *engine, gln_store **out);
 void gln_engine_reader_give(gln_engine *engine, gln_store *reader);
 
-/* Each backbone in the data directory, in the order of the names: its manifest's path and how many projects use it. Any status but
-   GLN_OK ends the walk with it. */
+/* Each backbone in the data directory, in the order of the names: its manifest's path and how many projects use it. Any
+   status but GLN_OK ends the walk with it. */
 typedef gln_status (*gln_backbone_fn)(void *context, const char *name, const char *manifest_path, size_t n_projects);
 gln_status gln_engine_backbones(gln_engine *engine, gln_backbone_fn found, void *context);
 /* Errors: GLN_E_NOT_FOUND, GLN_E_CONFLICT while a project uses it. */
@@ -84,30 +88,45 @@ gln_status gln_engine_project_create(gln_engine *engine, const gln_project_spec 
 gln_status gln_engine_project_rename(gln_engine *engine, int64_t project_id, const char *name);
 /* Removes the project with its labels, batches, vectors and derived files; photos and thumbnails stay. */
 gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id);
-/* Adds classes, or changes share, price and seconds of those that exist. Target shares of a project may not exceed 1 in sum. */
+/* Adds classes, or changes share, price and seconds of those that exist. Target shares of a project may not exceed 1 in
+   sum. */
 gln_status gln_engine_classes_set(gln_engine *engine, int64_t project_id, const gln_class_spec *classes,
                                   size_t n_classes);
-gln_status gln_engine_class_delete(gln_engine *engine, int64_t project_id, const char *name);
+/* Takes out classes that no image has or had as a label, all of them or none. Predictions of them are no longer told;
+   the next resample that sees something new makes others. GLN_E_NOT_FOUND (which), GLN_E_CONFLICT (which has labels).
+ */
+gln_status gln_engine_classes_remove(gln_engine *engine, int64_t project_id, const char *const *names, size_t n_names);
 gln_status gln_engine_cluster_describe(gln_engine *engine, int64_t cluster_id, const char *name, const char *notes);
 
 /*
- * A project has one backbone or more, each with vectors of its own, which never mix; one is active: sampling reads its vectors. An ingest
- * brings all of them up to date, a resample the active one. `precision` as above.
- * Errors: GLN_E_NOT_FOUND (the data directory has none of this name), GLN_E_CONFLICT (the project has it), GLN_E_LIMIT.
+ * A project has one backbone or more, each with vectors of its own, which never mix; one is active: sampling reads its
+ * vectors. An ingest brings all of them up to date, a resample the active one. `precision` as above. Errors:
+ * GLN_E_NOT_FOUND (the data directory has none of this name), GLN_E_CONFLICT (the project has it), GLN_E_LIMIT.
  */
-gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_id, const char *name, const char *precision);
+gln_status gln_engine_project_backbone_add(gln_engine *engine, int64_t project_id, const char *name,
+                                           const char *precision);
 
 /* What switching means. */
 typedef struct gln_backbone_switch {
     bool changed;     /* it was another one */
-    bool resample;    /* the published state is of another one: batches come from that until the next resample, which makes neighbours,
-                         near-duplicates, clusters and classifier anew */
+    bool resample; /* the published state is of another one: batches come from that until the next resample, which makes
+                      neighbours, near-duplicates, clusters and classifier anew */
     int64_t n_behind; /* images that it has no vectors of yet; the next ingest or resample makes them */
 } gln_backbone_switch;
-gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_id, const char *name, gln_backbone_switch *out);
-/* Takes it out of the project and deletes its vectors there. GLN_E_CONFLICT: it is the active one, the published state is of it, or
-   the others lag behind it. */
+gln_status gln_engine_project_backbone_use(gln_engine *engine, int64_t project_id, const char *name,
+                                           gln_backbone_switch *out);
+/* Takes it out of the project and deletes its vectors there. GLN_E_CONFLICT: it is the active one, the published state
+   is of it, or the others lag behind it. */
 gln_status gln_engine_project_backbone_remove(gln_engine *engine, int64_t project_id, const char *name);
+
+/*
+ * Removes images for good, as whoever is on a photo may ask: vectors, thumbnails, labels with their history, names and
+ * places in batches are gone, no ingest takes the same files again, and no batch offers them from now on. The photos'
+ * own files are not touched; snapshots keep hashes. All of them or none, but for a kill in the middle, after which the
+ * same call goes on. Errors: GLN_E_NOT_FOUND (which one the project does not have), GLN_E_CONFLICT (which one is leased
+ * to which batch), GLN_E_BUSY while a run is in progress.
+ */
+gln_status gln_engine_images_remove(gln_engine *engine, int64_t project_id, const int64_t *image_ids, size_t n);
 
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 
@@ -138,7 +157,8 @@ typedef struct gln_ingest_summary {
     char device[512];        /* "cpu", "GPU 0, NVIDIA H100"; with what happened on the way */
 } gln_ingest_summary;
 
-/* Embeds what is new below the roots. A bad file is refused by name and the rest goes on. Executes in the calling thread. */
+/* Embeds what is new below the roots. A bad file is refused by name and the rest goes on. Executes in the calling
+   thread. */
 gln_status gln_engine_ingest(gln_engine *engine, const gln_ingest_request *request, const gln_watch *watch,
                              gln_ingest_summary *summary);
 
@@ -159,10 +179,11 @@ typedef struct gln_resample_summary {
     char sanity[256];            /* of the clusters, in words */
     char classifier[256];        /* chosen kernel and score, or why there is none, in words */
     double seconds;
-    bool unchanged;              /* nothing was new: run_id is the published run, and only run_id and counts are filled */
+    bool unchanged; /* nothing was new: run_id is the published run, and only run_id and counts are filled */
 } gln_resample_summary;
 
-/* Near-duplicates, neighbour graph, clusters with stable ids, classifier, predictions; then publishes all of it at once. */
+/* Near-duplicates, neighbour graph, clusters with stable ids, classifier, predictions; then publishes all of it at
+   once. */
 gln_status gln_engine_resample(gln_engine *engine, const gln_resample_request *request, const gln_watch *watch,
                                gln_resample_summary *summary);
 
@@ -189,7 +210,8 @@ typedef struct gln_batch_request {
     size_t size;              /* images; 0: as many as the limits below allow */
     double max_price;         /* in the project's currency; NaN: no limit */
     double max_minutes;       /* of annotation; NaN: no limit. One of size, max_price, max_minutes must be given */
-    const gln_target *targets; /* [n_targets] wanted shares; classes not named share the rest equally. None: the project's */
+    /* [n_targets] wanted shares; classes not named share the rest equally. None: the project's */
+    const gln_target *targets;
     size_t n_targets;
     int64_t cluster_id;       /* only from this cluster; 0: any */
     double relabel;           /* second looks at labels that look wrong: 0: none; above 0: this share of the batch;
@@ -203,9 +225,10 @@ typedef struct gln_batch_request {
 } gln_batch_request;
 
 /*
- * Takes a batch under a lease. *out_batch_id names it; its items, reasons and feasibility are read from the store. Never waits for a run.
- * Errors: GLN_E_ARGUMENT (which field), GLN_E_NOT_FOUND (project, class, cluster), GLN_E_CONFLICT (nothing was resampled yet; nothing is
- * available, and why; the idempotency key was used with another request).
+ * Takes a batch under a lease. *out_batch_id names it; its items, reasons and feasibility are read from the store.
+ * Never waits for a run. Errors: GLN_E_ARGUMENT (which field), GLN_E_NOT_FOUND (project, class, cluster),
+ * GLN_E_CONFLICT (nothing was resampled yet; nothing is available, and why; the idempotency key was used with another
+ * request).
  */
 gln_status gln_engine_batch_take(gln_engine *engine, const gln_batch_request *request, int64_t *out_batch_id);
 
@@ -226,15 +249,15 @@ typedef struct gln_label_summary {
 } gln_label_summary;
 
 /*
- * Labels for images of the project, outside of any batch. `source`: human, imported, proposed, simulated. An unknown class is a rejection unless
- * add_classes. Bad items are rejected by name, the rest is taken, in one transaction.
+ * Labels for images of the project, outside of any batch. `source`: human, imported, proposed, simulated. An unknown
+ * class is a rejection unless add_classes. Bad items are rejected by name, the rest is taken, in one transaction.
  */
 gln_status gln_engine_label(gln_engine *engine, int64_t project_id, const gln_label_item *items, size_t n_items,
                             const char *source, bool add_classes, gln_rejected_fn rejected, void *context,
                             gln_label_summary *summary);
 
-/* Labels for a leased batch: part of it or all. Items that are not leased to it (any more) are rejected. When none is left
-   the batch is 'returned'. Charges the ledger. GLN_E_CONFLICT when the lease has ended. */
+/* Labels for a leased batch: part of it or all. Items that are not leased to it (any more) are rejected. When none is
+   left the batch is 'returned'. Charges the ledger. GLN_E_CONFLICT when the lease has ended. */
 gln_status gln_engine_batch_return(gln_engine *engine, int64_t batch_id, const gln_label_item *items, size_t n_items,
                                    const char *source, gln_rejected_fn rejected, void *context,
                                    gln_label_summary *summary);
@@ -248,14 +271,16 @@ typedef struct gln_similar {
     int64_t image_id;
     float similarity; /* cosine */
 } gln_similar;
-/* The k images of the same project most similar to this one, most similar first; *out_n may be less than k (at most 1000). */
+/* The k images of the same project most similar to this one, most similar first; *out_n may be less than k (at most
+   1000). */
 gln_status gln_engine_similar(gln_engine *engine, int64_t image_id, size_t k, gln_similar *out, size_t *out_n);
 
 /* Where the thumbnail of an image lies (it may be missing: it is derived). */
 gln_status gln_engine_thumbnail_path(const gln_engine *engine, const uint8_t sha256[32], char out[GLN_PATH_MAX]);
 /* The thumbnail's bytes (gln_free), made again from the original when it is missing. */
 gln_status gln_engine_thumbnail(gln_engine *engine, int64_t image_id, unsigned char **out, size_t *out_bytes);
-/* The original's bytes (gln_free), checked against its hash: GLN_E_NOT_FOUND when no name of it leads to these bytes any more. */
+/* The original's bytes (gln_free), checked against its hash: GLN_E_NOT_FOUND when no name of it leads to these bytes
+   any more. */
 gln_status gln_engine_original(gln_engine *engine, int64_t image_id, unsigned char **out, size_t *out_bytes,
                                char *out_format, size_t capacity);
 
@@ -266,8 +291,8 @@ typedef struct gln_balance {
 } gln_balance;
 gln_status gln_engine_balance(gln_engine *engine, int64_t project_id, gln_balance *out);
 
-/* Every check there is: database, vectors against rows and checksums, graph, backbone self-test, thumbnails, disk space. Each is told to
-   `finding`; the status is that of the worst. `thorough` reads everything. */
+/* Every check there is: database, vectors against rows and checksums, graph, backbone self-test, thumbnails, disk
+   space. Each is told to `finding`; the status is that of the worst. `thorough` reads everything. */
 typedef void (*gln_finding_fn)(void *context, const char *what, gln_status status, const char *words);
 gln_status gln_engine_doctor(gln_engine *engine, bool thorough, gln_finding_fn finding, void *context,
                              gln_progress *progress);

@@ -2,16 +2,16 @@
  * Ingest: from folders of photos to rows of the vectors file and of the database.
  *
  * Two passes. The first walks the roots and keeps the files whose size or time of change is new: a second ingest of an
- * unchanged folder reads no file. The second runs those through the extractor. After every batch of the model what came out is made
- * to count, in this order:
+ * unchanged folder reads no file. The second runs those through the extractor. After every batch of the model what came
+ * out is made to count, in this order:
  *
  *   1. rows appended to the vectors file, and synced
  *   2. one database transaction: images with the numbers of their rows, names, refusals
  *
  * New images are embedded by the project's active backbone; its other ones follow (backfill.c).
  *
- * A kill between the two leaves rows that nothing counts: the next open cuts them off. A kill earlier loses the batch in
- * flight, whose files are still new to the next ingest. Thumbnails are derived and may be written at any time.
+ * A kill between the two leaves rows that nothing counts: the next open cuts them off. A kill earlier loses the batch
+ * in flight, whose files are still new to the next ingest. Thumbnails are derived and may be written at any time.
  */
 #include "common/clock.h"
 #include "common/json.h"
@@ -62,7 +62,7 @@ struct ingest {
     gln_json *backfills; /* which backbones caught up, and what computed them; NULL: none */
 };
 
-/* ---- first pass ------------------------------------------------------------------------------------------------------ */
+/* ---- first pass -------------------------------------------------------------------------------------------------- */
 
 static gln_status find_file(void *context, const char *path, uint64_t n_bytes)
 {
@@ -105,7 +105,7 @@ static gln_status find_files(struct ingest *ingest, const gln_ingest_request *re
     return st;
 }
 
-/* ---- second pass ----------------------------------------------------------------------------------------------------- */
+/* ---- second pass ------------------------------------------------------------------------------------------------- */
 
 static gln_status next_file(void *context, gln_extract_item *item, bool *out_more)
 {
@@ -286,8 +286,10 @@ static gln_status embed_files(struct ingest *ingest)
     gln_backbone *backbone = NULL;
     gln_computed computed;
     gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
-    gln_status st = gln_project_backbone_open(ingest->engine, &ingest->project, active, MODEL_BATCH, &backbone, &ingest->vectors_file);
-    if (st == GLN_OK) st = gln_computed_begin(&computed, ingest->engine, backbone, ingest->vectors_file, THUMBNAIL_SIDE);
+    gln_status st = gln_project_backbone_open(ingest->engine, &ingest->project, active, MODEL_BATCH, &backbone,
+                                              &ingest->vectors_file);
+    if (st == GLN_OK)
+        st = gln_computed_begin(&computed, ingest->engine, backbone, ingest->vectors_file, THUMBNAIL_SIDE);
     if (st == GLN_OK) {
         ingest->d = gln_backbone_info_of(backbone)->d;
         gln_extractor_options extractor = GLN_EXTRACTOR_OPTIONS_INIT;
@@ -318,7 +320,8 @@ static gln_status backfill(struct ingest *ingest, gln_project_backbone *which)
     int64_t n_rows = ingest->backbones.n_rows;
     const gln_project_backbone *active = &ingest->backbones.item[ingest->backbones.active];
     gln_computed computed = {0};
-    gln_status st = gln_backfill(ingest->run, &ingest->project, which, active->n_rows > n_rows ? active->n_rows : n_rows, &n, &computed);
+    gln_status st = gln_backfill(ingest->run, &ingest->project, which,
+                                 active->n_rows > n_rows ? active->n_rows : n_rows, &n, &computed);
     ingest->summary->n_backfilled += n;
     if (n == 0) return st;
     if (ingest->backfills == NULL) ingest->backfills = gln_json_array();
@@ -371,7 +374,8 @@ gln_status gln_ingest_execute(gln_engine *engine, const gln_ingest_request *requ
         st = gln_project_read(ingest.reader, request->project_id, &ingest.project);
     if (st == GLN_OK) st = gln_project_backbones_read(ingest.reader, request->project_id, &ingest.backbones);
     if (st == GLN_OK) st = find_files(&ingest, request);
-    /* New images take the next row of all vectors files, so the active backbone must not lag behind then; the others follow. */
+    /* New images take the next row of all vectors files, so the active backbone must not lag behind then; the others
+       follow. */
     if (st == GLN_OK) st = backfill(&ingest, &ingest.backbones.item[ingest.backbones.active]);
     if (st == GLN_OK && ingest.n_files != 0) st = embed_files(&ingest);
     for (size_t i = 0; i < ingest.backbones.n && st == GLN_OK; i++) st = backfill(&ingest, &ingest.backbones.item[i]);

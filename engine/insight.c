@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "engine/internal.h"
+#include "engine/pace.h"
 #include "sampler/clusters.h" /* GLN_NO_CLASS */
 #include "sampler/forecast.h"
 
@@ -152,7 +153,7 @@ gln_status gln_insight_forecast(gln_json **out, gln_store *store, int64_t projec
     gln_status st = check_request(request);
     if (st == GLN_OK) st = read_stored(&stored, &project, store, project_id, "forecast");
     if (st == GLN_OK) st = gln_classes_read(store, project_id, &classes);
-    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes, NULL, NULL);
+    if (st == GLN_OK) st = gln_classes_pace(store, project_id, &classes);
     if (st != GLN_OK) goto cleanup;
     bool known = stored.report != NULL && revive(&forecast, &stored);
     double price =
@@ -315,7 +316,8 @@ gln_status gln_engine_drift_accept(gln_engine *engine, int64_t project_id, int64
         if (st == GLN_OK && (state == NULL || state->n == 0))
             st = gln_fail(GLN_E_CONFLICT, "project %s was not resampled yet: there is nothing to accept", project.name);
         if (st == GLN_OK && image_id != 0 && gln_state_find(state, image_id) == SIZE_MAX)
-            st = gln_fail(GLN_E_ARGUMENT, "reference_image: the pool of the last resample has no image %lld", (long long)image_id);
+            st = gln_fail(GLN_E_ARGUMENT, "reference_image: the pool of the last resample has no image %lld",
+                          (long long)image_id);
         if (st == GLN_OK) {
             *out_image_id = image_id != 0 ? image_id : state->image_id[state->n - 1];
             st = gln_store_set_drift_reference(store, project_id, *out_image_id);

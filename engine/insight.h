@@ -18,8 +18,8 @@
 
 typedef struct gln_forecast_request {
     size_t n_labels;    /* the next so many labels; 1 to 1,000,000 */
-    double
-        point_value; /* what one point (1%) of balanced accuracy is worth, in the project's currency; NaN: not told */
+    /* what one point (1%) of balanced accuracy is worth, in the project's currency; NaN: not told */
+    double point_value;
     double price;       /* of all those labels; NaN: by the classes' prices */
 } gln_forecast_request;
 

@@ -162,8 +162,17 @@ static gln_status estimate_accuracy(gln_insight *insight, const gln_insight_inpu
 
 /* ---- agreement with the model before ----------------------------------------------------------------------------- */
 
+/* What the report before this one said. */
+struct earlier {
+    gln_json *kappas;
+    double n_labels;
+    int64_t *class_id; /* [n_classes] of the probabilities that the database has */
+    size_t n_classes;
+};
+
 struct stop_set {
     const gln_insight_input *input;
+    const struct earlier *earlier;
     size_t n_unlabelled, n;
     int32_t *before, *now; /* [STOP_SET] */
 };
@@ -172,22 +181,18 @@ static gln_status add_to_stop_set(void *context, const gln_pool_row *row)
 {
     struct stop_set *set = context;
     const gln_state *state = set->input->state;
-    if (row->probability == NULL || row->n_probability == 0 || row->n_probability > state->n_classes) return GLN_OK;
+    if (row->n_probability == 0 || row->n_probability != set->earlier->n_classes) return GLN_OK;
     size_t i = gln_state_find(state, row->image_id);
     if (i == SIZE_MAX || set->input->label[i] != GLN_NO_CLASS || set->n == STOP_SET) return GLN_OK;
     double place = (double)(gln_rng_mix(0x570b5e7, (uint64_t)row->image_id) >> 11) * 0x1p-53;
     if (set->n_unlabelled > STOP_SET && place * (double)set->n_unlabelled > STOP_SET) return GLN_OK;
-    /* Classes are in the order of their ids and new ones come last, so that a class has kept its place. */
-    set->before[set->n] = (int32_t)largest(row->probability, row->n_probability);
+    int32_t before = gln_classes_find(set->input->classes,
+                                      set->earlier->class_id[largest(row->probability, row->n_probability)]);
+    if (before == GLN_NO_CLASS) return GLN_OK; /* deleted since */
+    set->before[set->n] = before;
     set->now[set->n++] = (int32_t)largest(state->probability + i * state->n_classes, state->n_classes);
     return GLN_OK;
 }
-
-/* What the report before this one said. */
-struct earlier {
-    gln_json *kappas;
-    double n_labels;
-};
 
 static gln_status take_earlier(void *context, const gln_insight_row *row)
 {
@@ -200,15 +205,20 @@ static gln_status take_earlier(void *context, const gln_insight_row *row)
     for (size_t i = n < KAPPAS_KEPT ? 0 : n - KAPPAS_KEPT + 1; i < n; i++)
         gln_json_push(before->kappas, gln_json_copy(gln_json_at(earlier, i)));
     before->n_labels = gln_json_number(gln_json_get(report, "labels"), 0.0);
+    const gln_json *ids = gln_json_get(report, "class_ids");
+    before->n_classes = gln_json_count(ids);
+    gln_status st = gln_alloc(&before->class_id, before->n_classes, sizeof *before->class_id, "classes before");
+    for (size_t c = 0; st == GLN_OK && c < before->n_classes; c++)
+        before->class_id[c] = (int64_t)gln_json_number(gln_json_at(ids, c), 0.0);
     gln_json_free(report);
-    return GLN_OK;
+    return st;
 }
 
 static gln_status compare_models(gln_insight *insight, const gln_insight_input *input, gln_store *reader)
 {
     const gln_state *state = input->state;
-    struct stop_set set = {.input = input};
     struct earlier before = {.kappas = gln_json_array()};
+    struct stop_set set = {.input = input, .earlier = &before};
     gln_status st = GLN_OK;
     insight->kappa = NAN;
     for (size_t i = 0; i < state->n; i++) set.n_unlabelled += input->label[i] == GLN_NO_CLASS;
@@ -232,6 +242,7 @@ static gln_status compare_models(gln_insight *insight, const gln_insight_input *
 
 cleanup:
     gln_json_free(before.kappas);
+    gln_free(before.class_id);
     gln_free(set.before);
     gln_free(set.now);
     return st;

@@ -43,6 +43,7 @@ struct gln_engine {
     gln_precision precision;
     gln_device_choice devices;
     gln_pool *threads;
+    bool reading; /* no lock, no write connection, no vectors and no graph in states */
 
     pthread_mutex_t run, batch, write, rooms_lock, readers_lock;
     gln_store *writer;
@@ -63,6 +64,9 @@ struct gln_engine {
 };
 
 /* ---- engine.c: connections and rooms --------------------------------------------------------------------------- */
+
+/* GLN_E_BUSY where the directory was opened for reading alone. */
+gln_status gln_engine_owns(const gln_engine *engine);
 
 /* Begins a write transaction on the write connection, which is held until gln_engine_write_end. */
 gln_status gln_engine_write_begin(gln_engine *engine, gln_store **out);
@@ -88,22 +92,23 @@ gln_status gln_engine_manifest_path(const char *data, const char *backbone, char
 
 /* ---- backbone_files.c ------------------------------------------------------------------------------------------- */
 
-/* Copies manifest, model and files of weights below data/backbones, each checked against its hash. GLN_E_CONFLICT: a backbone of this name
-   with another manifest, or a file of this name that another backbone uses, is there already. */
+/* Copies manifest, model and files of weights below data/backbones, each checked against its hash. GLN_E_CONFLICT: a
+   backbone of this name with another manifest, or a file of this name that another backbone uses, is there already. */
 gln_status gln_backbone_files_add(const char *data, const char *manifest_path, char *out_name, size_t capacity);
 /* Deletes the manifest, and of the files that it names those that no other one does. */
 gln_status gln_backbone_files_remove(const char *data, const char *name);
 
-/* ---- stand_in.c ----------------------------------------------------------------------------------------------------- */
+/* ---- stand_in.c -------------------------------------------------------------------------------------------------- */
 
 /* Cosine between vectors of the same photo by a GPU, as stored, and by the processor, at least. */
 #define GLN_STAND_IN_AGREEMENT 0.9995
 /*
- * Whether the processor, standing in for a GPU, computes what `vectors` hold already, by a few of their photos decoded as at ingest.
- * GLN_E_CONFLICT when it does not, or when no photo is left to tell; *out_agreement is the smallest cosine, NaN with no vector there.
+ * Whether the processor, standing in for a GPU, computes what `vectors` hold already, by a few of their photos decoded
+ * as at ingest. GLN_E_CONFLICT when it does not, or when no photo is left to tell; *out_agreement is the smallest
+ * cosine, NaN with no vector there.
  */
-gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors, size_t shorter_side,
-                                     double *out_agreement);
+gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
+                                     size_t shorter_side, double *out_agreement);
 
 /* ---- project.c -------------------------------------------------------------------------------------------------- */
 
@@ -145,9 +150,6 @@ gln_status gln_classes_read(gln_store *store, int64_t project_id, gln_classes *o
 void gln_classes_dispose(gln_classes *classes);
 /* The position of a class id, or GLN_NO_CLASS. */
 int32_t gln_classes_find(const gln_classes *classes, int64_t class_id);
-/* Puts expected seconds in the place of the configured ones: drawn towards what returned labels took (pace.c). of_cluster
-   [state->n_clusters]: times that in each cluster; both may be NULL. */
-gln_status gln_classes_pace(gln_store *store, int64_t project_id, gln_classes *classes, const struct gln_state *state, double *of_cluster);
 /* Valid UTF-8 without control characters: what a person may call a thing. */
 bool gln_name_is_plain(const char *name);
 int32_t gln_classes_find_name(const gln_classes *classes, const char *name);
@@ -165,30 +167,33 @@ typedef struct gln_run {
 } gln_run;
 gln_status gln_run_begin(gln_run *run, gln_engine *engine, const char *kind, int64_t project_id, int64_t run_id,
                          const char *parameters, uint64_t seed, const gln_watch *watch);
-/* Records the end: done with `summary` (JSON) when status is GLN_OK, else failed or cancelled with this thread's sentence. Returns status. */
+/* Records the end: done with `summary` (JSON) when status is GLN_OK, else failed or cancelled with this thread's
+   sentence. Returns status. */
 gln_status gln_run_end(gln_run *run, gln_status status, const char *summary);
 
-/* ---- backfill.c --------------------------------------------------------------------------------------------------- */
+/* ---- backfill.c -------------------------------------------------------------------------------------------------- */
 
-/* Loads a backbone of a project in the precision that its vectors have, or that the project or the engine asks for, and opens its vectors
-   file; the first time makes it, and writes down the precision. GLN_E_CONFLICT when vectors and backbone do not belong together. */
-gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *project, gln_project_backbone *which, size_t max_batch,
-                                     gln_backbone **out_backbone, gln_vectors **out_vectors);
+/* Loads a backbone of a project in the precision that its vectors have, or that the project or the engine asks for, and
+   opens its vectors file; the first time makes it, and writes down the precision. GLN_E_CONFLICT when vectors and
+   backbone do not belong together. */
+gln_status gln_project_backbone_open(gln_engine *engine, const gln_project *project, gln_project_backbone *which,
+                                     size_t max_batch, gln_backbone **out_backbone, gln_vectors **out_vectors);
 /* What computed vectors, for the record of a run. */
 typedef struct gln_computed {
     gln_precision precision;
     char device[512]; /* "cpu", "GPU 0, NVIDIA H100"; with what happened on the way; "" when nothing was embedded */
 } gln_computed;
-/* Before anything is embedded: the processor may stand in for a GPU only where it is seen to compute the same; else GLN_E_CONFLICT.
-   thumbnail_side: of those that are made on the way, 0 for none. */
-gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
-                              size_t thumbnail_side);
+/* Before anything is embedded: the processor may stand in for a GPU only where it is seen to compute the same; else
+   GLN_E_CONFLICT. thumbnail_side: of those that are made on the way, 0 for none. */
+gln_status gln_computed_begin(gln_computed *computed, gln_engine *engine, gln_backbone *backbone,
+                              const gln_vectors *vectors, size_t thumbnail_side);
 /* Afterwards: a GPU that failed on the way is in the record, and so is who went on. */
 void gln_computed_end(gln_computed *computed, const gln_backbone *backbone);
-/* Embeds the images of the project that this backbone lags behind with, committing as it goes; *out_n counts them, and *computed says
-   what did it. A photo that cannot be read any more leaves a gap; many of them are an error, since a disk may be missing. */
-gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows, size_t *out_n,
-                        gln_computed *computed);
+/* Embeds the images of the project that this backbone lags behind with, committing as it goes; *out_n counts them, and
+   *computed says what did it. A photo that cannot be read any more leaves a gap; many of them are an error, since a
+   disk may be missing. */
+gln_status gln_backfill(gln_run *run, const gln_project *project, gln_project_backbone *which, int64_t n_rows,
+                        size_t *out_n, gln_computed *computed);
 
 gln_status gln_runs_start_worker(gln_engine *engine);
 void gln_runs_stop_worker(gln_engine *engine);

@@ -11,8 +11,10 @@ gln_status gln_labelling_begin(gln_labelling *l, gln_store *store, int64_t proje
     static const char *const sources[] = {"human", "imported", "proposed", "simulated"};
     bool found = false;
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) found = found || strcmp(source, sources[i]) == 0;
-    if (!found) return gln_fail(GLN_E_ARGUMENT, "source: \"%.40s\" is not human, imported, proposed or simulated", source);
-    *l = (gln_labelling){.project_id = project_id, .now_ms = gln_clock_ms(), .source = source, .add_classes = add_classes};
+    if (!found)
+        return gln_fail(GLN_E_ARGUMENT, "source: \"%.40s\" is not human, imported, proposed or simulated", source);
+    *l = (gln_labelling){
+        .project_id = project_id, .now_ms = gln_clock_ms(), .source = source, .add_classes = add_classes};
     gln_project project;
     gln_status st = gln_project_read(store, project_id, &project);
     return st != GLN_OK ? st : gln_classes_read(store, project_id, &l->classes);
@@ -125,7 +127,8 @@ static gln_status label_one(gln_labelling *l, gln_store *store, const gln_label_
         return current.class_id == 0 ? GLN_OK : gln_store_label_retract(store, image_id, l->now_ms);
     }
     if (proposing && current.class_id != 0 && !current.proposed)
-        return gln_fail(GLN_E_CONFLICT, "image: %lld has a label already, which a proposed one does not replace", (long long)image_id);
+        return gln_fail(GLN_E_CONFLICT, "image: %lld has a label already, which a proposed one does not replace",
+                        (long long)image_id);
     /* A person who says what was proposed is news. */
     *out_unchanged = current.class_id == l->classes.id[class] && current.proposed == proposing;
     return *out_unchanged ? GLN_OK : gln_labelling_add(l, store, item, image_id, class, 0, NULL);

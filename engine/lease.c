@@ -92,7 +92,8 @@ gln_status gln_leases_expire(gln_engine *engine)
     struct ids expired = {0};
     gln_store *store = NULL;
     int64_t now_ms = gln_clock_ms();
-    gln_status st = gln_engine_reader_take(engine, &store);
+    gln_status st = gln_engine_owns(engine);
+    if (st == GLN_OK) st = gln_engine_reader_take(engine, &store);
     if (st != GLN_OK) return st;
     st = gln_store_batches_expired(store, now_ms, add_id, &expired);
     gln_engine_reader_give(engine, store);
@@ -129,7 +130,7 @@ gln_status gln_engine_batch_renew(gln_engine *engine, int64_t batch_id, int64_t 
     return gln_engine_write_end(engine, st);
 }
 
-/* ---- labels come back ------------------------------------------------------------------------------------------------------ */
+/* ---- labels come back -------------------------------------------------------------------------------------------- */
 
 struct leased_item {
     int64_t position, price_micros, checked_class_id; /* checked: of a second look */
@@ -166,7 +167,8 @@ static gln_status return_one(gln_labelling *l, gln_store *store, int64_t batch_i
     int32_t class = GLN_NO_CLASS;
     gln_status st = gln_labelling_resolve(l, store, given, &image_id, &class);
     if (st != GLN_OK) return st;
-    if (class == GLN_NO_CLASS) return gln_fail(GLN_E_ARGUMENT, "class: a label that comes back with a batch names its class");
+    if (class == GLN_NO_CLASS)
+        return gln_fail(GLN_E_ARGUMENT, "class: a label that comes back with a batch names its class");
     st = gln_store_batch_item_find(store, batch_id, image_id, copy_item, &item);
     if (st == GLN_E_NOT_FOUND)
         return gln_fail(GLN_E_CONFLICT, "image %lld is not leased to batch %lld (any more)", (long long)image_id,

@@ -14,7 +14,7 @@
 enum { MAX_SIMILAR = 1000, THUMBNAIL_SIDE = 256, THUMBNAIL_QUALITY = 85 };
 static const size_t max_original_bytes = 64u * 1024 * 1024;
 
-/* ---- files ------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_thumbnail_path(const gln_engine *engine, const uint8_t sha256[32], char out[GLN_PATH_MAX])
 {
@@ -86,8 +86,10 @@ gln_status gln_engine_original(gln_engine *engine, int64_t image_id, unsigned ch
     st = gln_store_names(reader, image_id, try_name, &search);
     gln_engine_reader_give(engine, reader);
     if (st == GLN_OK && search.bytes == NULL)
-        st = gln_fail(GLN_E_NOT_FOUND, "image %lld: none of its files has these bytes any more; it was moved, changed or "
-                      "deleted", (long long)image_id);
+        st = gln_fail(GLN_E_NOT_FOUND,
+                      "image %lld: none of its files has these bytes any more; it was moved, changed or "
+                      "deleted",
+                      (long long)image_id);
     if (st != GLN_OK) {
         gln_free(search.bytes);
         return st;
@@ -115,7 +117,8 @@ gln_status gln_engine_thumbnail(gln_engine *engine, int64_t image_id, unsigned c
     gln_status st = read_picture(engine, image_id, &picture);
     if (st == GLN_OK) st = gln_engine_thumbnail_path(engine, picture.sha256, path);
     if (st != GLN_OK) return st;
-    if (gln_file_read(out, out_bytes, path, max_original_bytes) == GLN_OK && is_whole_jpeg(*out, *out_bytes)) return GLN_OK;
+    if (gln_file_read(out, out_bytes, path, max_original_bytes) == GLN_OK && is_whole_jpeg(*out, *out_bytes))
+        return GLN_OK;
     gln_free(*out);
     *out = NULL;
 
@@ -134,7 +137,7 @@ gln_status gln_engine_thumbnail(gln_engine *engine, int64_t image_id, unsigned c
     return st;
 }
 
-/* ---- neighbours ---------------------------------------------------------------------------------------------------------- */
+/* ---- neighbours -------------------------------------------------------------------------------------------------- */
 
 /* Image ids of the rows found: the trailer of each row of the vectors file has its image's id. */
 static gln_status search_vectors(const gln_vectors *vectors, int64_t image_id, size_t row, size_t k, gln_similar *out,
@@ -153,7 +156,8 @@ static gln_status search_vectors(const gln_vectors *vectors, int64_t image_id, s
         st = gln_nearest(neighbour, similarity, &view, query, 1, wanted);
     }
     for (size_t i = 0; st == GLN_OK && i < wanted && *out_n < k; i++)
-        if (neighbour[i] != GLN_NO_NEIGHBOUR && neighbour[i] != query_row)
+        if (neighbour[i] != GLN_NO_NEIGHBOUR && neighbour[i] != query_row &&
+            !gln_vectors_is_empty(vectors, neighbour[i]))
             out[(*out_n)++] = (gln_similar){gln_vectors_image_id(vectors, neighbour[i]), similarity[i]};
     gln_free(query);
     gln_free(similarity);
@@ -173,13 +177,15 @@ gln_status gln_engine_similar(gln_engine *engine, int64_t image_id, size_t k, gl
     if (st == GLN_OK) st = gln_state_take(engine, picture.project_id, &state);
     if (st != GLN_OK) return st;
     size_t i = state == NULL ? SIZE_MAX : gln_state_find(state, image_id);
-    if (i != SIZE_MAX && k <= state->graph->k) {
+    if (i != SIZE_MAX && state->graph != NULL && k <= state->graph->k) {
         /* The graph of the last resample has the answer already. */
         const uint32_t *near = state->graph->neighbour + i * state->graph->k;
         for (size_t j = 0; j < k && near[j] != GLN_NO_NEIGHBOUR; j++)
-            out[(*out_n)++] = (gln_similar){state->image_id[near[j]], state->graph->similarity[i * state->graph->k + j]};
+            out[(*out_n)++] = (gln_similar){state->image_id[near[j]],
+                                            state->graph->similarity[i * state->graph->k + j]};
     } else {
-        /* Those of the published state, else of the active backbone; of a new image the active one's, which come first. */
+        /* Those of the published state, else of the active backbone; of a new image the active one's, which come
+           first. */
         gln_vectors *vectors = state != NULL ? gln_room_vectors(engine, room, state->backbone) : NULL;
         if (vectors == NULL || (size_t)picture.vector_row >= gln_vectors_count(vectors))
             vectors = gln_room_vectors(engine, room, picture.backbone);
@@ -190,7 +196,7 @@ gln_status gln_engine_similar(gln_engine *engine, int64_t image_id, size_t k, gl
     return st;
 }
 
-/* ---- balance -------------------------------------------------------------------------------------------------------------- */
+/* ---- balance ----------------------------------------------------------------------------------------------------- */
 
 gln_status gln_engine_balance(gln_engine *engine, int64_t project_id, gln_balance *out)
 {

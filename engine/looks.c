@@ -25,7 +25,8 @@ static gln_status read_noise(void *context, const gln_insight_row *row)
 {
     double *noise = context;
     gln_json *json = NULL;
-    if (gln_json_parse(&json, row->report, strlen(row->report), "label checks") != GLN_OK) return GLN_OK; /* then the usual rate */
+    if (gln_json_parse(&json, row->report, strlen(row->report), "label checks") != GLN_OK)
+        return GLN_OK; /* then the usual rate */
     *noise = gln_json_number(gln_json_get(json, "noise_rate"), NAN);
     gln_json_free(json);
     return GLN_OK;
@@ -52,14 +53,21 @@ static gln_status consider(void *context, const gln_label_check_row *row)
                                                        (size_t)row->votes_suggested, c->noise_rate));
     double price = m->classes.price[given], seconds = gln_moment_seconds(m, i, given), labels = p * c->looks->worth;
     bool by_itself = c->request->relabel == GLN_RELABEL_AUTO;
-    if (by_itself && labels / cost_of(c->request, price, seconds) <= 1.0 / cost_of(c->request, c->new_price, c->new_seconds))
+    if (by_itself &&
+        labels / cost_of(c->request, price, seconds) <= 1.0 / cost_of(c->request, c->new_price, c->new_seconds))
         return GLN_OK;
-    gln_status st = gln_grow(&c->looks->look, &c->looks->capacity, c->looks->n + 1, sizeof *c->looks->look, "second looks");
+    gln_status st = gln_grow(&c->looks->look, &c->looks->capacity, c->looks->n + 1, sizeof *c->looks->look,
+                             "second looks");
     if (st != GLN_OK) return st;
     gln_look *look = &c->looks->look[c->looks->n++];
-    *look = (gln_look){.image = (uint32_t)i, .given = given, .p_wrong = p, .gain = labels * c->gain, .price = price, .seconds = seconds};
-    snprintf(look->reason, sizeof look->reason, "second look: %.300s; wrong with probability %.2f, so worth %.1f new labels", row->words, p,
-             labels);
+    *look = (gln_look){.image = (uint32_t)i,
+                       .given = given,
+                       .p_wrong = p,
+                       .gain = labels * c->gain,
+                       .price = price,
+                       .seconds = seconds};
+    snprintf(look->reason, sizeof look->reason,
+             "second look: %.300s; wrong with probability %.2f, so worth %.1f new labels", row->words, p, labels);
     return GLN_OK;
 }
 
@@ -78,7 +86,8 @@ static void cut(gln_looks *looks, const gln_batch_request *request)
         const gln_look *look = &looks->look[n];
         if (request->size != 0 && (double)(n + 1) > share * (double)request->size + 1e-9) break;
         if (!isnan(request->max_price) && looks->price + look->price > share * request->max_price + 1e-9) break;
-        if (!isnan(request->max_minutes) && looks->seconds + look->seconds > share * 60.0 * request->max_minutes + 1e-9) break;
+        if (!isnan(request->max_minutes) && looks->seconds + look->seconds > share * 60.0 * request->max_minutes + 1e-9)
+            break;
         if (n == MAX_BATCH) break;
         looks->price += look->price;
         looks->seconds += look->seconds;
@@ -87,7 +96,8 @@ static void cut(gln_looks *looks, const gln_batch_request *request)
     looks->n = n;
 }
 
-gln_status gln_looks_choose(gln_looks *looks, const gln_moment *m, const gln_batch_request *request, const double *share)
+gln_status gln_looks_choose(gln_looks *looks, const gln_moment *m, const gln_batch_request *request,
+                            const double *share)
 {
     struct choosing c = {.looks = looks, .m = m, .request = request, .noise_rate = NAN, .gain = NAN};
     gln_forecast_request forecast = {.n_labels = FORECAST_LABELS, .point_value = NAN, .price = NAN};
@@ -125,11 +135,15 @@ gln_json *gln_looks_json(const gln_looks *looks, const gln_batch_request *reques
     char words[256];
     if (request->relabel == 0.0) return NULL;
     if (looks->n == 0)
-        snprintf(words, sizeof words, looks->n_suspects == 0 ? "no label looks wrong" : "none of %zu suspects is worth a second look now",
+        snprintf(words, sizeof words,
+                 looks->n_suspects == 0 ? "no label looks wrong" : "none of %zu suspects is worth a second look now",
                  looks->n_suspects);
     else
-        snprintf(words, sizeof words, "%zu second look%s at labels that look wrong, about %.1f of them rightly; a corrected label is worth %.1f "
-                 "new ones", looks->n, looks->n == 1 ? "" : "s", looks->p_wrong, looks->worth);
+        snprintf(
+            words, sizeof words,
+            "%zu second look%s at labels that look wrong, about %.1f of them rightly; a corrected label is worth %.1f "
+            "new ones",
+            looks->n, looks->n == 1 ? "" : "s", looks->p_wrong, looks->worth);
     gln_json *json = gln_json_object();
     gln_json_set_number(json, "images", (double)looks->n);
     gln_json_set_number(json, "suspects", (double)looks->n_suspects);

@@ -1,6 +1,6 @@
 /*
- * Second looks: labels that look wrong, taken into a batch beside new images when a look is worth more than a new label for its
- * price (sampler/second_looks.h). Not for use outside this folder.
+ * Second looks: labels that look wrong, taken into a batch beside new images when a look is worth more than a new label
+ * for its price (sampler/second_looks.h). Not for use outside this folder.
  *
  *     gln_looks looks = {0};
  *     st = gln_looks_choose(&looks, &moment, share, request);      // share: of the batch; GLN_RELABEL_AUTO
@@ -28,9 +28,11 @@ typedef struct gln_looks {
     double price, seconds, p_wrong; /* sums */
 } gln_looks;
 
-/* At most half of a batch in any of its limits with GLN_RELABEL_AUTO, else `request->relabel` of it; share: wanted shares of the classes,
-   what a new label is expected to cost. Images that are unavailable to the moment are left out. */
-gln_status gln_looks_choose(gln_looks *looks, const gln_moment *m, const gln_batch_request *request, const double *share);
+/* At most half of a batch in any of its limits with GLN_RELABEL_AUTO, else `request->relabel` of it; share: wanted
+   shares of the classes, what a new label is expected to cost. Images that are unavailable to the moment are left out.
+ */
+gln_status gln_looks_choose(gln_looks *looks, const gln_moment *m, const gln_batch_request *request,
+                            const double *share);
 void gln_looks_dispose(gln_looks *looks);
 /* {"images", "suspects", "expected_wrong", "worth", "words"}, or NULL when nobody asked. */
 gln_json *gln_looks_json(const gln_looks *looks, const gln_batch_request *request);

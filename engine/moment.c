@@ -3,18 +3,38 @@
 #include "common/hash.h"
 #include "common/memory.h"
 #include "common/strbuf.h"
-#include "sampler/select.h" /* GLN_LEASED */
+#include "engine/pace.h"
+#include "sampler/seconds.h" /* GLN_SECONDS_NO_CLUSTER */
+#include "sampler/select.h"  /* GLN_LEASED */
 
 #include <string.h>
 
-static gln_status mark_label(void *context, const gln_label_row *row)
+/* Labels of the moment, and how long they took. */
+struct labels {
+    gln_moment *m;
+    gln_pace pace;
+};
+
+static gln_status take_label(void *context, const gln_label_row *row)
 {
-    gln_moment *m = context;
+    struct labels *labels = context;
+    gln_moment *m = labels->m;
     size_t i = gln_state_find(m->state, row->image_id);
-    if (i == SIZE_MAX) return GLN_OK;
-    m->label[i] = gln_classes_find(&m->classes, row->class_id);
-    m->proposed[i] = strcmp(row->source, "proposed") == 0;
-    return GLN_OK;
+    int32_t class = gln_classes_find(&m->classes, row->class_id);
+    if (i != SIZE_MAX) {
+        m->label[i] = class;
+        m->proposed[i] = strcmp(row->source, "proposed") == 0;
+    }
+    return gln_pace_add(&labels->pace, row, class, i != SIZE_MAX ? m->state->cluster[i] : GLN_SECONDS_NO_CLUSTER);
+}
+
+static gln_status take_labels(gln_moment *m)
+{
+    struct labels labels = {.m = m};
+    gln_status st = gln_store_labels(m->reader, m->project.id, 0, SIZE_MAX, take_label, &labels);
+    if (st == GLN_OK) st = gln_pace_learn(&labels.pace, &m->classes, m->state->n_clusters, m->seconds_factor);
+    gln_pace_dispose(&labels.pace);
+    return st;
 }
 
 static gln_status mark_leased(void *context, int64_t image_id)
@@ -66,14 +86,15 @@ gln_status gln_moment_take(gln_moment *m, gln_engine *engine, int64_t project_id
     if (m->state == NULL)
         return gln_fail(GLN_E_CONFLICT, "project %s has not been resampled yet; run `gleaner resample` (or POST a run) "
                         "after its images are in", m->project.name);
-    if ((st = gln_alloc(&m->seconds_factor, m->state->n_clusters, sizeof *m->seconds_factor, "seconds of clusters")) != GLN_OK) return st;
-    if ((st = gln_classes_pace(m->reader, m->project.id, &m->classes, m->state, m->seconds_factor)) != GLN_OK) return st;
+    if ((st = gln_alloc(&m->seconds_factor, m->state->n_clusters, sizeof *m->seconds_factor, "seconds of clusters")) !=
+        GLN_OK)
+        return st;
     size_t n = m->state->n;
     if ((st = gln_alloc_raw(&m->label, n, sizeof *m->label, "labels")) != GLN_OK) return st;
     if ((st = gln_alloc(&m->proposed, n, 1, "proposed labels")) != GLN_OK) return st;
     if ((st = gln_alloc(&m->unavailable, n, 1, "leases")) != GLN_OK) return st;
     for (size_t i = 0; i < n; i++) m->label[i] = GLN_NO_CLASS;
-    if ((st = gln_store_labels(m->reader, m->project.id, 0, SIZE_MAX, mark_label, m)) != GLN_OK) return st;
+    if ((st = take_labels(m)) != GLN_OK) return st;
     if ((st = gln_store_leased_images(m->reader, m->project.id, mark_leased, m)) != GLN_OK) return st;
     return fill_probability(m);
 }

@@ -1,6 +1,7 @@
 /*
  * What a choice is made from: the published state together with the labels and leases of this moment. Shared by batches
- * (batch.c, looks.c, news.c) and proposed labels with their audits (proposals.c, audit.c). Not for use outside this folder.
+ * (batch.c, looks.c, news.c) and proposed labels with their audits (proposals.c, audit.c). Not for use outside this
+ * folder.
  *
  *     gln_moment moment;
  *     st = gln_moment_take(&moment, engine, project_id);

@@ -26,7 +26,8 @@ static gln_status read_report(void *context, const gln_insight_row *row)
     if (verdict != NULL && strcmp(verdict, "found") == 0) {
         r->reference = gln_json_number(gln_json_get(json, "reference_image"), NAN);
         const gln_json *clusters = gln_json_get(json, "clusters");
-        for (const gln_json *c = gln_json_first(clusters); c != NULL && news->n_regions < GLN_DRIFT_MAX_CLUSTERS; c = gln_json_next(c)) {
+        for (const gln_json *c = gln_json_first(clusters); c != NULL && news->n_regions < GLN_DRIFT_MAX_CLUSTERS;
+             c = gln_json_next(c)) {
             size_t position = gln_moment_cluster(r->m, (int64_t)gln_json_number(gln_json_get(c, "cluster"), 0.0));
             if (position == SIZE_MAX) continue;
             news->cluster[news->n_regions] = (uint32_t)position;
@@ -94,7 +95,8 @@ static void say_region(char *out, size_t capacity, const gln_news *news, const g
     if (news->cluster[r] == UINT32_MAX) snprintf(out, capacity, "the new images differ from those before");
     else
         snprintf(out, capacity, "cluster %lld holds %.1f%% of the new images, %.1f%% of those before",
-                 (long long)m->state->cluster_id[news->cluster[r]], 100.0 * region->share_arrivals, 100.0 * region->share_reference);
+                 (long long)m->state->cluster_id[news->cluster[r]], 100.0 * region->share_arrivals,
+                 100.0 * region->share_reference);
 }
 
 void gln_news_reason(char *out, size_t capacity, const gln_news *news, const gln_moment *m, uint32_t image)
@@ -112,8 +114,8 @@ gln_json *gln_news_json(const gln_news *news, const gln_moment *m, size_t n_imag
     for (size_t r = 1; r < news->n_regions; r++)
         if (news->region[r].weight > news->region[first].weight) first = r;
     say_region(region_words, sizeof region_words, news, m, first);
-    snprintf(words, sizeof words, "drift was found and not accepted: %s; %zu image%s of the batch look%s there", region_words, n_images,
-             n_images == 1 ? "" : "s", n_images == 1 ? "s" : "");
+    snprintf(words, sizeof words, "drift was found and not accepted: %s; %zu image%s of the batch look%s there",
+             region_words, n_images, n_images == 1 ? "" : "s", n_images == 1 ? "s" : "");
     gln_json *json = gln_json_object();
     gln_json_set_number(json, "share", news->share);
     gln_json_set_number(json, "images", (double)n_images);

@@ -17,7 +17,7 @@
 #include "sampler/drift_quota.h"
 
 typedef struct gln_news {
-    float *weight;    /* [n] of arrivals in drifted regions, 0 elsewhere; NULL: no drift, accepted, or known well enough */
+    float *weight; /* [n] of arrivals in drifted regions, 0 elsewhere; NULL: no drift, accepted, or known well enough */
     double share;     /* of the batch */
     size_t n_regions;
     gln_drift_region region[GLN_DRIFT_MAX_CLUSTERS];

@@ -1,10 +1,11 @@
 /*
- * Files by name, folders walked, as a source of the extractor: for what works without a project (`gleaner embed`, the comparison
- * of backbones on a folder).
+ * Files by name, folders walked, as a source of the extractor: for what works without a project (`gleaner embed`, the
+ * comparison of backbones on a folder).
  *
  *     gln_photo_list photos = {0};
  *     for (size_t i = 0; i < n_rest && st == GLN_OK; i++) st = gln_photo_list_add(&photos, rest[i]);
- *     st = gln_extractor_run(backbone, &options, gln_photo_list_next, take_result, &job, progress);  // job begins with the list
+ *     // job begins with the list
+ *     st = gln_extractor_run(backbone, &options, gln_photo_list_next, take_result, &job, progress);
  *     gln_photo_list_dispose(&photos);
  *
  * Threads: one at a time.
@@ -25,7 +26,8 @@ typedef struct gln_photo_list {
 gln_status gln_photo_list_add(gln_photo_list *list, const char *root);
 void gln_photo_list_dispose(gln_photo_list *list);
 
-/* A gln_extract_next_fn; tags are places in the list. `context` points to a gln_photo_list, or to a struct that begins with one. */
+/* A gln_extract_next_fn; tags are places in the list. `context` points to a gln_photo_list, or to a struct that begins
+   with one. */
 gln_status gln_photo_list_next(void *context, gln_extract_item *item, bool *out_more);
 
 #endif

@@ -13,7 +13,7 @@
 
 enum { MAX_CLASSES = 1000 };
 
-/* ---- reading -------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static gln_status copy_project(void *context, const gln_project_row *row)
 {
@@ -94,15 +94,17 @@ int32_t gln_classes_find_name(const gln_classes *classes, const char *name)
     return GLN_NO_CLASS;
 }
 
-/* ---- checking ---------------------------------------------------------------------------------------------------------- */
+/* ---- checking ---------------------------------------------------------------------------------------------------- */
 
 static gln_status check_project_name(const char *name)
 {
     static const char *const inner = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t length = name == NULL ? 0 : strlen(name);
     if (length == 0 || length > 100 || strspn(name, inner) != length || strchr("._-", name[0]) != NULL)
-        return gln_fail(GLN_E_ARGUMENT, "name: a project's name has 1 to 100 letters, digits, '.', '_' or '-' and begins "
-                        "with a letter or digit; \"%.40s\" does not", name == NULL ? "" : name);
+        return gln_fail(GLN_E_ARGUMENT,
+                        "name: a project's name has 1 to 100 letters, digits, '.', '_' or '-' and begins "
+                        "with a letter or digit; \"%.40s\" does not",
+                        name == NULL ? "" : name);
     return GLN_OK;
 }
 
@@ -121,15 +123,17 @@ static gln_status check_class(const gln_class_spec *spec, size_t index)
     if (!gln_name_is_plain(spec->name))
         return gln_fail(GLN_E_ARGUMENT, "classes/%zu/name: not valid UTF-8, or control characters in it", index);
     if (!isnan(spec->target_share) && !(spec->target_share >= 0.0 && spec->target_share <= 1.0))
-        return gln_fail(GLN_E_ARGUMENT, "classes/%zu/target_share: %g is not between 0 and 1", index, spec->target_share);
+        return gln_fail(GLN_E_ARGUMENT, "classes/%zu/target_share: %g is not between 0 and 1", index,
+                        spec->target_share);
     if (!(spec->price >= 0.0 && spec->price <= 1e9))
-        return gln_fail(GLN_E_ARGUMENT, "classes/%zu/price: %g is not between 0 and a thousand million", index, spec->price);
+        return gln_fail(GLN_E_ARGUMENT, "classes/%zu/price: %g is not between 0 and a thousand million", index,
+                        spec->price);
     if (!(spec->seconds >= 0.0 && spec->seconds <= 1e6))
         return gln_fail(GLN_E_ARGUMENT, "classes/%zu/seconds: %g is not between 0 and a million", index, spec->seconds);
     return GLN_OK;
 }
 
-/* ---- changing ---------------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 /* Adds or changes classes inside a write transaction and checks the sum of shares afterwards. */
 static gln_status set_classes(gln_store *store, int64_t project_id, const gln_class_spec *specs, size_t n)
@@ -184,7 +188,8 @@ gln_status gln_engine_project_create(gln_engine *engine, const gln_project_spec 
     st = gln_store_project_find(store, spec->name, &id);
     if (st == GLN_OK && id != 0) st = gln_fail(GLN_E_CONFLICT, "name: there is a project %s already", spec->name);
     if (st == GLN_OK) st = gln_store_project_add(store, &row, &id);
-    gln_project_backbone_row first = {.project_id = id, .name = backbone, .precision = spec->precision, .created_ms = row.created_ms};
+    gln_project_backbone_row first = {
+        .project_id = id, .name = backbone, .precision = spec->precision, .created_ms = row.created_ms};
     if (st == GLN_OK) st = gln_store_backbone_add(store, &first, &backbone_id);
     if (st == GLN_OK) st = set_classes(store, id, spec->classes, spec->n_classes);
     if ((st = gln_engine_write_end(engine, st)) == GLN_OK) *out_id = id;
@@ -230,7 +235,8 @@ gln_status gln_engine_project_delete(gln_engine *engine, int64_t project_id)
         gln_state_free(dead);
         for (size_t i = 0; i < backbones.n; i++) {
             gln_room_forget_vectors(engine, room, backbones.item[i].name);
-            if (gln_engine_vectors_path(engine, project_id, backbones.item[i].name, vectors_path) == GLN_OK) unlink(vectors_path);
+            if (gln_engine_vectors_path(engine, project_id, backbones.item[i].name, vectors_path) == GLN_OK)
+                unlink(vectors_path);
             gln_kept_remove(engine, project_id, backbones.item[i].name);
         }
     }
@@ -250,15 +256,23 @@ gln_status gln_engine_classes_set(gln_engine *engine, int64_t project_id, const 
     return gln_engine_write_end(engine, st);
 }
 
-gln_status gln_engine_class_delete(gln_engine *engine, int64_t project_id, const char *name)
+gln_status gln_engine_classes_remove(gln_engine *engine, int64_t project_id, const char *const *names, size_t n_names)
 {
     gln_store *store = NULL;
-    int64_t id = 0;
     gln_status st = gln_engine_write_begin(engine, &store);
     if (st != GLN_OK) return st;
-    st = gln_store_class_find(store, project_id, name, &id);
-    if (st == GLN_OK && id == 0) st = gln_fail(GLN_E_NOT_FOUND, "there is no class \"%.100s\"", name);
-    if (st == GLN_OK) st = gln_store_class_delete(store, id);
+    for (size_t i = 0; i < n_names && st == GLN_OK; i++) {
+        int64_t id = 0;
+        st = gln_store_class_find(store, project_id, names[i], &id);
+        if (st == GLN_OK && id == 0)
+            st = gln_fail(GLN_E_NOT_FOUND, "remove_classes: there is no class \"%.100s\"", names[i]);
+        if (st == GLN_OK) st = gln_store_class_delete(store, id);
+        if (st == GLN_E_CONFLICT)
+            st = gln_fail(
+                GLN_E_CONFLICT,
+                "remove_classes: class \"%.100s\" has labels, current ones or in the history of an image, and stays",
+                names[i]);
+    }
     return gln_engine_write_end(engine, st);
 }
 

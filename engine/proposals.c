@@ -66,18 +66,23 @@ gln_status gln_proposal_attempt(const gln_proposal *proposal, size_t *out_attemp
 }
 
 /* "cluster 17: 420 images that look like print (probability from 0.95); 12 of 12 labels inside say so. ..." */
-static void say(gln_strbuf *text, const gln_proposal *p, size_t attempt, const gln_moment *m,
-                const gln_proposal_options *options, double price, double seconds)
+static void say(gln_strbuf *text, const gln_proposal *p, const gln_moment *m, const gln_proposal_options *options,
+                double price, double seconds)
 {
     if (p->kind == GLN_PROPOSAL_DUPLICATES) {
-        gln_strbuf_printf(text, "%zu images are near-duplicates of labelled ones, in %zu groups: each takes the label of its group.",
-                          p->n_images, p->n_groups);
+        gln_strbuf_printf(
+            text, "%zu images are near-duplicates of labelled ones, in %zu groups: each takes the label of its group.",
+            p->n_images, p->n_groups);
     } else if (p->kind == GLN_PROPOSAL_CLUSTERS) {
-        gln_strbuf_printf(text, "%zu images that classifier and clusters agree on, in %zu groups: each takes the class that it is predicted as.",
+        gln_strbuf_printf(text,
+                          "%zu images that classifier and clusters agree on, in %zu groups: each takes the class that "
+                          "it is predicted as.",
                           p->n_images, p->n_groups);
     } else {
         gln_strbuf_printf(text, "Cluster %lld: %zu images", (long long)cluster_id(p, m), p->n_images);
-        if (!isnan(p->mean_p)) gln_strbuf_printf(text, " predicted as %s, with %.3f against the runner-up on average", class_name(p, m), p->mean_p);
+        if (!isnan(p->mean_p))
+            gln_strbuf_printf(text, " predicted as %s, with %.3f against the runner-up on average", class_name(p, m),
+                              p->mean_p);
         else gln_strbuf_printf(text, " to be called %s", class_name(p, m));
         if (p->n_labels != 0)
             gln_strbuf_printf(text, "; %zu of %zu labels inside the cluster say so", p->n_agree, p->n_labels);
@@ -86,17 +91,19 @@ static void say(gln_strbuf *text, const gln_proposal *p, size_t attempt, const g
     gln_strbuf_printf(text, " Label %zu of them at random", p->plan.sample);
     if (price > 0.0) gln_strbuf_printf(text, " (%.2f %s, %.0f min)", price, m->project.currency, ceil(seconds / 60.0));
     else gln_strbuf_printf(text, " (%.0f min)", ceil(seconds / 60.0));
-    gln_strbuf_printf(text, ": if at most %zu disagree, at most %.3g%% of the other %zu are wrong, with %.3g%% confidence.",
-                      p->plan.allowed, 100.0 * options->bound, p->n_images - p->plan.sample, 100.0 * options->confidence);
-    if (attempt > 1) gln_strbuf_printf(text, " This is audit %zu of this group, which makes it larger.", attempt);
+    gln_strbuf_printf(text,
+                      ": if at most %zu disagree, at most %.3g%% of the other %zu are wrong, with %.3g%% confidence.",
+                      p->plan.allowed, 100.0 * options->bound, p->n_images - p->plan.sample,
+                      100.0 * options->confidence);
+    if (p->attempt > 1) gln_strbuf_printf(text, " This is audit %zu of this group, which makes it larger.", p->attempt);
 }
 
-gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_moment *m,
-                            const gln_proposal_options *options, double price, double seconds)
+gln_json *gln_proposal_json(const gln_proposal *p, const gln_moment *m, const gln_proposal_options *options,
+                            double price, double seconds)
 {
     gln_strbuf words;
     gln_strbuf_init(&words, 2048);
-    say(&words, p, attempt, m, options, price, seconds);
+    say(&words, p, m, options, price, seconds);
     gln_json *json = gln_json_object();
     gln_json_set_string(json, "kind", gln_proposal_kind_name(p->kind));
     gln_json_set_number(json, "cluster", p->kind == GLN_PROPOSAL_CLUSTER ? (double)cluster_id(p, m) : (double)NAN);
@@ -107,7 +114,9 @@ gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_mom
     gln_json_set_number(json, "agree", (double)p->n_agree);
     gln_json_set_number(json, "purity", (double)p->n_agree / (double)p->n_labels);
     gln_json_set_number(json, "p", p->mean_p);
-    gln_json_set_number(json, "least_p", isnan(p->mean_p) || p->kind != GLN_PROPOSAL_CLUSTER ? (double)NAN : round(1e4 * (double)p->least_p) / 1e4);
+    gln_json_set_number(json, "least_p",
+                        isnan(p->mean_p) || p->kind != GLN_PROPOSAL_CLUSTER ? (double)NAN
+                                                                            : round(1e4 * (double)p->least_p) / 1e4);
     gln_json_set_number(json, "expected_error", p->expected_error);
     gln_json_set_number(json, "bound_before", p->bound_before);
     gln_json_set_number(json, "bound_after", p->bound_after);
@@ -117,14 +126,15 @@ gln_json *gln_proposal_json(const gln_proposal *p, size_t attempt, const gln_mom
     gln_json_set_number(json, "saves", (double)(p->n_images - p->plan.sample));
     gln_json_set_number(json, "price", price);
     gln_json_set_number(json, "minutes", seconds / 60.0);
-    gln_json_set_number(json, "attempt", (double)attempt);
+    gln_json_set_number(json, "attempt", (double)p->attempt);
     gln_json_set_string(json, "words", words.data);
     gln_strbuf_dispose(&words);
     return json;
 }
 
 /* Price and seconds of the sample, expected: as many of each class as the lot has. */
-static gln_status cost_of(double *price, double *seconds, const gln_proposal *p, const gln_moment *m, const gln_proposal_pool *pool)
+static gln_status cost_of(double *price, double *seconds, const gln_proposal *p, const gln_moment *m,
+                          const gln_proposal_pool *pool)
 {
     double share = (double)p->plan.sample / (double)p->n_images;
     uint32_t *image = NULL;
@@ -153,7 +163,8 @@ static gln_status plan_again(gln_proposals *proposals, const gln_moment *m, cons
     gln_status st = GLN_OK;
     for (size_t i = 0; st == GLN_OK && i < proposals->n; i++) {
         st = gln_proposal_attempt(&proposals->item[i], &attempt, m);
-        if (attempt == 1 || gln_proposal_replan(&proposals->item[i], options, attempt)) proposals->item[n++] = proposals->item[i];
+        if (attempt == 1 || gln_proposal_replan(&proposals->item[i], options, attempt))
+            proposals->item[n++] = proposals->item[i];
         else proposals->n_skipped++;
     }
     proposals->n = n;
@@ -172,10 +183,8 @@ static gln_status list(gln_json *items, size_t *out_skipped, gln_moment *m, cons
     for (size_t i = 0; st == GLN_OK && i < proposals.n; i++) {
         const gln_proposal *p = &proposals.item[i];
         double price = 0.0, seconds = 0.0;
-        size_t attempt = 0;
-        st = gln_proposal_attempt(p, &attempt, m);
-        if (st == GLN_OK) st = cost_of(&price, &seconds, p, m, &view.pool);
-        if (st == GLN_OK) gln_json_push(items, gln_proposal_json(p, attempt, m, options, price, seconds));
+        st = cost_of(&price, &seconds, p, m, &view.pool);
+        if (st == GLN_OK) gln_json_push(items, gln_proposal_json(p, m, options, price, seconds));
     }
     gln_proposals_dispose(&proposals);
     gln_proposal_view_dispose(&view);
@@ -197,14 +206,18 @@ gln_status gln_engine_proposals(gln_json **out, gln_engine *engine, int64_t proj
     if (st == GLN_OK) {
         size_t n = gln_json_count(items);
         if (n == 0 && m.probability == NULL)
-            gln_strbuf_append(&words, "Nothing to propose: without a classifier only clusters with a few labels of one class, "
-                                      "and near-duplicates of labelled images.");
+            gln_strbuf_append(&words,
+                              "Nothing to propose: without a classifier only clusters with a few labels of one class, "
+                              "and near-duplicates of labelled images.");
         else if (n == 0)
-            gln_strbuf_printf(&words, "Nothing to propose: an audit of any of the %zu groups would cost about as many labels as it saves.",
-                              n_skipped);
+            gln_strbuf_printf(
+                &words,
+                "Nothing to propose: an audit of any of the %zu groups would cost about as many labels as it saves.",
+                n_skipped);
         else
-            gln_strbuf_printf(&words, "%zu group%s could be labelled after an audit; %zu more would cost about as much as they save.", n,
-                              n == 1 ? "" : "s", n_skipped);
+            gln_strbuf_printf(
+                &words, "%zu group%s could be labelled after an audit; %zu more would cost about as much as they save.",
+                n, n == 1 ? "" : "s", n_skipped);
         *out = gln_json_object();
         gln_json_set_number(*out, "bound", options.bound);
         gln_json_set_number(*out, "confidence", options.confidence);

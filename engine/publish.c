@@ -44,11 +44,12 @@
 
 enum { N_MEDOIDS = 8, PART_ROWS = 65536, HOLD_MS = 30, ROWS_A_LOOK = 64 };
 
-/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 static const char magic[8] = {'G', 'L', 'N', 'P', 'U', 'B', '1', 0};
 
-/* A part: header, class ids i64 [n_classes], rows [n_rows], probabilities f32 [n_rows, n_classes], XXH3 of all before; little-endian. */
+/* A part: header, class ids i64 [n_classes], rows [n_rows], probabilities f32 [n_rows, n_classes], XXH3 of all before;
+   little-endian. */
 struct header {
     char magic[8];
     int64_t project_id, run_id;
@@ -64,7 +65,8 @@ static gln_status parts_folder(const gln_engine *engine, char out[GLN_PATH_MAX])
     return gln_path_join(out, engine->data, "publishing");
 }
 
-static gln_status part_path(const gln_engine *engine, int64_t project_id, int64_t run_id, size_t part, char out[GLN_PATH_MAX])
+static gln_status part_path(const gln_engine *engine, int64_t project_id, int64_t run_id, size_t part,
+                            char out[GLN_PATH_MAX])
 {
     char folder[GLN_PATH_MAX], name[96];
     gln_status st = parts_folder(engine, folder);
@@ -76,8 +78,9 @@ static gln_status part_bytes(size_t *out, uint64_t n_rows, uint64_t n_classes)
 {
     size_t ids = 0, rows = 0, probabilities = 0, total = sizeof(struct header) + 8;
     if (!gln_mul_size(&ids, n_classes, sizeof(int64_t)) || !gln_mul_size(&rows, n_rows, sizeof(struct row)) ||
-        !gln_mul_size(&probabilities, n_rows, n_classes) || !gln_mul_size(&probabilities, probabilities, sizeof(float)) ||
-        !gln_add_size(&total, total, ids) || !gln_add_size(&total, total, rows) || !gln_add_size(&total, total, probabilities))
+        !gln_mul_size(&probabilities, n_rows, n_classes) ||
+        !gln_mul_size(&probabilities, probabilities, sizeof(float)) || !gln_add_size(&total, total, ids) ||
+        !gln_add_size(&total, total, rows) || !gln_add_size(&total, total, probabilities))
         return gln_fail(GLN_E_LIMIT, "%" PRIu64 " rows of %" PRIu64 " classes to publish: too many", n_rows, n_classes);
     *out = total;
     return GLN_OK;
@@ -136,7 +139,7 @@ static gln_status write_parts(const gln_publication *p, const int64_t *new_id, s
     return st;
 }
 
-/* ---- folding --------------------------------------------------------------------------------------------------------------- */
+/* ---- folding ----------------------------------------------------------------------------------------------------- */
 
 /* A part in memory. */
 struct part {
@@ -158,7 +161,8 @@ static gln_status read_part(struct part *part, const char *path)
     if (n_bytes < sizeof part->header + 8 || memcmp(part->header.magic, magic, sizeof magic) != 0 ||
         part_bytes(&wanted, part->header.n_rows, part->header.n_classes) != GLN_OK || wanted != n_bytes ||
         check != gln_xxh3(part->bytes, n_bytes - 8))
-        return gln_fail(GLN_E_CORRUPT, "%s: damaged; delete it, and `gleaner resample --force` makes anew what it held", path);
+        return gln_fail(GLN_E_CORRUPT, "%s: damaged; delete it, and `gleaner resample --force` makes anew what it held",
+                        path);
     part->ids = part->bytes + sizeof part->header;
     part->rows = part->ids + part->header.n_classes * sizeof(int64_t);
     part->probabilities = part->rows + part->header.n_rows * sizeof(struct row);
@@ -188,23 +192,6 @@ static void top_two(gln_sampling_row *row, const float *p, const int64_t *class_
     row->p_runner_up = (double)p[second];
 }
 
-/* Those of the part's classes that are still there: kept [n] places, class_id [n]. */
-static gln_status living_classes(gln_store *store, const struct part *part, size_t *kept, int64_t *class_id, size_t *n)
-{
-    gln_classes classes = {0};
-    gln_status st = gln_classes_read(store, part->header.project_id, &classes);
-    *n = 0;
-    for (size_t c = 0; st == GLN_OK && c < part->header.n_classes; c++) {
-        int64_t id = 0;
-        memcpy(&id, part->ids + c * sizeof id, sizeof id);
-        if (gln_classes_find(&classes, id) == GLN_NO_CLASS) continue;
-        kept[*n] = c;
-        class_id[(*n)++] = id;
-    }
-    gln_classes_dispose(&classes);
-    return st;
-}
-
 /* Whoever waits to write goes first: a mutex that is taken again at once is not fair. */
 static void let_others(void)
 {
@@ -212,18 +199,20 @@ static void let_others(void)
 }
 
 /* Puts the rows of a part from *at on, for HOLD_MS. */
-static gln_status fold_some(gln_store *store, const struct part *part, size_t *at, size_t *kept, int64_t *class_id, float *p)
+static gln_status fold_some(gln_store *store, const struct part *part, size_t *at, const int64_t *class_id, float *p)
 {
     double until_s = gln_clock_monotonic_s() + HOLD_MS / 1000.0;
-    size_t n = 0, wide = part->header.n_classes;
-    gln_status st = living_classes(store, part, kept, class_id, &n);
+    size_t n = part->header.n_classes;
+    gln_status st = GLN_OK;
     for (; *at < part->header.n_rows && st == GLN_OK; ++*at) {
         struct row from;
         if (*at % ROWS_A_LOOK == 0 && gln_clock_monotonic_s() > until_s) break;
         memcpy(&from, part->rows + *at * sizeof from, sizeof from);
-        gln_sampling_row row = {.image_id = from.image_id, .project_id = part->header.project_id, .cluster_id = from.cluster_id,
+        gln_sampling_row row = {.image_id = from.image_id,
+                                .project_id = part->header.project_id,
+                                .cluster_id = from.cluster_id,
                                 .representative_id = from.representative_id};
-        for (size_t c = 0; c < n; c++) memcpy(&p[c], part->probabilities + (*at * wide + kept[c]) * sizeof *p, sizeof *p);
+        if (n != 0) memcpy(p, part->probabilities + *at * n * sizeof *p, n * sizeof *p);
         top_two(&row, p, class_id, n);
         st = gln_store_sampling_put(store, &row);
         if (st == GLN_E_NOT_FOUND) st = GLN_OK; /* the image was deleted meanwhile */
@@ -236,13 +225,14 @@ static gln_status fold_part(gln_engine *engine, const char *path, gln_progress *
 {
     struct part part = {0};
     gln_store *store = NULL;
-    size_t *kept = NULL, at = 0;
+    size_t at = 0;
     int64_t *class_id = NULL;
     float *p = NULL;
     gln_status st = read_part(&part, path);
-    if (st == GLN_OK) st = gln_alloc(&kept, part.header.n_classes, sizeof *kept, "classes");
     if (st == GLN_OK) st = gln_alloc(&class_id, part.header.n_classes, sizeof *class_id, "classes");
     if (st == GLN_OK) st = gln_alloc(&p, part.header.n_classes, sizeof *p, "probabilities");
+    if (st == GLN_OK && part.header.n_classes != 0)
+        memcpy(class_id, part.ids, part.header.n_classes * sizeof *class_id);
     while (st == GLN_OK && at < part.header.n_rows) {
         size_t before = at;
         if (atomic_load(&engine->interrupted)) {
@@ -250,15 +240,50 @@ static gln_status fold_part(gln_engine *engine, const char *path, gln_progress *
             break;
         }
         if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) break;
-        st = gln_engine_write_end(engine, fold_some(store, &part, &at, kept, class_id, p));
-        if (st == GLN_OK) (void)gln_progress_add(progress, at - before); /* what is published stays so, cancelled or not */
+        st = gln_engine_write_end(engine, fold_some(store, &part, &at, class_id, p));
+        if (st == GLN_OK)
+            (void)gln_progress_add(progress, at - before); /* what is published stays so, cancelled or not */
         let_others();
     }
     if (st == GLN_OK && unlink(path) != 0) st = gln_fail(GLN_E_IO, "%s: cannot be deleted", path);
     gln_free(part.bytes);
-    gln_free(kept);
     gln_free(class_id);
     gln_free(p);
+    return st;
+}
+
+/* Whose part a file of the folder is, by its name. */
+static bool is_part(const char *path, int64_t *project_id, int64_t *run_id)
+{
+    const char *name = strrchr(path, '/');
+    unsigned part = 0;
+    int end = 0;
+    return name != NULL && sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", project_id, run_id, &part, &end) == 3 &&
+           name[1 + end] == 0;
+}
+
+struct looking {
+    int64_t project_id, run_id;
+    bool found;
+};
+
+static gln_status look_at_file(void *context, const char *path, uint64_t n_bytes)
+{
+    struct looking *looking = context;
+    int64_t project_id = 0, run_id = 0;
+    (void)n_bytes;
+    if (is_part(path, &project_id, &run_id) && project_id == looking->project_id && run_id == looking->run_id)
+        looking->found = true;
+    return GLN_OK;
+}
+
+gln_status gln_publish_pending(const gln_engine *engine, int64_t project_id, int64_t run_id, bool *out)
+{
+    struct looking looking = {.project_id = project_id, .run_id = run_id};
+    char folder[GLN_PATH_MAX];
+    gln_status st = parts_folder(engine, folder);
+    if (st == GLN_OK && gln_file_exists(folder)) st = gln_walk(folder, look_at_file, NULL, &looking);
+    *out = looking.found;
     return st;
 }
 
@@ -272,16 +297,11 @@ struct sweep {
 static gln_status sweep_file(void *context, const char *path, uint64_t n_bytes)
 {
     const struct sweep *sweep = context;
-    const char *name = strrchr(path, '/');
     int64_t project_id = 0, run_id = 0;
-    unsigned part = 0;
-    int end = 0;
     gln_project project = {0};
     gln_store *reader = NULL;
     (void)n_bytes;
-    bool ours = name != NULL &&
-                sscanf(name + 1, "%" SCNd64 "-%" SCNd64 "-%6u%n", &project_id, &run_id, &part, &end) == 3 &&
-                name[1 + end] == 0;
+    bool ours = is_part(path, &project_id, &run_id);
     if (sweep->project_id != 0 && project_id != sweep->project_id) return GLN_OK;
     if (ours) {
         gln_status st = gln_engine_reader_take(sweep->engine, &reader);
@@ -312,7 +332,7 @@ gln_status gln_publish_resume(gln_engine *engine)
     return st == GLN_OK ? sweep(engine, 0, NULL) : st;
 }
 
-/* ---- clusters -------------------------------------------------------------------------------------------------------------- */
+/* ---- clusters ---------------------------------------------------------------------------------------------------- */
 
 /* The published clusters before this run, in the order of their ids. */
 struct old_clusters {
@@ -377,18 +397,25 @@ cleanup:
 }
 
 /* Clusters that are born get their ids, hidden until the switch. */
-static gln_status bear_clusters(const gln_publication *p, gln_store *store, int64_t *new_id, const double *mean_distance)
+static gln_status bear_clusters(const gln_publication *p, gln_store *store, int64_t *new_id,
+                                const double *mean_distance)
 {
     gln_status st = gln_store_clusters_forget_hidden(store, p->project_id);
     for (size_t c = 0; c < p->clusters->k && st == GLN_OK; c++) {
-        gln_cluster_row row = {.project_id = p->project_id, .name = "", .notes = "", .size = p->clusters->size[c],
-                               .mean_distance = mean_distance[c], .born_run_id = p->run->id, .retired_run_id = p->run->id};
+        gln_cluster_row row = {.project_id = p->project_id,
+                               .name = "",
+                               .notes = "",
+                               .size = p->clusters->size[c],
+                               .mean_distance = mean_distance[c],
+                               .born_run_id = p->run->id,
+                               .retired_run_id = p->run->id};
         if (new_id[c] == 0) st = gln_store_cluster_add(store, &row, &new_id[c]);
     }
     return st;
 }
 
-static gln_status write_medoids(const gln_publication *p, gln_store *store, const uint32_t *medoid, const int64_t *new_id)
+static gln_status write_medoids(const gln_publication *p, gln_store *store, const uint32_t *medoid,
+                                const int64_t *new_id)
 {
     gln_status st = GLN_OK;
     for (size_t c = 0; c < p->clusters->k && st == GLN_OK; c++) {
@@ -421,7 +448,7 @@ static gln_status order_clusters(gln_state *state, const int64_t *new_id, size_t
     return st;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 /* Classes that predictions are of must be there when they come into force. */
 static gln_status check_classes(const gln_publication *p, gln_store *store)
@@ -430,7 +457,8 @@ static gln_status check_classes(const gln_publication *p, gln_store *store)
     gln_status st = gln_classes_read(store, p->project_id, &classes);
     for (size_t c = 0; st == GLN_OK && c < p->classes->n; c++)
         if (gln_classes_find(&classes, p->classes->id[c]) == GLN_NO_CLASS)
-            st = gln_fail(GLN_E_CONFLICT, "class %s was deleted while this run went on; resample again", p->classes->name[c]);
+            st = gln_fail(GLN_E_CONFLICT, "class %s was deleted while this run went on; resample again",
+                          p->classes->name[c]);
     gln_classes_dispose(&classes);
     return st;
 }
@@ -473,14 +501,15 @@ gln_status gln_publish(gln_publication *p)
     if ((st = gln_alloc(&new_id, k, sizeof *new_id, "cluster ids")) != GLN_OK ||
         (st = gln_alloc(&mean_distance, k, sizeof *mean_distance, "cluster distances")) != GLN_OK ||
         (st = gln_alloc(&medoid, k, N_MEDOIDS * sizeof *medoid, "medoids")) != GLN_OK ||
-        (st = gln_clusters_medoids(medoid, N_MEDOIDS, &(*p->state)->embeddings, p->clusters->cluster, p->clusters->l2_sq,
-                                   k)) != GLN_OK ||
+        (st = gln_clusters_medoids(medoid, N_MEDOIDS, &(*p->state)->embeddings, p->clusters->cluster,
+                                   p->clusters->l2_sq, k)) != GLN_OK ||
         (st = sweep(p->engine, p->project_id, p->run->progress)) != GLN_OK ||
         (st = carry_ids(p, &old, new_id, mean_distance)) != GLN_OK ||
         (st = gln_engine_write_begin(p->engine, &store)) != GLN_OK)
         goto cleanup;
     if ((st = gln_engine_write_end(p->engine, bear_clusters(p, store, new_id, mean_distance))) != GLN_OK ||
-        (st = write_parts(p, new_id, &n_changed)) != GLN_OK || (st = gln_state_hold(p->engine, p->project_id, true)) != GLN_OK)
+        (st = write_parts(p, new_id, &n_changed)) != GLN_OK ||
+        (st = gln_state_hold(p->engine, p->project_id, true)) != GLN_OK)
         goto cleanup;
     st = switch_over(p, &old, new_id, mean_distance, medoid);
     if (st == GLN_OK) st = gln_kept_publish(p->engine, p->project_id, (*p->state)->backbone);
@@ -488,7 +517,8 @@ gln_status gln_publish(gln_publication *p)
     if (st == GLN_OK && (st = gln_state_publish(p->engine, *p->state)) == GLN_OK) *p->state = NULL;
     (void)gln_state_hold(p->engine, p->project_id, false);
     if (st != GLN_OK) goto cleanup;
-    /* It is published, whatever happens now, cancelling included: what is not folded is so by the next publication or start. */
+    /* It is published, whatever happens now, cancelling included: what is not folded is so by the next publication or
+       start. */
     (void)gln_progress_add(p->run->progress, n - n_changed);
     if (sweep(p->engine, p->project_id, p->run->progress) != GLN_OK)
         gln_log(GLN_LOG_WARNING, "publishing, for later: %s", gln_message());

@@ -34,9 +34,12 @@ typedef struct gln_publication {
     const gln_insight_input *insight_input;
 } gln_publication;
 
-/* Errors: GLN_E_CANCELLED and those of the database and the disk, before anything is published; GLN_E_CONFLICT when a class was deleted
-   since the run began. Once it is published the run's row says "done". */
+/* Errors: GLN_E_CANCELLED and those of the database and the disk, before anything is published; GLN_E_CONFLICT when a
+   class was deleted since the run began. Once it is published the run's row says "done". */
 gln_status gln_publish(gln_publication *publication);
+
+/* Whether rows of this run are still to be put in their place. */
+gln_status gln_publish_pending(const gln_engine *engine, int64_t project_id, int64_t run_id, bool *out);
 
 /* What a publication that was killed has left: rows of a published run are put in their place, others are removed. */
 gln_status gln_publish_resume(gln_engine *engine);

@@ -5,8 +5,9 @@
  *
  * What the last resample kept is taken over where it is as good as new (resample_kept.h); `force` begins from scratch.
  *
- * Everything is computed aside, from one consistent view of the database; the last stage makes it the published one in one short
- * transaction (publish.c) and swaps the new state in. Whoever chooses a batch meanwhile reads the state before.
+ * Everything is computed aside, from one consistent view of the database; the last stage makes it the published one in
+ * one short transaction (publish.c) and swaps the new state in. Whoever chooses a batch meanwhile reads the state
+ * before.
  */
 #include "common/clock.h"
 #include "common/hash.h"
@@ -23,6 +24,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct resample {
     gln_engine *engine;
@@ -54,7 +56,7 @@ static void begin_stage(struct resample *r, const char *stage, size_t total)
     gln_progress_stage(r->run->progress, stage, total);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static gln_status count_image(void *context, const gln_pool_row *row)
 {
@@ -77,8 +79,10 @@ static gln_status read_image(void *context, const gln_pool_row *row)
         memcpy(r->state->probability + i * r->classes.n, row->probability, r->classes.n * sizeof(float));
         r->scored[i] = 1;
     }
-    /* Proposed labels are the classifier's own answers, audited: learning from them would only make it surer of itself. */
-    r->label[i] = row->label_class_id == 0 || row->proposed ? GLN_NO_CLASS : gln_classes_find(&r->classes, row->label_class_id);
+    /* Proposed labels are the classifier's own answers, audited: learning from them would only make it surer of
+       itself. */
+    r->label[i] = row->label_class_id == 0 || row->proposed ? GLN_NO_CLASS
+                                                            : gln_classes_find(&r->classes, row->label_class_id);
     if (r->label[i] != GLN_NO_CLASS) r->n_labelled++;
     return GLN_OK;
 }
@@ -99,7 +103,8 @@ static gln_status read_pool(struct resample *r)
         goto cleanup;
     }
     if (r->n >= UINT32_MAX) {
-        st = gln_fail(GLN_E_LIMIT, "project %s has %zu images; at most %u are possible", r->project.name, r->n, UINT32_MAX);
+        st = gln_fail(GLN_E_LIMIT, "project %s has %zu images; at most %u are possible", r->project.name, r->n,
+                      UINT32_MAX);
         goto cleanup;
     }
     bool classified = r->published_classifier[0] != 0 && !r->request->force;
@@ -132,7 +137,7 @@ cleanup:
     return st;
 }
 
-/* ---- neighbours, duplicates, clusters -------------------------------------------------------------------------------------- */
+/* ---- neighbours, duplicates, clusters ---------------------------------------------------------------------------- */
 
 static gln_status find_neighbours(struct resample *r)
 {
@@ -157,8 +162,8 @@ static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
 {
     gln_kmeans_result both[2] = {{0}};
     begin_stage(r, "clusters", r->n);
-    gln_status st = gln_kept_clusters(both, r->engine, r->project.id, r->project.backbone, &r->pool, r->request->n_clusters, r->request->seed,
-                                      r->request->force, r->run->progress);
+    gln_status st = gln_kept_clusters(both, r->engine, r->project.id, r->project.backbone, &r->pool,
+                                      r->request->n_clusters, r->request->seed, r->request->force, r->run->progress);
     *clusters = both[0];
     if (st == GLN_OK) {
         begin_stage(r, "sanity", r->n);
@@ -175,14 +180,14 @@ static gln_status find_clusters(struct resample *r, gln_kmeans_result *clusters)
     return st;
 }
 
-/* ---- classifier -------------------------------------------------------------------------------------------------------------- */
+/* ---- classifier -------------------------------------------------------------------------------------------------- */
 
 static gln_status train(struct resample *r, gln_svm **svm)
 {
     gln_svm_options options = GLN_SVM_OPTIONS_INIT;
     options.seed = r->request->seed;
-    return gln_svm_search_pool(svm, &r->pool, r->label, r->state->representative, r->classes.n, &options, r->engine->threads,
-                               r->run->progress);
+    return gln_svm_search_pool(svm, &r->pool, r->label, r->state->representative, r->classes.n, &options,
+                               r->engine->threads, r->run->progress);
 }
 
 static gln_status count_labelled_classes(size_t *out_n, const struct resample *r)
@@ -221,7 +226,8 @@ static gln_status classify(struct resample *r)
     gln_hex(r->facts.classifier_key, key, sizeof key);
     st = GLN_E_NOT_FOUND;
     if (!r->request->force) st = gln_kept_classifier(&r->svm, r->engine, r->project.id, r->project.backbone, key);
-    if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK) st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, r->project.backbone, key);
+    if (st != GLN_OK && (st = train(r, &r->svm)) == GLN_OK)
+        st = gln_kept_classifier_save(r->svm, r->engine, r->project.id, r->project.backbone, key);
     if (st != GLN_OK) goto cleanup;
     if ((st = gln_resample_facts_card(&r->facts, gln_svm_card_of(r->svm), &r->classes)) != GLN_OK) goto cleanup;
     memcpy(r->state->hit_rate, gln_svm_card_of(r->svm)->hit_rate, r->classes.n * sizeof(double));
@@ -236,31 +242,47 @@ cleanup:
     return st;
 }
 
-/* ---- what a lead needs to know ------------------------------------------------------------------------------------------------ */
+/* ---- what a lead needs to know ----------------------------------------------------------------------------------- */
 
 static gln_status look_around(struct resample *r, const gln_kmeans_result *clusters)
 {
     begin_stage(r, "insight", 0);
-    r->insight_input = (gln_insight_input){.engine = r->engine, .state = r->state, .classes = &r->classes, .label = r->label,
-                                           .old_cluster_id = r->old_cluster_id, .n_labelled = r->n_labelled, .n_clusters = clusters->k,
-                                           .svm = r->svm, .seed = r->request->seed, .progress = r->run->progress};
+    r->insight_input = (gln_insight_input){.engine = r->engine,
+                                           .state = r->state,
+                                           .classes = &r->classes,
+                                           .label = r->label,
+                                           .old_cluster_id = r->old_cluster_id,
+                                           .n_labelled = r->n_labelled,
+                                           .n_clusters = clusters->k,
+                                           .svm = r->svm,
+                                           .seed = r->request->seed,
+                                           .progress = r->run->progress};
     return gln_insight_compute(&r->insight, &r->insight_input);
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------------------------- */
 
 static gln_status publish(struct resample *r, const gln_kmeans_result *clusters)
 {
-    gln_publication publication = {.engine = r->engine, .run = r->run, .project_id = r->project.id, .state = &r->state,
-                                   .classes = &r->classes, .clusters = clusters, .old_cluster_id = r->old_cluster_id,
-                                   .old_representative_id = r->old_representative_id, .scored = r->scored,
-                                   .was_classified = r->was_classified, .snapshot_id = r->snapshot_id, .facts = &r->facts,
-                                   .insight = &r->insight, .insight_input = &r->insight_input};
+    gln_publication publication = {.engine = r->engine,
+                                   .run = r->run,
+                                   .project_id = r->project.id,
+                                   .state = &r->state,
+                                   .classes = &r->classes,
+                                   .clusters = clusters,
+                                   .old_cluster_id = r->old_cluster_id,
+                                   .old_representative_id = r->old_representative_id,
+                                   .scored = r->scored,
+                                   .was_classified = r->was_classified,
+                                   .snapshot_id = r->snapshot_id,
+                                   .facts = &r->facts,
+                                   .insight = &r->insight,
+                                   .insight_input = &r->insight_input};
     begin_stage(r, "publish", r->n);
     return gln_publish(&publication);
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 struct published {
     int64_t snapshot_id, n_images, seed;
@@ -289,14 +311,28 @@ static bool is_switched(const gln_project *project)
     return project->published_backbone[0] != 0 && strcmp(project->published_backbone, project->backbone) != 0;
 }
 
-/* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will see. */
+static gln_status pen_begin(void *engine, gln_store **out)
+{
+    return gln_engine_write_begin(engine, out);
+}
+
+/* Whoever waits to write goes first. */
+static gln_status pen_end(void *engine, gln_status status)
+{
+    gln_status st = gln_engine_write_end(engine, status);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return st;
+}
+
+/* Whether the published run saw the same images, labels and parameters. Also freezes the labels that this run will
+   see. */
 static gln_status look_for_news(gln_engine *engine, const gln_resample_request *request, gln_project *project,
                                 int64_t *out_snapshot, char out_classifier[65], bool *out_unchanged)
 {
     struct published published = {0};
     char parameters[128];
-    gln_store *store = NULL, *reader = NULL;
-    int64_t n_images = 0;
+    gln_store *reader = NULL;
+    int64_t n_images = 0, n_sampled = 0;
     gln_image_filter all = {.project_id = request->project_id};
     *out_unchanged = false;
     /* Hashing many labels and counting a large pool take a while: not while others wait to write. */
@@ -305,28 +341,29 @@ static gln_status look_for_news(gln_engine *engine, const gln_resample_request *
     if ((st = gln_store_begin_read(reader)) == GLN_OK) st = gln_project_read(reader, request->project_id, project);
     if (st == GLN_OK) st = gln_store_snapshot_find(reader, project->id, out_snapshot);
     if (st == GLN_OK) st = gln_store_images_count(reader, &all, &n_images);
+    if (st == GLN_OK) st = gln_store_sampling_count(reader, project->id, &n_sampled);
     gln_project_backbones backbones;
     if (st == GLN_OK) st = gln_project_backbones_read(reader, project->id, &backbones);
     if (st == GLN_OK) n_images -= backbones.item[backbones.active].n_gaps;
     if (st == GLN_OK && project->published_run_id != 0)
         st = gln_store_run_get(reader, project->published_run_id, read_published, &published);
+    gln_snapshot_pen pen = {.begin = pen_begin, .end = pen_end, .context = engine};
+    if (st == GLN_OK && *out_snapshot == 0)
+        st = gln_store_snapshot_take(reader, &pen, project->id, "", gln_clock_ms(), out_snapshot);
     gln_engine_reader_give(engine, reader);
     if (st != GLN_OK) return st;
-    if (*out_snapshot == 0) {
-        if ((st = gln_engine_write_begin(engine, &store)) != GLN_OK) return st;
-        st = gln_engine_write_end(engine, gln_store_snapshot_take(store, project->id, "", gln_clock_ms(), out_snapshot));
-        if (st != GLN_OK) return st;
-    }
     parameters_text(request, parameters);
     if (is_switched(project)) published.classifier[0] = 0; /* what it said is of other vectors */
     memcpy(out_classifier, published.classifier, sizeof published.classifier);
-    *out_unchanged = project->published_run_id != 0 && !is_switched(project) && published.snapshot_id == *out_snapshot &&
-                     published.n_images == n_images && published.seed == (int64_t)request->seed &&
+    *out_unchanged = project->published_run_id != 0 && !is_switched(project) &&
+                     published.snapshot_id == *out_snapshot && published.n_images == n_images &&
+                     n_sampled == n_images && published.seed == (int64_t)request->seed &&
                      strcmp(published.parameters, parameters) == 0;
     return GLN_OK;
 }
 
-/* The active backbone may lag behind: it was added or chosen since the last ingest. And whose vectors were read last is said. */
+/* The active backbone may lag behind: it was added or chosen since the last ingest. And whose vectors were read last is
+   said. */
 static gln_status catch_up(struct resample *r)
 {
     gln_store *reader = NULL;
@@ -334,12 +371,13 @@ static gln_status catch_up(struct resample *r)
     gln_status st = gln_engine_reader_take(r->engine, &reader);
     if (st == GLN_OK) st = gln_project_backbones_read(reader, r->project.id, &backbones);
     gln_engine_reader_give(r->engine, reader);
-    if (st == GLN_OK) st = gln_backfill(r->run, &r->project, &backbones.item[backbones.active], backbones.n_rows, &r->facts.n_backfilled,
-                                         &r->facts.backfilled_by);
+    if (st == GLN_OK)
+        st = gln_backfill(r->run, &r->project, &backbones.item[backbones.active], backbones.n_rows,
+                          &r->facts.n_backfilled, &r->facts.backfilled_by);
     if (st == GLN_OK && is_switched(&r->project))
         snprintf(r->facts.backbone_words, sizeof r->facts.backbone_words,
-                 "%s instead of %s: neighbours, near-duplicates, clusters and classifier are made from its vectors", r->project.backbone,
-                 r->project.published_backbone);
+                 "%s instead of %s: neighbours, near-duplicates, clusters and classifier are made from its vectors",
+                 r->project.backbone, r->project.published_backbone);
     return st;
 }
 

@@ -15,7 +15,8 @@
 
 /* A new row searches alone, an old one in company: from this share of new rows on a graph is built at once for less. */
 static const double most_new_rows = 0.3;
-/* Measured against a full k-means (bench/LOG.md): while these hold, assigning to kept centroids costs less than 1% of inertia. */
+/* Measured against a full k-means (bench/LOG.md): while these hold, assigning to kept centroids costs less than 1% of
+   inertia. */
 static const double most_new_clustered = 0.1, most_drift = 1.02;
 
 gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, const char *backbone, const char *kind,
@@ -26,7 +27,7 @@ gln_status gln_engine_kept_path(const gln_engine *engine, int64_t project_id, co
     return gln_path_join(out, engine->data, name);
 }
 
-/* ---- the graph ---------------------------------------------------------------------------------------------------------- */
+/* ---- the graph --------------------------------------------------------------------------------------------------- */
 
 /* The graph in a file when it is of the first rows of this state, however many; NULL otherwise. */
 static gln_graph *load_prefix(const gln_state *state, const char *path)
@@ -47,7 +48,8 @@ static gln_status extend(gln_engine *engine, gln_state *state, gln_graph **graph
     gln_status st = gln_engine_kept_path(engine, state->project_id, state->backbone, "centroids", path);
     if (st != GLN_OK) return st;
     bool have = gln_centroids_load(&kept, path) == GLN_OK && kept.d == state->embeddings.d;
-    st = gln_graph_extend(graph, &state->embeddings, have ? kept.centroid[0] : NULL, have ? kept.k[0] : 0, options, progress);
+    st = gln_graph_extend(graph, &state->embeddings, have ? kept.centroid[0] : NULL, have ? kept.k[0] : 0, options,
+                          progress);
     gln_centroids_dispose(&kept);
     return st;
 }
@@ -79,7 +81,8 @@ gln_status gln_kept_graph(gln_engine *engine, gln_state *state, bool from_scratc
             state->graph = graph;
             return gln_graph_save(graph, next, key);
         }
-        gln_log(GLN_LOG_INFO, "the extended neighbour graph has a recall of %.3f only: it is built anew", graph->recall);
+        gln_log(GLN_LOG_INFO, "the extended neighbour graph has a recall of %.3f only: it is built anew",
+                graph->recall);
     }
     if ((st = gln_graph_build(&state->graph, &state->embeddings, &options, progress)) == GLN_OK)
         st = gln_graph_save(state->graph, next, key);
@@ -119,7 +122,7 @@ void gln_kept_remove(gln_engine *engine, int64_t project_id, const char *backbon
         if (gln_engine_kept_path(engine, project_id, backbone, kinds[i], path) == GLN_OK) unlink(path);
 }
 
-/* ---- clusters ------------------------------------------------------------------------------------------------------------- */
+/* ---- clusters ---------------------------------------------------------------------------------------------------- */
 
 /* Whether the kept centroids were asked with the same words and are of a pool much like this one. */
 static bool still_good(const gln_centroids *kept, const uint8_t key[32], const gln_embeddings *pool)
@@ -129,8 +132,9 @@ static bool still_good(const gln_centroids *kept, const uint8_t key[32], const g
            kept->k[1] <= pool->n && change <= most_new_clustered * (double)kept->n_rows;
 }
 
-static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone, const gln_embeddings *pool,
-                              size_t n_clusters, uint64_t seed, const uint8_t key[32], gln_progress *progress)
+static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone,
+                              const gln_embeddings *pool, size_t n_clusters, uint64_t seed, const uint8_t key[32],
+                              gln_progress *progress)
 {
     char path[GLN_PATH_MAX];
     gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
@@ -148,8 +152,9 @@ static gln_status search_both(gln_kmeans_result out[2], gln_engine *engine, int6
     return gln_centroids_save(&keep, path);
 }
 
-gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone, const gln_embeddings *pool,
-                             size_t n_clusters, uint64_t seed, bool from_scratch, gln_progress *progress)
+gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64_t project_id, const char *backbone,
+                             const gln_embeddings *pool, size_t n_clusters, uint64_t seed, bool from_scratch,
+                             gln_progress *progress)
 {
     char path[GLN_PATH_MAX];
     uint8_t key[32];
@@ -166,14 +171,16 @@ gln_status gln_kept_clusters(gln_kmeans_result out[2], gln_engine *engine, int64
             gln_centroids_dispose(&kept);
             return st;
         }
-        if (st == GLN_OK) gln_log(GLN_LOG_INFO, "images lie %.1f%% farther from their centroids: clusters are made anew", 100.0 * (drift - 1.0));
+        if (st == GLN_OK)
+            gln_log(GLN_LOG_INFO, "images lie %.1f%% farther from their centroids: clusters are made anew",
+                    100.0 * (drift - 1.0));
         gln_kmeans_dispose(&out[0]);
     }
     gln_centroids_dispose(&kept);
     return st != GLN_OK ? st : search_both(out, engine, project_id, backbone, pool, n_clusters, seed, key, progress);
 }
 
-/* ---- the classifier --------------------------------------------------------------------------------------------------------- */
+/* ---- the classifier ---------------------------------------------------------------------------------------------- */
 
 void gln_kept_classifier_key(uint8_t key[32], const gln_classes *classes, const int64_t *image_id, const int32_t *label,
                              size_t n, size_t d, uint64_t seed)
@@ -188,7 +195,8 @@ void gln_kept_classifier_key(uint8_t key[32], const gln_classes *classes, const 
     gln_sha256(key, parts, sizeof parts);
 }
 
-gln_status gln_kept_classifier(gln_svm **out, gln_engine *engine, int64_t project_id, const char *backbone, const uint8_t key[32])
+gln_status gln_kept_classifier(gln_svm **out, gln_engine *engine, int64_t project_id, const char *backbone,
+                               const uint8_t key[32])
 {
     char path[GLN_PATH_MAX];
     *out = NULL;
@@ -196,14 +204,16 @@ gln_status gln_kept_classifier(gln_svm **out, gln_engine *engine, int64_t projec
     return st == GLN_OK ? gln_svm_load(out, path, key) : st;
 }
 
-gln_status gln_kept_classifier_save(const gln_svm *svm, gln_engine *engine, int64_t project_id, const char *backbone, const uint8_t key[32])
+gln_status gln_kept_classifier_save(const gln_svm *svm, gln_engine *engine, int64_t project_id, const char *backbone,
+                                    const uint8_t key[32])
 {
     char path[GLN_PATH_MAX];
     gln_status st = gln_engine_kept_path(engine, project_id, backbone, "classifier", path);
     return st == GLN_OK ? gln_svm_save(svm, path, key) : st;
 }
 
-gln_status gln_kept_score(const gln_svm *svm, gln_state *state, const uint8_t *scored, gln_pool *threads, gln_progress *progress)
+gln_status gln_kept_score(const gln_svm *svm, gln_state *state, const uint8_t *scored, gln_pool *threads,
+                          gln_progress *progress)
 {
     size_t n_new = 0, n_classes = state->n_classes;
     uint32_t *row = NULL, *image = NULL;

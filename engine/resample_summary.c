@@ -45,7 +45,8 @@ gln_status gln_resample_facts_card(gln_resample_facts *facts, const gln_svm_card
     const gln_svm_point *chosen = &card->chosen;
     char kernel[96];
     if (chosen->n_landmarks != 0)
-        snprintf(kernel, sizeof kernel, "RBF by %zu landmarks, gamma %.3g, C %.3g", chosen->n_landmarks, chosen->gamma, chosen->c);
+        snprintf(kernel, sizeof kernel, "RBF by %zu landmarks, gamma %.3g, C %.3g", chosen->n_landmarks, chosen->gamma,
+                 chosen->c);
     else if (chosen->kernel == GLN_SVM_RBF)
         snprintf(kernel, sizeof kernel, "RBF, gamma %.3g, C %.3g", chosen->gamma, chosen->c);
     else snprintf(kernel, sizeof kernel, "linear, C %.3g", chosen->c);
@@ -141,7 +142,8 @@ void gln_resample_facts_summarise(const gln_resample_facts *facts, gln_resample_
     snprintf(summary->backbone, sizeof summary->backbone, "%s", facts->backbone_words);
     summary->n_backfilled = facts->n_backfilled;
     summary->seconds = 0.0;
-    for (size_t i = 0; i < facts->n_stages; i++) summary->seconds += facts->stage[i].ended_s - facts->stage[i].started_s;
+    for (size_t i = 0; i < facts->n_stages; i++)
+        summary->seconds += facts->stage[i].ended_s - facts->stage[i].started_s;
 }
 
 int64_t gln_resample_summary_images(const char *text)

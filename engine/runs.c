@@ -150,7 +150,7 @@ gln_status gln_engine_run_cancel(gln_engine *engine, int64_t run_id)
     return GLN_OK;
 }
 
-/* ---- the queue ------------------------------------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------------------------------------- */
 
 static void wake_worker(gln_engine *engine)
 {

@@ -1,8 +1,8 @@
 /*
- * Before the processor adds vectors to a pool that a GPU has computed in f16: it computes a few images that are there once more and
- * holds the result against what the file has. The same network, weights and preprocessing give a cosine of 0.9999 and better
- * (docs/gpu.md); what comes below GLN_STAND_IN_AGREEMENT is another decoder, another library, or a bug, and would mix two kinds of
- * vectors in one index, which nothing later could tell apart.
+ * Before the processor adds vectors to a pool that a GPU has computed in f16: it computes a few images that are there
+ * once more and holds the result against what the file has. The same network, weights and preprocessing give a cosine
+ * of 0.9999 and better (docs/gpu.md); what comes below GLN_STAND_IN_AGREEMENT is another decoder, another library, or a
+ * bug, and would mix two kinds of vectors in one index, which nothing later could tell apart.
  */
 #include "common/memory.h"
 #include "embed/image.h"
@@ -33,7 +33,8 @@ static gln_status compare_row(gln_engine *engine, gln_backbone *backbone, const 
     gln_kernels()->gather_f32(both + info->d, &pool, &index, 1);
     bool gap = true; /* zeros: there was no photo when this backbone came to it */
     for (size_t i = 0; i < info->d && gap; i++) gap = both[info->d + i] == 0.0f;
-    if (gap || gln_engine_original(engine, gln_vectors_image_id(vectors, row), &bytes, &n_bytes, format, sizeof format) != GLN_OK)
+    if (gap || gln_engine_original(engine, gln_vectors_image_id(vectors, row), &bytes, &n_bytes, format,
+                                   sizeof format) != GLN_OK)
         goto cleanup;
     st = gln_image_decode(&image, bytes, n_bytes, &decode);
     if (st == GLN_OK) st = gln_alloc(&input, 3 * side, side * sizeof *input, "input");
@@ -53,8 +54,8 @@ cleanup:
     return st;
 }
 
-gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors, size_t shorter_side,
-                                     double *out_agreement)
+gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone, const gln_vectors *vectors,
+                                     size_t shorter_side, double *out_agreement)
 {
     size_t n = gln_vectors_count(vectors), n_done = 0, tries = n < TRIED ? n : TRIED;
     *out_agreement = NAN;
@@ -69,13 +70,16 @@ gln_status gln_engine_check_stand_in(gln_engine *engine, gln_backbone *backbone,
         if (!(cosine >= *out_agreement)) *out_agreement = cosine; /* NaN at first */
     }
     if (n != 0 && n_done == 0) {
-        return gln_fail(GLN_E_CONFLICT, "these vectors were computed on a GPU, in f16, and no photo of theirs is there any more to "
+        return gln_fail(GLN_E_CONFLICT,
+                        "these vectors were computed on a GPU, in f16, and no photo of theirs is there any more to "
                         "check the processor by; go on where the GPU is, or make a new project");
     }
     if (n_done != 0 && !(*out_agreement >= GLN_STAND_IN_AGREEMENT)) {
-        return gln_fail(GLN_E_CONFLICT, "these vectors were computed on a GPU, in f16, and the processor computes images that are there "
-                        "with a cosine of %.5f to them, at least %g is asked; go on where the GPU is, or make a new project",
-                        *out_agreement, GLN_STAND_IN_AGREEMENT);
+        return gln_fail(
+            GLN_E_CONFLICT,
+            "these vectors were computed on a GPU, in f16, and the processor computes images that are there "
+            "with a cosine of %.5f to them, at least %g is asked; go on where the GPU is, or make a new project",
+            *out_agreement, GLN_STAND_IN_AGREEMENT);
     }
     return GLN_OK;
 }

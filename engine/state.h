@@ -24,8 +24,9 @@ typedef struct gln_state {
     size_t n;                   /* images, by view index */
     int64_t *image_id;          /* [n], ascending: view index i is image_id[i] */
     uint32_t *row;              /* [n] rows of the vectors file */
-    gln_embeddings embeddings;  /* over `row`; the vectors stay open as long as the engine */
-    gln_graph *graph;           /* owned */
+    /* over `row`; the vectors stay open as long as the engine. Empty in one open for reading */
+    gln_embeddings embeddings;
+    gln_graph *graph;           /* owned; NULL in an engine that is open for reading */
     size_t n_clusters;
     int64_t *cluster_id;        /* [n_clusters], ascending */
     uint32_t *cluster;          /* [n] positions in cluster_id */
@@ -44,7 +45,13 @@ void gln_state_give(struct gln_engine *engine, gln_state *state);
 /* Makes `state` the published one of its project (takes it over, whole); the old one is freed once nobody uses it. */
 gln_status gln_state_publish(struct gln_engine *engine, gln_state *state);
 
-/* While held, nobody loads the project's state from the database, whose rows are about to change; those that want one wait. */
+/* The state `from`, as taken, without these images [n], ascending, becomes the published one; where it knows none of
+   them nothing changes. Its graph loses them as neighbours, and is kept. The caller sees to it that no batch is chosen
+   meanwhile. */
+gln_status gln_state_drop(struct gln_engine *engine, const gln_state *from, const int64_t *image_ids, size_t n);
+
+/* While held, nobody loads the project's state from the database, whose rows are about to change; those that want one
+   wait. */
 gln_status gln_state_hold(struct gln_engine *engine, int64_t project_id, bool held);
 
 /* An empty one, and the end of one that was never published. */

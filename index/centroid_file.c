@@ -1,6 +1,6 @@
 /*
- *     magic "GLNCEN1\0", key (32 bytes), n_rows, d, k of both sets (u64), mean_l2_sq (f64), XXH3 of the centroids and of all before
- *     (u64); then both sets of centroids [k, d] f32; little-endian
+ *     magic "GLNCEN1\0", key (32 bytes), n_rows, d, k of both sets (u64), mean_l2_sq (f64), XXH3 of the centroids and
+ *     of all before (u64); then both sets of centroids [k, d] f32; little-endian
  */
 #include "index/centroid_file.h"
 

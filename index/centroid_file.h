@@ -6,8 +6,8 @@
  *     if (gln_centroids_load(&kept, path) == GLN_OK) ...
  *     gln_centroids_dispose(&kept);
  *
- * Can be deleted at any time: k-means then runs again. Two sets of centroids, of two seeds, since what a resample says about
- * its clusters rests on how well two agree.
+ * Can be deleted at any time: k-means then runs again. Two sets of centroids, of two seeds, since what a resample says
+ * about its clusters rests on how well two agree.
  */
 #ifndef GLN_INDEX_CENTROID_FILE_H
 #define GLN_INDEX_CENTROID_FILE_H

@@ -1,21 +1,22 @@
 /*
- * k-means: Lloyd's iterations (Lloyd, "Least squares quantization in PCM", 1982) from random rows, on a sample of the pool, then
- * one pass that assigns every row.
+ * k-means: Lloyd's iterations (Lloyd, "Least squares quantization in PCM", 1982) from random rows, on a sample of the
+ * pool, then one pass that assigns every row.
  *
- * FAISS's Clustering is the same algorithm, and was what ran here. It wants a float32 copy of the sample, has to be called
- * one iteration at a time to report progress and to stop, and waits between its steps by spinning: README.md has
+ * FAISS's Clustering is the same algorithm, and was what ran here. It wants a float32 copy of the sample, has to be
+ * called one iteration at a time to report progress and to stop, and waits between its steps by spinning: README.md has
  * the figures. Here rows go from float16 in the mapped file to products to their nearest centroid slice by slice
  * (products.h), on all threads.
  *
- * A sample of 128 rows a centroid changes the result little (FAISS's own default is 256). New centroids are summed cluster by
- * cluster over rows in order, so the result does not depend on the number of threads. Iterations end early when no
- * row moves.
+ * A sample of 128 rows a centroid changes the result little (FAISS's own default is 256). New centroids are summed
+ * cluster by cluster over rows in order, so the result does not depend on the number of threads. Iterations end early
+ * when no row moves.
  *
  * Rows are unit vectors, but centroids are left as means and not put back on the sphere: l2_sq is then a true
  * distance, and the simplified silhouette of the sampler can use it.
  *
- * With a GPU, and enough work for it, rows go there once and both steps of an iteration run there (kernels/gpu.h); what is
- * decided between them stays here, and so does everything when the GPU gives up: centroids and clusters are here after every step.
+ * With a GPU, and enough work for it, rows go there once, and centroids and clusters stay there while both steps of an iteration run
+ * (kernels/gpu.h). What is decided between them stays here. When the GPU gives up while iterating, what it knew is lost, and the CPU begins
+ * again from the same rows.
  *
  * A cluster that is empty takes the row that lies farthest from its own centroid, while iterating and at the end. At
  * the end rows that are now closer to the new centroid move there (one more pass), and a second refill without a pass
@@ -52,22 +53,40 @@ typedef struct partition {
     uint32_t *cluster;     /* [n] */
     float *l2_sq;          /* [n] */
     uint32_t *size;        /* [k] */
-    gln_gpu_rows *gpu;     /* the rows on a GPU, which then does the steps; NULL: the CPU */
+    gln_gpu_rows *rows;    /* on a GPU */
+    gln_gpu_lloyd *gpu;    /* centroids and clusters there, which then does the steps; NULL: the CPU */
+    bool iterates, lost;   /* while iterating the arrays above are old on a GPU; lost: and it gave up */
 } partition;
 
 /* From here on the CPU. */
 static void leave_gpu(partition *part)
 {
-    gln_gpu_rows_free(part->gpu);
+    gln_gpu_lloyd_free(part->gpu);
+    gln_gpu_rows_free(part->rows);
     part->gpu = NULL;
+    part->rows = NULL;
+}
+
+/* Whether the GPU gave up; what is to be done again is then the CPU's. */
+static bool gave_up(partition *part, gln_status st)
+{
+    if (!gln_gpu_gave_up(st, "k-means"))
+        return false;
+    leave_gpu(part);
+    part->lost = part->iterates;
+    return true;
 }
 
 /* Puts the rows on a GPU when there is one and n_passes over them are worth it. */
 static void try_gpu(partition *part, gln_pool *threads, size_t n_passes)
 {
     double n_operations = 2.0 * (double)part->n * (double)part->k * (double)part->pool->d * (double)n_passes;
-    if (gln_gpu_usable(n_operations) &&
-        gln_gpu_gave_up(gln_gpu_rows_create(&part->gpu, part->pool, part->ids, 0, part->n, threads), "k-means"))
+    if (!gln_gpu_usable(n_operations))
+        return;
+    gln_status st = gln_gpu_rows_create(&part->rows, part->pool, part->ids, 0, part->n, threads);
+    if (st == GLN_OK)
+        st = gln_gpu_lloyd_create(&part->gpu, part->rows, part->centroid, part->k);
+    if (gln_gpu_gave_up(st, "k-means"))
         leave_gpu(part);
 }
 
@@ -84,7 +103,8 @@ typedef struct assigning {
     size_t *n_moved;          /* [threads, 8]: a cache line each */
 } assigning;
 
-/* Smallest squared distance of [k]; ties to the lower number. Eight running minima, so that the compiler can keep them in one register. */
+/* Smallest squared distance of [k]; ties to the lower number. Eight running minima, so that the compiler can keep them
+   in one register. */
 static size_t nearest(float *out, const float *g, const float *centroid_sq, size_t k)
 {
     enum { LANES = 16 };
@@ -111,7 +131,8 @@ static size_t nearest(float *out, const float *g, const float *centroid_sq, size
     return 0; /* all NaN */
 }
 
-static gln_status assign_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n, size_t worker)
+static gln_status assign_slice(void *context, const float *g, const float *row_sq, size_t first, size_t n,
+                               size_t worker)
 {
     const assigning *a = context;
     partition *part = a->part;
@@ -122,7 +143,8 @@ static gln_status assign_slice(void *context, const float *g, const float *row_s
         uint32_t *cluster = &part->cluster[first + i];
         size_t best = nearest(&least, products, a->centroid_sq, k);
         if (!(fabsf(least) < INFINITY))
-            return gln_fail(GLN_E_INTERNAL, "k-means: row %u or a centroid holds NaN or infinity", pool_row_of(part, first + i));
+            return gln_fail(GLN_E_INTERNAL, "k-means: row %u or a centroid holds NaN or infinity",
+                            pool_row_of(part, first + i));
         if (a->keep && a->centroid_sq[*cluster] - 2 * products[*cluster] <= least)
             best = *cluster;
         a->n_moved[worker * 8] += *cluster != best;
@@ -143,13 +165,11 @@ static void count_sizes(partition *part)
 static gln_status assign(size_t *n_moved, partition *part, gln_products *p, bool keep, gln_progress *progress)
 {
     if (part->gpu != NULL) {
-        gln_status done = gln_gpu_assign(part->cluster, part->l2_sq, n_moved, part->gpu, part->centroid, part->k, keep, progress);
-        if (!gln_gpu_gave_up(done, "k-means")) {
-            if (done == GLN_OK)
-                count_sizes(part);
-            return done;
-        }
-        leave_gpu(part);
+        gln_status done = gln_gpu_lloyd_assign(part->gpu, keep, part->size, n_moved, progress);
+        if (done == GLN_OK && !part->iterates)
+            done = gln_gpu_lloyd_get(part->gpu, NULL, part->cluster, part->l2_sq);
+        if (!gave_up(part, done) || part->lost)
+            return part->lost ? GLN_OK : done;
         if (progress != NULL)
             gln_progress_stage(progress, "assign to clusters", part->n);
     }
@@ -189,7 +209,8 @@ static int by_distance(const void *a, const void *b)
     return (x->i > y->i) - (x->i < y->i);
 }
 
-/* Gives every empty cluster the farthest row out of a cluster that keeps at least one. *n_empty: how many there were. */
+/* Gives every empty cluster the farthest row out of a cluster that keeps at least one. *n_empty: how many there
+   were. */
 static gln_status refill(size_t *n_empty, partition *part)
 {
     far_row *row = NULL;
@@ -197,6 +218,9 @@ static gln_status refill(size_t *n_empty, partition *part)
     for (size_t c = 0; c < part->k; c++)
         *n_empty += part->size[c] == 0;
     if (*n_empty == 0)
+        return GLN_OK;
+    if (part->gpu != NULL && part->iterates &&
+        gave_up(part, gln_gpu_lloyd_get(part->gpu, part->centroid, part->cluster, part->l2_sq)))
         return GLN_OK;
     gln_status st = gln_alloc_raw(&row, part->n, sizeof *row, "rows by distance");
     if (st != GLN_OK)
@@ -221,6 +245,8 @@ static gln_status refill(size_t *n_empty, partition *part)
         part->l2_sq[i] = 0;
     }
     gln_free(row);
+    if (part->gpu != NULL)
+        (void)gave_up(part, gln_gpu_lloyd_put(part->gpu, part->centroid, part->cluster));
     return GLN_OK;
 }
 
@@ -267,6 +293,11 @@ static gln_status average_range(void *context, size_t first, size_t end, size_t 
 static gln_status average(partition *part, gln_pool *threads, uint32_t *member, size_t *begin, float *scratch)
 {
     averaging a = {.part = part, .member = member, .begin = begin, .scratch = scratch};
+    if (part->gpu != NULL) {
+        gln_status st = gln_gpu_lloyd_average(part->gpu);
+        (void)gave_up(part, st);
+        return part->lost ? GLN_OK : st;
+    }
     memset(begin, 0, (part->k + 1) * sizeof *begin);
     for (size_t c = 0; c < part->k; c++)
         begin[c + 1] = begin[c] + part->size[c];
@@ -275,13 +306,50 @@ static gln_status average(partition *part, gln_pool *threads, uint32_t *member, 
     for (size_t c = part->k; c > 0; c--)
         begin[c] = begin[c - 1];
     begin[0] = 0;
-    if (part->gpu != NULL) {
-        gln_status st = gln_gpu_average(part->centroid, part->gpu, member, begin, part->k);
-        if (!gln_gpu_gave_up(st, "k-means"))
-            return st;
-        leave_gpu(part);
-    }
     return gln_pool_for(threads, part->k, 1, average_range, &a);
+}
+
+typedef struct training {
+    partition *part;
+    gln_products *products;
+    const uint32_t *start;  /* [k] rows of the partition that centroids begin as */
+    uint32_t *member;       /* [n], [k + 1], [threads, 2, d]: scratch of averages */
+    size_t *begin;
+    float *scratch;
+    size_t n_iterations;
+    gln_progress *progress;
+} training;
+
+/* From the start; with part->lost there was a GPU that gave up: after it there is no result, before it none is tried. */
+static gln_status iterate(const training *t)
+{
+    partition *part = t->part;
+    size_t n_moved = 0, n_empty = 0, k = part->k, d = part->pool->d;
+    gln_status st = GLN_OK;
+    memset(part->cluster, 0, part->n * sizeof *part->cluster);
+    for (size_t c = 0; c < k; c++)
+        gln_kernels()->gather_f32(part->centroid + c * d, part->pool, &part->ids[t->start[c]], 1);
+    if (!part->lost)
+        try_gpu(part, t->products->threads, t->n_iterations);
+    part->iterates = part->gpu != NULL;
+    part->lost = false;
+    gln_progress_stage(t->progress, "k-means", t->n_iterations);
+    for (size_t i = 0; i < t->n_iterations && st == GLN_OK && !part->lost; i++) {
+        st = assign(&n_moved, part, t->products, false, NULL);
+        if (st == GLN_OK && !part->lost)
+            st = refill(&n_empty, part);
+        if (st == GLN_OK && !part->lost)
+            st = average(part, t->products->threads, t->member, t->begin, t->scratch);
+        if (st == GLN_OK && !part->lost)
+            st = gln_progress_add(t->progress, 1);
+        if (i > 0 && n_moved + n_empty == 0)
+            break;
+    }
+    if (part->gpu != NULL && st == GLN_OK) {
+        st = gln_gpu_lloyd_get(part->gpu, part->centroid, NULL, NULL);
+        (void)gave_up(part, st);
+    }
+    return part->lost ? GLN_OK : st;
 }
 
 /* Centroids [k, d] from a sample of the pool. */
@@ -290,12 +358,13 @@ static gln_status train(float *centroid, size_t k, const gln_embeddings *pool, c
 {
     size_t d = pool->d, wanted = 0;
     uint32_t *ids = NULL, *start = NULL, *member = NULL;
-    size_t *begin = NULL, n_moved = 0, n_empty = 0;
+    size_t *begin = NULL;
     float *scratch = NULL;
     partition part = {.pool = pool, .k = k, .centroid = centroid};
     gln_status st;
 
-    if (!gln_mul_size(&wanted, k, options->max_rows_per_centroid > 0 ? options->max_rows_per_centroid : 1) || wanted > pool->n)
+    if (!gln_mul_size(&wanted, k, options->max_rows_per_centroid > 0 ? options->max_rows_per_centroid : 1) ||
+        wanted > pool->n)
         wanted = pool->n;
     part.n = wanted;
     if ((st = gln_alloc_raw(&ids, wanted, sizeof *ids, "k-means sample")) != GLN_OK ||
@@ -310,19 +379,11 @@ static gln_status train(float *centroid, size_t k, const gln_embeddings *pool, c
         (st = gln_sample_rows(start, k, wanted, gln_rng_mix(options->seed, 1))) != GLN_OK)
         goto cleanup;
     part.ids = ids;
-    for (size_t c = 0; c < k; c++)
-        gln_kernels()->gather_f32(centroid + c * d, pool, &ids[start[c]], 1);
-    size_t n_iterations = options->n_iterations > 0 ? options->n_iterations : 1;
-    try_gpu(&part, p->threads, n_iterations);
-    gln_progress_stage(progress, "k-means", n_iterations);
-    for (size_t i = 0; i < n_iterations; i++) {
-        if ((st = assign(&n_moved, &part, p, false, NULL)) != GLN_OK || (st = refill(&n_empty, &part)) != GLN_OK ||
-            (st = average(&part, p->threads, member, begin, scratch)) != GLN_OK ||
-            (st = gln_progress_add(progress, 1)) != GLN_OK)
-            goto cleanup;
-        if (i > 0 && n_moved + n_empty == 0)
-            break;
-    }
+    training t = {.part = &part, .products = p, .start = start, .member = member, .begin = begin, .scratch = scratch,
+                  .n_iterations = options->n_iterations > 0 ? options->n_iterations : 1, .progress = progress};
+    st = iterate(&t);
+    if (st == GLN_OK && part.lost)
+        st = iterate(&t);
 
 cleanup:
     leave_gpu(&part);

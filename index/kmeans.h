@@ -1,6 +1,6 @@
 /*
- * k-means: Lloyd's iterations on a sample of the pool, empty clusters refilled, then one streamed pass that assigns every row.
- * Reads float16 rows where they lie; memory is the centroids and a few numbers a row.
+ * k-means: Lloyd's iterations on a sample of the pool, empty clusters refilled, then one streamed pass that assigns
+ * every row. Reads float16 rows where they lie; memory is the centroids and a few numbers a row.
  *
  *     gln_kmeans_result result = {0};
  *     gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
@@ -39,8 +39,8 @@ typedef struct gln_kmeans_result {
 /* A number of clusters for n rows: about sqrt(n) / 2 rounded, between 2 and 2048 (1 below 8 rows, 0 for none). */
 size_t gln_kmeans_default_k(size_t n);
 
-/* n = 0 gives k = 0. Repeatable for a seed on one machine. No cluster is empty. Errors: GLN_E_ARGUMENT (k = 0), GLN_E_MEMORY,
-   GLN_E_CANCELLED, GLN_E_INTERNAL (a row of NaN or infinity, named). Lloyd 1982, see kmeans.c. */
+/* n = 0 gives k = 0. Repeatable for a seed on one machine. No cluster is empty. Errors: GLN_E_ARGUMENT (k = 0),
+   GLN_E_MEMORY, GLN_E_CANCELLED, GLN_E_INTERNAL (a row of NaN or infinity, named). Lloyd 1982, see kmeans.c. */
 gln_status gln_kmeans(gln_kmeans_result *result, const gln_embeddings *pool, const gln_kmeans_options *options,
                       gln_progress *progress);
 

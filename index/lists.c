@@ -2,8 +2,8 @@
  * The neighbour graph of a large pool: inverted lists (IVF; Sivic and Zisserman, "Video Google", 2003), searched for
  * all rows at once.
  *
- * k-means splits the pool into about 2 sqrt(n) lists. Each row probes the lists whose centroids are nearest to it, and is
- * compared with the rows in them. FAISS's IVF does that query by query, one inner product after another. In a graph
+ * k-means splits the pool into about 2 sqrt(n) lists. Each row probes the lists whose centroids are nearest to it, and
+ * is compared with the rows in them. FAISS's IVF does that query by query, one inner product after another. In a graph
  * every row is a query, so the loop is turned round: for each list, all rows that probe it are multiplied with all rows
  * in it, as one matrix product, at many times the speed on the same processor. The rows stay in float16 in
  * the mapped file; no index, no copy.
@@ -11,8 +11,8 @@
  * A product that compares row i with a list's row j is offered to both heaps. So i and j meet when either
  * probes the other's list, which finds what one-sided probing would need about twice the lists for.
  *
- * How many lists to probe is not searched by trial but computed: for a sample, the exact neighbours are found first. A pair
- * (i, j) is found with p lists if and only if the rank of j's list among i's, or of i's among j's, is below p. The
+ * How many lists to probe is not searched by trial but computed: for a sample, the exact neighbours are found first. A
+ * pair (i, j) is found with p lists if and only if the rank of j's list among i's, or of i's among j's, is below p. The
  * smallest p that brings the wanted share of all sampled pairs is taken. What was really found is then measured
  * against the same sample, and kept in the graph. When p exceeds 40% of the lists, every pair costs less
  * (exact.c computes each once, probing meets many twice), and that is what the caller does.
@@ -61,8 +61,8 @@ static void lists_dispose(lists *l)
 }
 
 /* The lists are those of `centroid` [n_centroids, d], or found here when it is NULL. */
-static gln_status lists_init(lists *l, const gln_embeddings *view, const float *centroid, size_t n_centroids, uint64_t seed,
-                             gln_pool *threads, gln_progress *progress)
+static gln_status lists_init(lists *l, const gln_embeddings *view, const float *centroid, size_t n_centroids,
+                             uint64_t seed, gln_pool *threads, gln_progress *progress)
 {
     gln_kmeans_options options = GLN_KMEANS_OPTIONS_INIT;
     gln_status st;
@@ -370,9 +370,9 @@ cleanup:
     return st;
 }
 
-gln_status gln_graph_lists_extend(gln_graph *graph, gln_topk *top, bool *worth_it, const gln_embeddings *view, size_t n_old,
-                                  const float *centroid, size_t n_centroids, const gln_graph_options *options,
-                                  gln_pool *threads, gln_progress *progress)
+gln_status gln_graph_lists_extend(gln_graph *graph, gln_topk *top, bool *worth_it, const gln_embeddings *view,
+                                  size_t n_old, const float *centroid, size_t n_centroids,
+                                  const gln_graph_options *options, gln_pool *threads, gln_progress *progress)
 {
     lists l;
     sample fresh = {0}, all = {0};

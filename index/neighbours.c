@@ -66,8 +66,8 @@ gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const
     size_t n_old = old->n, n_numbers = old->n * old->k;
     gln_status st;
     if (n_old > pool->n || old->k != options->k)
-        return gln_fail(GLN_E_ARGUMENT, "a graph of %zu rows with %zu neighbours cannot become one of %zu with %zu", n_old,
-                        old->k, pool->n, options->k);
+        return gln_fail(GLN_E_ARGUMENT, "a graph of %zu rows with %zu neighbours cannot become one of %zu with %zu",
+                        n_old, old->k, pool->n, options->k);
     if (n_old == pool->n)
         return GLN_OK;
     if ((st = gln_graph_create(&extended, pool->n, options->k)) != GLN_OK ||
@@ -84,7 +84,8 @@ gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const
     if (st == GLN_OK && done)
         gln_topk_finish(&top, 0, pool->n);
     else if (st == GLN_OK && pool->n >= options->exact_below && centroid != NULL && options->recall_sample > 0)
-        st = gln_graph_lists_extend(extended, &top, &done, pool, n_old, centroid, n_centroids, options, threads, progress);
+        st = gln_graph_lists_extend(extended, &top, &done, pool, n_old, centroid, n_centroids, options, threads,
+                                    progress);
     if (st == GLN_OK && !done && (st = gln_graph_exact_extend(&top, pool, n_old, threads, progress)) == GLN_OK)
         gln_topk_finish(&top, 0, pool->n);
 

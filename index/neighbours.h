@@ -39,10 +39,11 @@ gln_status gln_graph_build(gln_graph **out, const gln_embeddings *pool, const gl
 void gln_graph_free(gln_graph *graph);
 
 /*
- * Adds the pool's rows beyond the graph's: *graph is of rows [0, n_old) as they still are. Only the new rows search; they enter the
- * lists of old rows where they are nearer than what stands there. From options->exact_below rows on they look through the
- * inverted lists of `centroid` [n_centroids, d] (any k-means of the pool; NULL: always through all rows), and recall is
- * measured anew. On failure *graph is as it was. Errors: GLN_E_ARGUMENT (k differs, fewer rows), and as above.
+ * Adds the pool's rows beyond the graph's: *graph is of rows [0, n_old) as they still are. Only the new rows search;
+ * they enter the lists of old rows where they are nearer than what stands there. From options->exact_below rows on they
+ * look through the inverted lists of `centroid` [n_centroids, d] (any k-means of the pool; NULL: always through all
+ * rows), and recall is measured anew. On failure *graph is as it was. Errors: GLN_E_ARGUMENT (k differs, fewer rows),
+ * and as above.
  */
 gln_status gln_graph_extend(gln_graph **graph, const gln_embeddings *pool, const float *centroid, size_t n_centroids,
                             const gln_graph_options *options, gln_progress *progress);

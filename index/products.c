@@ -18,11 +18,13 @@ gln_status gln_products_init(gln_products *p, gln_pool *threads, const gln_embed
     p->view = view;
     p->max_columns = max_columns;
     p->left_bytes = gln_kernels()->panel_bytes(SLICE_ROWS, d) + 64;
-    /* A row of a panel is at least its f32; the check of the product stands for panel_bytes, which pads to some hundred bytes a row. */
+    /* A row of a panel is at least its f32; the check of the product stands for panel_bytes, which pads to some hundred
+       bytes a row. */
     if (!gln_mul_size(&right_bytes, max_columns + 64, (d + 64) * sizeof(float)))
         return gln_fail(GLN_E_LIMIT, "%zu rows of %zu numbers at a time", max_columns, d);
     right_bytes = gln_kernels()->panel_bytes(max_columns < FEW ? FEW : max_columns, d);
-    if ((st = gln_alloc_raw(&p->right, 1, right_bytes + FEW * d * sizeof(float), "columns to multiply with")) != GLN_OK ||
+    if ((st = gln_alloc_raw(&p->right, 1, right_bytes + FEW * d * sizeof(float), "columns to multiply with")) !=
+            GLN_OK ||
         (st = gln_alloc_raw(&p->rows, n_threads * PACK_ROWS, d * sizeof *p->rows, "rows to multiply")) != GLN_OK ||
         (st = gln_alloc_raw(&p->row_sq, n_threads, SLICE_ROWS * sizeof *p->row_sq, "norms")) != GLN_OK ||
         (st = gln_alloc_raw(&p->left, n_threads, p->left_bytes, "rows to multiply")) != GLN_OK)
@@ -154,7 +156,8 @@ static gln_status offer_slice(void *context, const float *g, const float *row_sq
     return GLN_OK;
 }
 
-gln_status gln_products_offer(gln_products *p, gln_topk *top, const gln_topk_block *block, bool to_rows, bool to_columns)
+gln_status gln_products_offer(gln_products *p, gln_topk *top, const gln_topk_block *block, bool to_rows,
+                              bool to_columns)
 {
     offering o = {.top = top, .block = block};
     gln_status st = gln_products_run(p, block->row_id, 0, block->n_rows, block->g, to_rows ? offer_slice : NULL, &o);

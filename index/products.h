@@ -1,7 +1,7 @@
 /*
- * Inside index/ only: inner products of many rows of a pool with the same few hundred or thousand rows, on all threads, streamed.
- * Each thread takes a slice of rows from float16 to products and on to whoever uses them, while it is in its cache: no
- * float32 copy of the pool, no waiting for each other between the steps.
+ * Inside index/ only: inner products of many rows of a pool with the same few hundred or thousand rows, on all threads,
+ * streamed. Each thread takes a slice of rows from float16 to products and on to whoever uses them, while it is in its
+ * cache: no float32 copy of the pool, no waiting for each other between the steps.
  *
  *     gln_products p;
  *     st = gln_products_init(&p, threads, &pool, k);
@@ -57,6 +57,7 @@ gln_status gln_products_run(gln_products *p, const uint32_t *ids, size_t first, 
  * One block of a graph: the rows named in `block` with the columns set (whose ids are block->column_id), offered to the
  * heaps of the rows (`to_rows`) and of the columns (`to_columns`), never a row to itself. block->g is the caller's.
  */
-gln_status gln_products_offer(gln_products *p, gln_topk *top, const gln_topk_block *block, bool to_rows, bool to_columns);
+gln_status gln_products_offer(gln_products *p, gln_topk *top, const gln_topk_block *block, bool to_rows,
+                              bool to_columns);
 
 #endif

@@ -177,7 +177,8 @@ gln_status gln_searcher_find(const gln_searcher *searcher, uint32_t *neighbour, 
     if (searcher->index != NULL) {
         if ((st = gln_alloc_raw(&labels, n_queries, k * sizeof *labels, "search results")) != GLN_OK ||
             (st = gln_alloc_raw(&found, n_queries, k * sizeof *found, "search results")) != GLN_OK ||
-            (st = gln_faiss_status(faiss_Index_search(searcher->index, (idx_t)n_queries, queries, (idx_t)k, found, labels),
+            (st = gln_faiss_status(faiss_Index_search(searcher->index, (idx_t)n_queries, queries, (idx_t)k, found,
+                                                      labels),
                                    "searching")) != GLN_OK)
             goto cleanup;
         for (size_t i = 0; i < n_queries; i++)

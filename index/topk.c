@@ -4,8 +4,8 @@
  * compiler turns into vector instructions; the heap is only touched where one of the sixteen passes. For random
  * data a row of n candidates changes about k ln(n / k) times, so the scan is what counts.
  *
- * Offering by columns needs the roots of many heaps beside each other: they are copied into an array first and kept up to
- * date there.
+ * Offering by columns needs the roots of many heaps beside each other: they are copied into an array first and kept up
+ * to date there.
  */
 #include "index/topk.h"
 

@@ -48,7 +48,8 @@ gln_status gln_topk_offer_rows(gln_pool *pool, gln_topk *top, const gln_topk_blo
 /* The same for rows [begin, end) of the block alone, on this thread. */
 void gln_topk_offer_range(gln_topk *top, const gln_topk_block *block, size_t begin, size_t end, bool skip_self);
 
-/* The other way round: every row to every column; with `skip_self` none to the column of the same id. Column ids are distinct. */
+/* The other way round: every row to every column; with `skip_self` none to the column of the same id. Column ids are
+   distinct. */
 gln_status gln_topk_offer_columns(gln_pool *pool, gln_topk *top, const gln_topk_block *block, bool skip_self);
 
 /* out [n, d] = the view's rows with these ids, on all threads. */

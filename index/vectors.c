@@ -218,8 +218,14 @@ static gln_status open_file(gln_vectors *v, size_t d, const uint8_t *identity, s
     return v->fd < 0 ? gln_fail_errno(errno, "%s: cannot open", v->path) : GLN_OK;
 }
 
-gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
-                            const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed)
+static gln_status open_to_read(gln_vectors *v)
+{
+    v->fd = open(v->path, O_RDONLY | O_CLOEXEC);
+    return v->fd < 0 ? gln_fail_errno(errno, "%s: cannot open", v->path) : GLN_OK;
+}
+
+static gln_status open_vectors(gln_vectors **out, const char *path, size_t d, const uint8_t *identity,
+                               size_t n_committed, bool reading)
 {
     gln_vectors *v = NULL;
     gln_status st;
@@ -237,7 +243,7 @@ gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
         st = GLN_E_MEMORY;
         goto cleanup;
     }
-    if ((st = open_file(v, d, identity, n_committed)) != GLN_OK)
+    if ((st = reading ? open_to_read(v) : open_file(v, d, identity, n_committed)) != GLN_OK)
         goto cleanup;
 
     struct stat info;
@@ -263,7 +269,7 @@ gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
         (st = damage(v, first_bad, n_bad)) != GLN_OK)
         goto cleanup;
     /* Last, so that a file which is refused is left as it was found. */
-    if (file_bytes > end_of(v, n_committed) && ftruncate(v->fd, (off_t)end_of(v, n_committed)) != 0) {
+    if (!reading && file_bytes > end_of(v, n_committed) && ftruncate(v->fd, (off_t)end_of(v, n_committed)) != 0) {
         st = gln_fail_errno(errno, "%s: cannot cut off what was not committed", path);
         goto cleanup;
     }
@@ -275,6 +281,17 @@ cleanup:
     else
         gln_vectors_close(v);
     return st;
+}
+
+gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
+                            const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed)
+{
+    return open_vectors(out, path, d, identity, n_committed, false);
+}
+
+gln_status gln_vectors_open_reading(gln_vectors **out, const char *path, size_t n_committed)
+{
+    return open_vectors(out, path, 0, NULL, n_committed, true);
 }
 
 void gln_vectors_close(gln_vectors *vectors)
@@ -357,6 +374,32 @@ gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n)
     if (ftruncate(vectors->fd, (off_t)end_of(vectors, n)) != 0)
         return gln_fail_errno(errno, "%s: cannot cut to %zu rows", vectors->path, n);
     return GLN_OK;
+}
+
+gln_status gln_vectors_erase(gln_vectors *vectors, size_t r)
+{
+    unsigned char *row = NULL;
+    float *zeros = NULL;
+    if (r >= gln_vectors_count(vectors))
+        return gln_fail(GLN_E_ARGUMENT, "%s: there is no row %zu, but %zu rows", vectors->path, r,
+                        gln_vectors_count(vectors));
+    gln_status st = gln_alloc(&row, vectors->stride, 1, "a row of zeros");
+    if (st == GLN_OK) st = gln_alloc(&zeros, vectors->d, sizeof *zeros, "a row of zeros");
+    if (st == GLN_OK) st = encode_row(vectors, row, zeros, gln_vectors_image_id(vectors, r));
+    if (st == GLN_OK) st = write_at(vectors, row, vectors->stride, end_of(vectors, r));
+    if (st == GLN_OK) st = gln_vectors_sync(vectors);
+    gln_free(row);
+    gln_free(zeros);
+    return st;
+}
+
+bool gln_vectors_is_empty(const gln_vectors *vectors, size_t r)
+{
+    gln_embeddings view = gln_vectors_view(vectors);
+    const uint16_t *row = gln_embeddings_row(&view, r);
+    size_t j = 0;
+    while (j < vectors->d && row[j] == 0) j++;
+    return j == vectors->d;
 }
 
 size_t gln_vectors_count(const gln_vectors *vectors)

@@ -18,8 +18,9 @@
  * never rewrites bytes that were acknowledged, and any row can be checked alone (0.6% of the size at d = 1280).
  *
  * Threads: one appender at a time; views may be read at any time, and stay valid until gln_vectors_close: the
- * mapping never moves. Processes: the caller holds the lock of the data directory; a file that another process
- * shortens under a view ends this one with SIGBUS, as any mapping does.
+ * mapping never moves. Processes: who opens by gln_vectors_open holds the lock of the data directory; others read
+ * beside it by gln_vectors_open_reading, since rows that were committed stay. A file that another process shortens
+ * under a view ends this one with SIGBUS, as any mapping does.
  */
 #ifndef GLN_INDEX_VECTORS_H
 #define GLN_INDEX_VECTORS_H
@@ -28,6 +29,7 @@
 #include "common/status.h"
 #include "kernels/embeddings.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +47,9 @@ typedef struct gln_vectors gln_vectors;
  */
 gln_status gln_vectors_open(gln_vectors **out, const char *path, size_t d,
                             const uint8_t identity[GLN_VECTORS_IDENTITY_BYTES], size_t n_committed);
+/* The first n_committed rows of a file that is there, for reading alone, also while another process appends: nothing is
+   cut off. */
+gln_status gln_vectors_open_reading(gln_vectors **out, const char *path, size_t n_committed);
 void gln_vectors_close(gln_vectors *vectors);
 
 /*
@@ -59,6 +64,13 @@ gln_status gln_vectors_sync(gln_vectors *vectors);
 /* Cuts the file back to its first n rows: what a transaction that failed had appended. Views of
    those n rows stay valid; one that covers more must not be read any longer. */
 gln_status gln_vectors_truncate(gln_vectors *vectors, size_t n);
+
+/* Writes zeros over the numbers of row r, which keeps its image id, and syncs: nothing of what was there is left in the
+   file. Doing it again, also after a kill in the middle, is fine. Who reads the row meanwhile sees the one, the other,
+   or some of each. */
+gln_status gln_vectors_erase(gln_vectors *vectors, size_t r);
+/* Whether row r holds zeros alone: erased, or a gap for which there was no photo. */
+bool gln_vectors_is_empty(const gln_vectors *vectors, size_t r);
 
 /* The identity in the file's header, GLN_VECTORS_IDENTITY_BYTES long. Borrowed. */
 const uint8_t *gln_vectors_identity(const gln_vectors *vectors);

@@ -3,19 +3,20 @@
  * float32, at about fifteen times the speed of AVX-512's float32.
  *
  * bfloat16 keeps 8 bits of a number, too few for neighbours. So each is split in two, x = high + low, which together
- * keep 16: every float16 (11 bits) exactly, a float32 to 2^-17. All four products are summed. Without low * low, which is
- * below 2^-17 of the first, near-duplicates would seem less alike than they are: there it is a sum of squares, and does
- * not cancel. Four times the work still leaves a factor of about three. (The same idea with three parts gives all of float32: Henry, Tang and Heinecke, "Leveraging the bfloat16
- * Artificial Intelligence Datatype For Higher-Precision Computations", 2019.) Rejected: high * high alone and the best
- * candidates again in float32; an error of 1e-3 reorders the near-duplicates whose order matters most.
+ * keep 16: every float16 (11 bits) exactly, a float32 to 2^-17. All four products are summed. Without low * low, which
+ * is below 2^-17 of the first, near-duplicates would seem less alike than they are: there it is a sum of squares, and
+ * does not cancel. Four times the work still leaves a factor of about three. (The same idea with three parts gives all
+ * of float32: Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+ * Computations", 2019.) Rejected: high * high alone and the best candidates again in float32; an error of 1e-3 reorders
+ * the near-duplicates whose order matters most.
  *
  * Layout: rows in blocks of 16, columns in steps of 32, both padded with zeros; for each (block, step) the tile of
  * highs, then that of lows, 1 KB each. A left tile holds rows. A right tile is what the instruction wants of its second
  * operand: row p has the pair of numbers 2p and 2p + 1 of all 16 rows beside each other, that is the transpose of
  * a 16 x 16 matrix of pairs.
  *
- * Four accumulators of 16 x 16: two blocks of left rows by two of right rows, so that each tile loaded is used twice. Two
- * right blocks stay in the second-level cache while the left rows pass, so callers pass at most about 256 of those.
+ * Four accumulators of 16 x 16: two blocks of left rows by two of right rows, so that each tile loaded is used twice.
+ * Two right blocks stay in the second-level cache while the left rows pass, so callers pass at most about 256 of those.
  *
  * The registers are the operating system's to lend, a process at a time (arch_prctl(2), ARCH_REQ_XCOMP_PERM). They are
  * configured and released in each call: a thread that does not use them costs nothing in a switch.
@@ -214,7 +215,8 @@ bool gln_table_use_amx(gln_kernel_table *table)
     unsigned a = 0, b = 0, c = 0, tiles = 0, conversions = 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &tiles) || !__get_cpuid_count(7, 1, &conversions, &b, &c, &a))
         return false;
-    if ((tiles >> 24 & 1) == 0 || (tiles >> 22 & 1) == 0 || (conversions >> 5 & 1) == 0) /* TILE, AMX-BF16, AVX512-BF16 */
+    if ((tiles >> 24 & 1) == 0 || (tiles >> 22 & 1) == 0 ||
+        (conversions >> 5 & 1) == 0) /* TILE, AMX-BF16, AVX512-BF16 */
         return false;
     if (syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) != 0)
         return false;

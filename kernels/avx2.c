@@ -2,9 +2,9 @@
  * The operations for processors with AVX2, FMA and F16C (x86-64-v3, nearly all since 2013-2015). Compiled with those
  * flags; called only after kernels.c has asked the processor.
  *
- * Sums run in four accumulators of eight, so that the additions do not wait for each other; that also makes the error of a
- * sum of d terms grow with d / 32 instead of d. What is left after whole vectors goes through a small buffer and the
- * same instructions where a result must not depend on its place in the array (conversions, rbf).
+ * Sums run in four accumulators of eight, so that the additions do not wait for each other; that also makes the error
+ * of a sum of d terms grow with d / 32 instead of d. What is left after whole vectors goes through a small buffer and
+ * the same instructions where a result must not depend on its place in the array (conversions, rbf).
  *
  * exp() is Cephes' expf (Moshier): t = k ln 2 + r with |r| <= ln 2 / 2, ln 2 split in two so that r is exact to
  * the last bits, a polynomial of degree 6 in r, and 2^k put together from its exponent bits. Rejected: a

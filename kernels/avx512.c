@@ -1,7 +1,7 @@
 /*
- * AVX-512 where it beats AVX2 measurably: sums and exponentials on data in the cache (kernels/README.md has the figures).
- * Conversions, distances from inner products and pixels wait for memory and gained nothing, so they stay AVX2's. Ends
- * of arrays are handled by masks, which neither read nor write beyond them.
+ * AVX-512 where it beats AVX2 measurably: sums and exponentials on data in the cache (kernels/README.md has the
+ * figures). Conversions, distances from inner products and pixels wait for memory and gained nothing, so they stay
+ * AVX2's. Ends of arrays are handled by masks, which neither read nor write beyond them.
  */
 #include "kernels/tables.h"
 
@@ -41,7 +41,8 @@ static float coverage_gain(const float *kernel, const float *covered, const floa
     for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
         for (size_t s = 0; s < 4; s++) {
             size_t at = i + s * WIDTH;
-            sum[s] = gain16(_mm512_loadu_ps(kernel + at), _mm512_loadu_ps(covered + at), _mm512_loadu_ps(weight + at), sum[s]);
+            sum[s] = gain16(_mm512_loadu_ps(kernel + at), _mm512_loadu_ps(covered + at), _mm512_loadu_ps(weight + at),
+                            sum[s]);
         }
     for (; i < n; i += WIDTH) {
         __mmask16 mask = first(n - i);
@@ -102,10 +103,10 @@ static void rbf(float *out, const float *l2_sq, size_t n, float gamma)
 }
 
 /*
- * Panel products in float32. A left panel is the rows; a right panel holds its rows in groups of 32, number j of all 32 beside
- * each other, so that one load serves 16 outputs. Twelve left rows by 32 right ones are 24 accumulators; each number of a left row
- * is broadcast from memory. Nothing of the left side is packed, which is what a BLAS spends its time on when there are few
- * right rows.
+ * Panel products in float32. A left panel is the rows; a right panel holds its rows in groups of 32, number j of all 32
+ * beside each other, so that one load serves 16 outputs. Twelve left rows by 32 right ones are 24 accumulators; each
+ * number of a left row is broadcast from memory. Nothing of the left side is packed, which is what a BLAS spends its
+ * time on when there are few right rows.
  */
 #define LEFT_ROWS ((size_t)12)
 #define GROUP ((size_t)32)

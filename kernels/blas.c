@@ -1,7 +1,7 @@
 /*
- * Matrix products through CBLAS (OpenBLAS): the only file that includes it. It is told to use one thread: its own threads
- * wait for the next product by spinning, which takes the processor from the threads that prepare that product. Who
- * wants more than one multiplies blocks on a pool (gram.h).
+ * Matrix products through CBLAS (OpenBLAS): the only file that includes it. It is told to use one thread: its own
+ * threads wait for the next product by spinning, which takes the processor from the threads that prepare that product.
+ * Who wants more than one multiplies blocks on a pool (gram.h).
  */
 #include "kernels/tables.h"
 

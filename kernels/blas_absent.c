@@ -1,4 +1,5 @@
-/* blas.c in a slim build: products by the scalar reference. AVX2, AVX-512 and AMX have panels of their own and lose nothing else. */
+/* blas.c in a slim build: products by the scalar reference. AVX2, AVX-512 and AMX have panels of their own and lose
+   nothing else. */
 #include "kernels/tables.h"
 
 void gln_blas_gram_f32(float *out, const float *x, size_t n, const float *y, size_t m, size_t d)

@@ -3,11 +3,11 @@
  * spend its time on the way to the GPU and back. index/ and sampler/ ask here first and compute on the CPU when there
  * is no GPU, when the work is small, or when the GPU gives up in the middle: results then come from the CPU alone.
  *
- *     if (gln_gpu_usable(2.0 * n * k * d)) {
+ *     if (gln_gpu_usable(2.0 * n * n * d)) {
  *         st = gln_gpu_rows_create(&rows, &pool, NULL, 0, n, threads);
- *         if (st == GLN_OK) st = gln_gpu_assign(cluster, l2_sq, &n_moved, rows, centroid, k, false, progress);
+ *         if (st == GLN_OK) st = gln_gpu_neighbours(index, similarity, rows, rows, k, progress);
  *         gln_gpu_rows_free(rows);
- *         if (!gln_gpu_gave_up(st, "k-means")) return st;                     // done, or cancelled
+ *         if (!gln_gpu_gave_up(st, "the search")) return st;                     // done, or cancelled
  *     }
  *     ...the CPU
  *
@@ -80,19 +80,36 @@ gln_status gln_gpu_neighbours(uint32_t *index, float *similarity, gln_gpu_rows *
 /* ---- k-means --------------------------------------------------------------------------------------------------- */
 
 /*
- * cluster [n] becomes the nearest of centroid [k, d], ties to the lower one; l2_sq [n] its squared distance, in f32
- * from the centroid as given. Which one is nearest is decided with centroids rounded to float16: another one may be
- * nearer by 2^-9 |x - c| |c|. With `keep` a row stays where it is unless another is truly nearer. *n_moved: how many
- * changed. GLN_E_ARGUMENT when a row's least distance is not finite.
+ * Lloyd's two steps over rows whose clusters, distances and centroids stay in GPU memory:
+ *
+ *     st = gln_gpu_lloyd_create(&l, rows, centroid, k);               // every row in cluster 0
+ *     st = gln_gpu_lloyd_assign(l, false, size, &n_moved, NULL);
+ *     st = gln_gpu_lloyd_average(l);
+ *     st = gln_gpu_lloyd_get(l, centroid, cluster, l2_sq);            // each [..] or NULL
+ *
+ * When a step fails what the GPU holds is of no use any more; what the caller has is as it was. `rows` outlive it.
  */
-gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_gpu_rows *rows, const float *centroid,
-                          size_t k, bool keep, gln_progress *progress);
+typedef struct gln_gpu_lloyd gln_gpu_lloyd;
+gln_status gln_gpu_lloyd_create(gln_gpu_lloyd **out, gln_gpu_rows *rows, const float *centroid, size_t k);
+void gln_gpu_lloyd_free(gln_gpu_lloyd *l);
 
 /*
- * Centroid c becomes the mean of rows member[begin[c] .. begin[c + 1]), summed in that order 64 at a time: the same
- * bits as the CPU's. One without members stays. GLN_E_LIMIT when the rows do not all fit into the GPU.
+ * Rows go to the nearest centroid, ties to the lower one, and their squared distances become those to it, in f32 from
+ * the centroid as it is. Which one is nearest is decided with centroids rounded to float16: another one may be nearer
+ * by 2^-9 |x - c| |c|. With `keep` a row stays where it is unless another is truly nearer. size [k]: of clusters;
+ * *n_moved: how many rows changed. GLN_E_ARGUMENT when a row's least distance is not finite.
  */
-gln_status gln_gpu_average(float *centroid, gln_gpu_rows *rows, const uint32_t *member, const size_t *begin, size_t k);
+gln_status gln_gpu_lloyd_assign(gln_gpu_lloyd *l, bool keep, uint32_t *size, size_t *n_moved, gln_progress *progress);
+
+/*
+ * Centroids become the means of their rows, summed in order, 64 at a time: the same bits as the CPU's. One without rows
+ * stays. GLN_E_LIMIT when the rows do not all fit into the GPU.
+ */
+gln_status gln_gpu_lloyd_average(gln_gpu_lloyd *l);
+
+/* centroid [k, d], cluster [n], l2_sq [n]; each may be NULL. Numbers of clusters that are put are below k. */
+gln_status gln_gpu_lloyd_get(gln_gpu_lloyd *l, float *centroid, uint32_t *cluster, float *l2_sq);
+gln_status gln_gpu_lloyd_put(gln_gpu_lloyd *l, const float *centroid, const uint32_t *cluster);
 
 /* ---- classifier ------------------------------------------------------------------------------------------------ */
 

@@ -1,8 +1,8 @@
 /*
  * Which tables this machine can run. Five exist: the scalar reference; "portable", the same with the BLAS for matrix
- * products; and AVX2, AVX-512 and AMX, each built on the one before. The processor is asked once (and the operating system,
- * which must save the wide registers: __builtin_cpu_supports checks both). There is no -march=native: only avx2.c,
- * avx512.c and amx.c are compiled for more than the base x86-64.
+ * products; and AVX2, AVX-512 and AMX, each built on the one before. The processor is asked once (and the operating
+ * system, which must save the wide registers: __builtin_cpu_supports checks both). There is no -march=native: only
+ * avx2.c, avx512.c and amx.c are compiled for more than the base x86-64.
  */
 #include "common/threads.h"
 #include "kernels/tables.h"

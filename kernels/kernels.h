@@ -45,9 +45,10 @@ typedef struct gln_kernel_table {
 
     /*
      * The same product for operands that are used again and again: each side is laid out once as a panel, in whatever
-     * way suits the processor. A panel of n rows takes panel_bytes(n, d), aligned to 64 bytes; rows [first, ...) of either
-     * panel begin at panel_bytes(first, d) for every multiple of GLN_PANEL_ROWS. Meant for rows that were float16
-     * at rest and for means of such: each number counts with at least 16 bits, so the error is at most 2^-15 sum |x_i y_i|.
+     * way suits the processor. A panel of n rows takes panel_bytes(n, d), aligned to 64 bytes; rows [first, ...) of
+     * either panel begin at panel_bytes(first, d) for every multiple of GLN_PANEL_ROWS. Meant for rows that were
+     * float16 at rest and for means of such: each number counts with at least 16 bits, so the error is at most 2^-15
+     * sum |x_i y_i|.
      */
     size_t (*panel_bytes)(size_t n, size_t d);
     void (*pack_left)(void *left, const float *x, size_t n, size_t d);
@@ -63,8 +64,8 @@ typedef struct gln_kernel_table {
     /* Inner product of two vectors of d; f32 in several accumulators. */
     float (*dot)(const float *x, const float *y, size_t d);
 
-    /* Sum over i of weight[i] * max(0, kernel[i] - covered[i]): what one more image adds to a kernel coverage. Values of
-       kernel and covered within [0, 1], weights not negative; f32 in several accumulators. */
+    /* Sum over i of weight[i] * max(0, kernel[i] - covered[i]): what one more image adds to a kernel coverage. Values
+       of kernel and covered within [0, 1], weights not negative; f32 in several accumulators. */
     float (*coverage_gain)(const float *kernel, const float *covered, const float *weight, size_t n);
 
     /*
@@ -74,14 +75,15 @@ typedef struct gln_kernel_table {
     void (*rgb_to_planes)(float *out, const uint8_t *rgb, size_t n, const float scale[3], const float offset[3]);
 } gln_kernel_table;
 
-/* The table for this machine, or the one that the environment's GLN_KERNELS names if this machine can run it; chosen once,
-   the same pointer afterwards. Never NULL. */
+/* The table for this machine, or the one that the environment's GLN_KERNELS names if this machine can run it; chosen
+   once, the same pointer afterwards. Never NULL. */
 const gln_kernel_table *gln_kernels(void);
 
 /* The plain scalar table, always built: what the others are tested against. */
 const gln_kernel_table *gln_kernels_reference(void);
 
-/* The i-th table that this machine can run, the reference first, the fastest last; NULL beyond. For tests and benchmarks. */
+/* The i-th table that this machine can run, the reference first, the fastest last; NULL beyond. For tests and
+   benchmarks. */
 const gln_kernel_table *gln_kernels_at(size_t i);
 
 #endif

@@ -6,9 +6,9 @@
  *
  * Ties count against us: a probability within rounding of alpha is taken as above it.
  *
- * Rejected: the normal and Wilson intervals (too short for few errors: that is the case here), Bayesian limits (they are
- * right on average over a prior, and a cluster is no draw from one), a limit on the whole lot instead of what nobody
- * looked at (the sample's labels are a person's; errors found there are mended).
+ * Rejected: the normal and Wilson intervals (too short for few errors: that is the case here), Bayesian limits (they
+ * are right on average over a prior, and a cluster is no draw from one), a limit on the whole lot instead of what
+ * nobody looked at (the sample's labels are a person's; errors found there are mended).
  */
 #include "sampler/acceptance.h"
 
@@ -128,7 +128,8 @@ gln_lot_plan gln_lot_plan_make(size_t lot, double bound, double confidence, doub
     double most = 0.0;
     size_t sample = 1;
     for (size_t allowed = 0; allowed <= MAX_ALLOWED; allowed++) {
-        /* One by one: what may be wrong of the rest falls in steps as the sample grows, so the smallest is not to be bisected. */
+        /* One by one: what may be wrong of the rest falls in steps as the sample grows, so the smallest is not to be
+           bisected. */
         while (sample < lot && !holds(lot, sample, allowed, bound, confidence)) sample++;
         if (sample >= lot) break;
         double pass = gln_lot_p_pass(sample, allowed, expected_error), saved = pass * (double)(lot - sample);

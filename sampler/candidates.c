@@ -3,7 +3,8 @@
  *
  * A near-duplicate group of which one member is labelled or leased has nothing to teach: the whole group is out, until
  * nothing else is left. Of the other groups one image stands for all: the representative if it is available, else the
- * available member with the lowest index. What a filter leaves out is neither known nor a reason to skip its duplicates.
+ * available member with the lowest index. What a filter leaves out is neither known nor a reason to skip its
+ * duplicates.
  */
 #include "sampler/candidates.h"
 
@@ -21,7 +22,8 @@ static gln_status check_indices(const gln_select_pool *pool)
         if (pool->representative[i] >= n)
             return gln_fail(GLN_E_ARGUMENT, "image %zu: duplicate of image %u of %zu", i, pool->representative[i], n);
         if (pool->label[i] != GLN_NO_CLASS && (pool->label[i] < 0 || (size_t)pool->label[i] >= pool->n_classes))
-            return gln_fail(GLN_E_ARGUMENT, "image %zu: label %d of %zu classes", i, (int)pool->label[i], pool->n_classes);
+            return gln_fail(GLN_E_ARGUMENT, "image %zu: label %d of %zu classes", i, (int)pool->label[i],
+                            pool->n_classes);
     }
     return GLN_OK;
 }

@@ -25,9 +25,10 @@ gln_status gln_clusters_medoids(uint32_t *medoid, size_t n_medoids, const gln_em
 
 /*
  * Stable ids. overlap is counted between old and new assignment of the images that are in both: old_cluster [n]
- * (UINT32_MAX for new images) in [0, k_old), new_cluster [n] in [0, k_new). matched [k_new] receives the old cluster whose id each new one
- * takes, UINT32_MAX for a birth; one old id goes to at most one new cluster. Maximum total overlap, by the
- * Hungarian method (Kuhn 1955; Jonker and Volgenant's shortest augmenting paths); a match whose overlap is zero is a birth.
+ * (UINT32_MAX for new images) in [0, k_old), new_cluster [n] in [0, k_new). matched [k_new] receives the old cluster
+ * whose id each new one takes, UINT32_MAX for a birth; one old id goes to at most one new cluster. Maximum total
+ * overlap, by the Hungarian method (Kuhn 1955; Jonker and Volgenant's shortest augmenting paths); a match whose overlap
+ * is zero is a birth.
  */
 gln_status gln_clusters_match(uint32_t *matched, const uint32_t *old_cluster, size_t k_old,
                               const uint32_t *new_cluster, size_t k_new, size_t n);
@@ -42,8 +43,8 @@ typedef struct gln_clusters_report {
     char words[256];         /* one sentence for a labeling lead */
 } gln_clusters_report;
 
-/* Judges a clustering before money is spent on it. other_seed [n] is a second run's assignment (k_other clusters), centroid [k, d];
-   label [n] with GLN_NO_CLASS for unlabelled, NULL for none at all; graph may be NULL. */
+/* Judges a clustering before money is spent on it. other_seed [n] is a second run's assignment (k_other clusters),
+   centroid [k, d]; label [n] with GLN_NO_CLASS for unlabelled, NULL for none at all; graph may be NULL. */
 gln_status gln_clusters_judge(gln_clusters_report *report, const gln_embeddings *pool, const uint32_t *cluster,
                               const float *centroid, size_t k, const uint32_t *other_seed, size_t k_other,
                               const gln_graph *graph, const int32_t *label, gln_pool *threads);

@@ -1,11 +1,12 @@
 /*
- * Cluster ids that survive the night: the assignment of new clusters to old ones that keeps most images under their old id.
+ * Cluster ids that survive the night: the assignment of new clusters to old ones that keeps most images under their old
+ * id.
  *
- * Maximum total overlap is the linear assignment problem. Solved by Kuhn's Hungarian method (1955) in the form of Jonker
- * and Volgenant (1987): each row is added by one shortest augmenting path over reduced costs, found by a Dijkstra scan of
- * the dense matrix, with potentials that keep reduced costs at or above zero. Rows are the smaller side, so that every row ends up
- * matched: O(rows^2 columns), integers throughout. Overlap counts are mostly zero, so nearly every path has length
- * one and the usual cost is rows * columns.
+ * Maximum total overlap is the linear assignment problem. Solved by Kuhn's Hungarian method (1955) in the form of
+ * Jonker and Volgenant (1987): each row is added by one shortest augmenting path over reduced costs, found by a
+ * Dijkstra scan of the dense matrix, with potentials that keep reduced costs at or above zero. Rows are the smaller
+ * side, so that every row ends up matched: O(rows^2 columns), integers throughout. Overlap counts are mostly zero, so
+ * nearly every path has length one and the usual cost is rows * columns.
  */
 #include "sampler/clusters.h"
 

@@ -1,8 +1,9 @@
 /*
  * Images to look at for each cluster: typical, and not all the same.
  *
- * Greedy farthest-first traversal (Gonzalez 1985) among the half of the members that lies closest to the centroid, started
- * from the closest one. The other half is left out because farthest-first runs to the rim, where the outliers are.
+ * Greedy farthest-first traversal (Gonzalez 1985) among the half of the members that lies closest to the centroid,
+ * started from the closest one. The other half is left out because farthest-first runs to the rim, where the outliers
+ * are.
  */
 #include "sampler/clusters.h"
 
@@ -37,8 +38,8 @@ struct scratch {
 };
 
 /* Fills medoid [n_medoids] from the members of one cluster. */
-static void pick(uint32_t *medoid, size_t n_medoids, const gln_embeddings *pool, struct scratch *s, struct member *member,
-                 size_t n_members)
+static void pick(uint32_t *medoid, size_t n_medoids, const gln_embeddings *pool, struct scratch *s,
+                 struct member *member, size_t n_members)
 {
     qsort(member, n_members, sizeof *member, by_distance);
     size_t n = (n_members + 1) / 2;

@@ -53,7 +53,8 @@ double gln_cost_share(const gln_costs *costs, size_t i)
 {
     const gln_select_request *request = costs->request;
     double cost = 0.0;
-    if (isfinite(request->max_price) && request->max_price > 0.0) cost = fmax(cost, gln_price(costs, i) / request->max_price);
+    if (isfinite(request->max_price) && request->max_price > 0.0)
+        cost = fmax(cost, gln_price(costs, i) / request->max_price);
     if (isfinite(request->max_seconds) && request->max_seconds > 0.0)
         cost = fmax(cost, gln_seconds(costs, i) / request->max_seconds);
     return cost > 0.0 ? cost : 1.0;
@@ -61,7 +62,8 @@ double gln_cost_share(const gln_costs *costs, size_t i)
 
 size_t gln_affordable(const gln_costs *costs, size_t size)
 {
-    double n = (double)size, price = wanted_cost(costs, costs->pool->price), seconds = wanted_cost(costs, costs->pool->seconds);
+    double n = (double)size, price = wanted_cost(costs, costs->pool->price),
+           seconds = wanted_cost(costs, costs->pool->seconds);
     if (price > 0.0) n = fmin(n, costs->request->max_price / price);
     if (seconds > 0.0) n = fmin(n, costs->request->max_seconds / seconds);
     return n < 1.0 ? 1 : (size_t)llround(n);
@@ -71,7 +73,8 @@ bool gln_fits(bool *out_nothing_fits, const gln_costs *costs, double price, doub
 {
     static const double slack = 1e-9; /* ten times 0.1 is 1 */
     double most_price = costs->request->max_price + slack, most_seconds = costs->request->max_seconds + slack;
-    if (price + costs->cheapest_price > most_price || seconds + costs->cheapest_seconds > most_seconds) *out_nothing_fits = true;
+    if (price + costs->cheapest_price > most_price || seconds + costs->cheapest_seconds > most_seconds)
+        *out_nothing_fits = true;
     return price + gln_price(costs, i) <= most_price && seconds + gln_seconds(costs, i) <= most_seconds;
 }
 

@@ -21,12 +21,13 @@ typedef struct gln_costs {
 /* Borrows all three. */
 gln_costs gln_costs_of(const gln_select_pool *pool, const gln_select_request *request, const double *share);
 
-/* Expected for image i over its class; without a classifier over the wanted shares. Seconds: times what labels of its cluster
-   take in addition. To the millionth: probabilities are float32. */
+/* Expected for image i over its class; without a classifier over the wanted shares. Seconds: times what labels of its
+   cluster take in addition. To the millionth: probabilities are float32. */
 double gln_price(const gln_costs *costs, size_t i);
 double gln_seconds(const gln_costs *costs, size_t i);
 
-/* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time; 1 without a limit. */
+/* What gains are divided by: expected cost as a share of the limit, the scarcer of money and time; 1 without a
+   limit. */
 double gln_cost_share(const gln_costs *costs, size_t i);
 
 /* How many labels the limits are expected to pay for, at least one and at most `size`. */

@@ -116,11 +116,12 @@ static int smallest_p_first(const void *a, const void *b)
     return (p->which > q->which) - (p->which < q->which);
 }
 
-/* What p is multiplied by: one over the test's part of alpha. Kinds share alpha, the tests of a kind share its part alike; parts of kinds
-   that were not tested go to the others. */
+/* What p is multiplied by: one over the test's part of alpha. Kinds share alpha, the tests of a kind share its part
+   alike; parts of kinds that were not tested go to the others. */
 static void correct(gln_drift_report *report)
 {
-    static const double part[] = {[GLN_DRIFT_NEIGHBOURS] = 4.0, [GLN_DRIFT_CLUSTERS] = 2.0, [GLN_DRIFT_COMPONENT] = 1.0, [GLN_DRIFT_SCORE] = 1.0};
+    static const double part[] = {
+        [GLN_DRIFT_NEIGHBOURS] = 4.0, [GLN_DRIFT_CLUSTERS] = 2.0, [GLN_DRIFT_COMPONENT] = 1.0, [GLN_DRIFT_SCORE] = 1.0};
     size_t n_of[sizeof part / sizeof *part] = {0};
     double whole = 0.0;
     for (size_t t = 0; t < report->n_tests; t++)

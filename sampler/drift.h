@@ -57,11 +57,13 @@ typedef enum gln_drift_kind {
 typedef struct gln_drift_test_result {
     gln_drift_kind kind;
     size_t which;          /* number of the component or class; 0 otherwise */
-    double statistic;      /* neighbours: the most crowded scale, in standard deviations; clusters: chi-square; else the Kolmogorov-Smirnov distance */
+    double statistic;      /* neighbours: the most crowded scale, in standard deviations; clusters: chi-square; else the
+                              Kolmogorov-Smirnov distance */
     double p, p_corrected; /* alone; for the number of tests (weighted Bonferroni), at most 1 */
     double effect;         /* neighbours: arrivals among the neighbours of arrivals, as a multiple of what chance gives;
                               clusters: share of the arrivals that would have to lie elsewhere, less what chance gives;
-                              component: shift of the mean in standard deviations; score: that of the mean probability */
+                              component: shift of the mean in standard deviations; score: that of the mean
+                              probability */
 } gln_drift_test_result;
 
 typedef struct gln_drift_cluster {

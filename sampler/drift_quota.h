@@ -1,6 +1,6 @@
 /*
- * What drift is worth in the next batches: a share of them for the regions that hold more arrivals than they should, less as labels
- * from there come in. Pure function of numbers; called by engine/ when a batch is chosen.
+ * What drift is worth in the next batches: a share of them for the regions that hold more arrivals than they should,
+ * less as labels from there come in. Pure function of numbers; called by engine/ when a batch is chosen.
  *
  *     gln_drift_region region[] = {{.share_reference = 0.01, .share_arrivals = 0.21, .n_labels = 5}};
  *     double share = gln_drift_quota(region, 1);                      // 0.15; region[0].weight 0.75
@@ -12,7 +12,8 @@
 
 #include <stddef.h>
 
-/* Labels of arrivals after which a region is as well known as others: enough for folds, and for a first learning curve of what is in it. */
+/* Labels of arrivals after which a region is as well known as others: enough for folds, and for a first learning curve
+   of what is in it. */
 enum { GLN_DRIFT_LABELS = 20 };
 
 typedef struct gln_drift_region {
@@ -22,9 +23,9 @@ typedef struct gln_drift_region {
 } gln_drift_region;
 
 /*
- * The share of a batch. Each region asks for its surplus, share_arrivals - share_reference, times its weight, which falls from 1 to 0 as
- * GLN_DRIFT_LABELS labels come in. All together begin with at most 0.3, and get at least 0.05 times the largest weight, so that a rare new kind is not
- * rounded away. 0 without regions, and once all are known.
+ * The share of a batch. Each region asks for its surplus, share_arrivals - share_reference, times its weight, which
+ * falls from 1 to 0 as GLN_DRIFT_LABELS labels come in. All together begin with at most 0.3, and get at least 0.05
+ * times the largest weight, so that a rare new kind is not rounded away. 0 without regions, and once all are known.
  */
 double gln_drift_quota(gln_drift_region *region, size_t n_regions);
 

@@ -44,7 +44,8 @@ static void nearest_units(uint32_t *near, const gln_drift_input *input, const gl
     }
 }
 
-/* excess [N_SCALES, N_NEAR + 1]: what c arrivals among the nearest company[s] neighbours add, when m of n units are arrivals. */
+/* excess [N_SCALES, N_NEAR + 1]: what c arrivals among the nearest company[s] neighbours add, when m of n units are
+   arrivals. */
 static void fill_excess(double *excess, double m, double n)
 {
     double p = (m - 1.0) / (n - 1.0);

@@ -1,19 +1,19 @@
 /*
  * Near-duplicate groups by single linkage on the neighbour graph.
  *
- * Every edge whose cosine reaches the threshold joins its two images (union-find with path halving and union by size), so
- * a burst of photos becomes one group even where its first and last frame differ. Single linkage chains; a group larger
- * than the caller allows is therefore taken apart again and rebuilt from its edges in descending order of similarity
- * (Kruskal's order), leaving out each edge that would make it too large: what is most alike stays together. Only the
- * edges of such groups are sorted; in the usual case nothing is.
+ * Every edge whose cosine reaches the threshold joins its two images (union-find with path halving and union by size),
+ * so a burst of photos becomes one group even where its first and last frame differ. Single linkage chains; a group
+ * larger than the caller allows is therefore taken apart again and rebuilt from its edges in descending order of
+ * similarity (Kruskal's order), leaving out each edge that would make it too large: what is most alike stays together.
+ * Only the edges of such groups are sorted; in the usual case nothing is.
  *
  * The threshold comes from the pool. Let t_i be the distance of image i to its nearest neighbour. Over photos that are
- * not duplicates log t_i is roughly bell-shaped; duplicates form a second, far smaller mode at distances near zero, which
- * is a minority (at most half is needed). Centre and width are therefore taken from the upper half, where duplicates are
- * not: the median m, and the width s = (q75 - m) / 0.674. The threshold is the distance exp(m - 4 s), which chance neighbours
- * of that bell do not reach (3 in 100,000), as a cosine, clamped to [0.9, 0.9999]: below 0.9 two photos may show
- * the same thing but nobody would call them duplicates. Rejected: the emptiest bin of the histogram of cosines (moves
- * with the bin width, and finds a valley where there is none).
+ * not duplicates log t_i is roughly bell-shaped; duplicates form a second, far smaller mode at distances near zero,
+ * which is a minority (at most half is needed). Centre and width are therefore taken from the upper half, where
+ * duplicates are not: the median m, and the width s = (q75 - m) / 0.674. The threshold is the distance exp(m - 4 s),
+ * which chance neighbours of that bell do not reach (3 in 100,000), as a cosine, clamped to [0.9, 0.9999]: below 0.9
+ * two photos may show the same thing but nobody would call them duplicates. Rejected: the emptiest bin of the histogram
+ * of cosines (moves with the bin width, and finds a valley where there is none).
  */
 #include "sampler/duplicates.h"
 
@@ -43,7 +43,8 @@ float gln_duplicates_threshold(const gln_graph *graph)
     if (graph == NULL || graph->n == 0 || graph->k == 0) return THRESHOLD_HIGH;
     size_t n_sample = graph->n < SAMPLE_MAX ? graph->n : SAMPLE_MAX, n = 0;
     float *log_distance = NULL;
-    if (gln_alloc_raw(&log_distance, n_sample, sizeof *log_distance, "nearest distances") != GLN_OK) return THRESHOLD_HIGH;
+    if (gln_alloc_raw(&log_distance, n_sample, sizeof *log_distance, "nearest distances") != GLN_OK)
+        return THRESHOLD_HIGH;
     for (size_t s = 0; s < n_sample; s++) {
         size_t i = (size_t)((double)s * (double)graph->n / (double)n_sample);
         float cosine = graph->similarity[i * graph->k];
@@ -90,7 +91,8 @@ static uint32_t root_of(const struct forest *f, uint32_t i)
     return i;
 }
 
-/* Joins unless the group would exceed max_group. The smaller index wins among equal sizes, so that the order of calls decides alone. */
+/* Joins unless the group would exceed max_group. The smaller index wins among equal sizes, so that the order of calls
+   decides alone. */
 static void join(struct forest *f, uint32_t a, uint32_t b, size_t max_group)
 {
     a = root_of(f, a);

@@ -38,8 +38,8 @@
 
 static const double step = 1.5;          /* between sizes */
 static const double usual_b = 0.5, spread_b = 0.3;
-/* What the middle 80% is narrowed by: conformal, the 80% quantile of |came - expected| over the distance to the bound that the draws
-   give, in 84 back-tested steps on three sets of photos (bench/RESULTS.md). */
+/* What the middle 80% is narrowed by: conformal, the 80% quantile of |came - expected| over the distance to the bound
+   that the draws give, in 84 back-tested steps on three sets of photos (bench/RESULTS.md). */
 static const double interval_scale = 0.65;
 static const gln_forecast_curve no_curve = {NAN, NAN, NAN};
 

@@ -291,7 +291,8 @@ static int most_certain_first(const void *a, const void *b)
     return (p->row > q->row) - (p->row < q->row);
 }
 
-/* Ranks those whom both witnesses suspect, cuts where no more are believed to be wrong (twins stay), and counts by class. */
+/* Ranks those whom both witnesses suspect, cuts where no more are believed to be wrong (twins stay), and counts by
+   class. */
 static void judge(const struct checking *c)
 {
     gln_label_report *report = c->report;

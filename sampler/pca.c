@@ -143,7 +143,8 @@ cleanup:
 }
 
 /* *done false: there is no GPU for it, or it gave up. */
-static gln_status project_on_gpu(float *out, bool *done, const gln_pca *pca, const gln_embeddings *pool, const uint32_t *row, size_t n)
+static gln_status project_on_gpu(float *out, bool *done, const gln_pca *pca, const gln_embeddings *pool,
+                                 const uint32_t *row, size_t n)
 {
     gln_gpu_rows *rows = NULL;
     *done = false;

@@ -1,23 +1,23 @@
 /*
  * Which labels to propose.
  *
- * One cluster. A cluster as it is is seldom pure; what the classifier calls one class inside one cluster mostly is: two witnesses
- * that err in different ways (witnesses.c). From a group so found the surest are proposed, down to the threshold that is
- * expected to save most labels: a lower one makes the lot larger, but an audit of it needs a larger sample and passes less
- * often. The choice is made before the sample is drawn, by what is known without it, so the bound does not depend on it.
- * Without a classifier, a cluster with a few labels of one class is proposed whole.
+ * One cluster. A cluster as it is is seldom pure; what the classifier calls one class inside one cluster mostly is: two
+ * witnesses that err in different ways (witnesses.c). From a group so found the surest are proposed, down to the
+ * threshold that is expected to save most labels: a lower one makes the lot larger, but an audit of it needs a larger
+ * sample and passes less often. The choice is made before the sample is drawn, by what is known without it, so the
+ * bound does not depend on it. Without a classifier, a cluster with a few labels of one class is proposed whole.
  *
- * All clusters. The sample that a bound needs hardly grows with the lot: 60 to 150 images show 5%, of a cluster of 200 and of a
- * pool of a million. So what is surest in all clusters together is one more proposal, the one that saves most. Its price:
- * the bound is on all of it, and a single class may be worse; the audit tells the classes' numbers, and who wants a bound
- * on each takes them one by one.
+ * All clusters. The sample that a bound needs hardly grows with the lot: 60 to 150 images show 5%, of a cluster of 200
+ * and of a pool of a million. So what is surest in all clusters together is one more proposal, the one that saves most.
+ * Its price: the bound is on all of it, and a single class may be worse; the audit tells the classes' numbers, and who
+ * wants a bound on each takes them one by one.
  *
- * Near-duplicates. A group has two to a dozen images; an audit of each would cost more than it saves. So all images whose
- * labelled near-duplicates agree on a class are one lot, each with the class of its own group. Expected wrong: how often
- * labels of one group disagree, drawn towards 2%.
+ * Near-duplicates. A group has two to a dozen images; an audit of each would cost more than it saves. So all images
+ * whose labelled near-duplicates agree on a class are one lot, each with the class of its own group. Expected wrong:
+ * how often labels of one group disagree, drawn towards 2%.
  *
- * The error that is expected decides the plan and nothing else: when it is wrong audits fail or cost more than they had to,
- * and what passes is bounded all the same.
+ * The error that is expected decides the plan and nothing else: when it is wrong audits fail or cost more than they had
+ * to, and what passes is bounded all the same.
  */
 #include "sampler/proposals.h"
 
@@ -28,7 +28,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Down to which an image may be sure to belong to a group; up to which it may be expected wrong to belong to the lot of all. */
+/* Down to which an image may be sure to belong to a group; up to which it may be expected wrong to belong to the lot of
+   all. */
 static const float thresholds[] = {0.995f, 0.99f, 0.98f, 0.95f, 0.9f, 0.8f, 0.7f, 0.6f, 0.5f};
 static const double errors[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2};
 enum { N_STEPS = sizeof thresholds / sizeof thresholds[0] };
@@ -64,7 +65,8 @@ static gln_status check(const gln_proposal_pool *pool, const gln_proposal_option
         if (pool->cluster[i] >= pool->n_clusters)
             return gln_fail(GLN_E_ARGUMENT, "image %zu: cluster %u of %zu", i, pool->cluster[i], pool->n_clusters);
         if (pool->representative[i] >= pool->n)
-            return gln_fail(GLN_E_ARGUMENT, "image %zu: near-duplicate group %u of %zu", i, pool->representative[i], pool->n);
+            return gln_fail(GLN_E_ARGUMENT, "image %zu: near-duplicate group %u of %zu", i, pool->representative[i],
+                            pool->n);
         if (pool->label[i] != GLN_NO_CLASS && (pool->label[i] < 0 || (size_t)pool->label[i] >= pool->n_classes))
             return gln_fail(GLN_E_ARGUMENT, "image %zu: class %d of %zu", i, (int)pool->label[i], pool->n_classes);
     }
@@ -94,6 +96,7 @@ static void set_bounds(gln_proposal *p, double confidence)
 bool gln_proposal_replan(gln_proposal *p, const gln_proposal_options *options, size_t attempt)
 {
     double confidence = gln_lot_confidence(options->confidence, attempt);
+    p->attempt = attempt;
     p->plan = gln_lot_plan_make(p->n_images, options->bound, confidence, p->expected_error);
     set_bounds(p, confidence);
     double saved = saved_by(&p->plan, p->n_images);
@@ -105,7 +108,9 @@ bool gln_proposal_resize(gln_proposal *p, const gln_proposal_options *options, s
     double confidence = gln_lot_confidence(options->confidence, attempt);
     size_t allowed = gln_lot_allowed(p->n_images, sample, options->bound, confidence);
     if (allowed == SIZE_MAX) return false;
-    p->plan = (gln_lot_plan){.sample = sample, .allowed = allowed, .p_pass = gln_lot_p_pass(sample, allowed, p->expected_error)};
+    p->attempt = attempt;
+    p->plan = (gln_lot_plan){
+        .sample = sample, .allowed = allowed, .p_pass = gln_lot_p_pass(sample, allowed, p->expected_error)};
     set_bounds(p, confidence);
     return true;
 }
@@ -171,7 +176,8 @@ static gln_status count_groups(const struct finding *f, gln_proposal *p)
     for (size_t k = 0; st == GLN_OK && k < pool->n_clusters; k++) {
         size_t best = 0;
         for (size_t c = 0; c < pool->n_classes; c++) {
-            if (f->witnesses.called[k * pool->n_classes + c] > f->witnesses.called[k * pool->n_classes + best]) best = c;
+            if (f->witnesses.called[k * pool->n_classes + c] > f->witnesses.called[k * pool->n_classes + best])
+                best = c;
             p->n_groups += seen[k * pool->n_classes + c];
         }
         p->n_labels += f->witnesses.n_labels[k];
@@ -234,7 +240,8 @@ static gln_status propose_by_labels(struct finding *f)
     for (size_t k = 0; st == GLN_OK && k < pool->n_clusters; k++) {
         size_t best = 0;
         for (size_t c = 1; c < pool->n_classes; c++)
-            if (f->witnesses.labels[k * pool->n_classes + c] > f->witnesses.labels[k * pool->n_classes + best]) best = c;
+            if (f->witnesses.labels[k * pool->n_classes + c] > f->witnesses.labels[k * pool->n_classes + best])
+                best = c;
         gln_proposal p = of_cluster(f, k, best);
         if (p.n_labels < GLN_PROPOSAL_MIN_LABELS || 2 * p.n_agree <= p.n_labels) continue;
         p.n_images = open[k];
@@ -245,12 +252,12 @@ static gln_status propose_by_labels(struct finding *f)
     return st;
 }
 
-/* ---- near-duplicates ----------------------------------------------------------------------------------------------- */
+/* ---- near-duplicates --------------------------------------------------------------------------------------------- */
 
 enum { NO_AGREEMENT = -2 };
 
-/* said [n], at the representative: the class on which the group's labels agree; GLN_NO_CLASS: it has none; NO_AGREEMENT.
-   labels [n]: how many there are; NULL: not asked. */
+/* said [n], at the representative: the class on which the group's labels agree; GLN_NO_CLASS: it has none;
+   NO_AGREEMENT. labels [n]: how many there are; NULL: not asked. */
 static void ask_groups(const gln_proposal_pool *pool, int32_t *said, uint32_t *labels)
 {
     for (size_t i = 0; i < pool->n; i++) said[i] = GLN_NO_CLASS;
@@ -283,7 +290,8 @@ static gln_status propose_duplicates(struct finding *f)
             p.n_images += open[g];
             p.n_groups++;
         }
-        p.expected_error = ((double)(p.n_labels - p.n_agree) + usual_conflict * usual_weight) / ((double)p.n_labels + usual_weight);
+        p.expected_error = ((double)(p.n_labels - p.n_agree) + usual_conflict * usual_weight) /
+                           ((double)p.n_labels + usual_weight);
         st = keep(f, &p);
     }
     gln_free(said);

@@ -1,8 +1,8 @@
 /*
- * Labels that could be given to many images at once: to what the classifier calls one class inside one cluster, to all such
- * groups together, and to near-duplicates of labelled images. A proposal says what speaks for it and what an audit of it
- * costs; it is nothing more until a random sample of it has been labelled by a person (acceptance.h). Pure function over
- * arrays; called by engine/.
+ * Labels that could be given to many images at once: to what the classifier calls one class inside one cluster, to all
+ * such groups together, and to near-duplicates of labelled images. A proposal says what speaks for it and what an audit
+ * of it costs; it is nothing more until a random sample of it has been labelled by a person (acceptance.h). Pure
+ * function over arrays; called by engine/.
  *
  *     gln_proposals proposals = {0};
  *     st = gln_proposals_find(&proposals, &pool, &options);
@@ -50,19 +50,21 @@ typedef struct gln_proposal {
     gln_proposal_kind kind;
     uint32_t cluster;      /* of kind CLUSTER */
     int32_t class;         /* proposed; GLN_NO_CLASS: each image its own */
-    float least_p;         /* CLUSTER: the group is what is called so, against the runner-up with at least this; 0 without a
-                              classifier */
+    float least_p; /* CLUSTER: the group is what is called so, against the runner-up with at least this; 0 without a
+                      classifier */
     double most_error;     /* CLUSTERS: the lot is what is expected wrong with at most this probability */
     size_t n_images;       /* the lot: unlabelled images of the group that can be had */
     size_t n_groups;       /* that they are in: near-duplicates, or classes inside clusters; 1 of kind CLUSTER */
-    size_t n_labels, n_agree; /* labels inside the cluster, and those of the proposed class; CLUSTERS: labels, and those of the
-                                 class that the classifier calls most often in their cluster; DUPLICATES: groups with several
-                                 labels, and those whose labels agree */
-    double mean_p;         /* mean probability of the class against the runner-up; NaN without a classifier and for duplicates */
+    size_t n_labels, n_agree; /* labels inside the cluster, and those of the proposed class; CLUSTERS: labels, and those
+                                 of the class that the classifier calls most often in their cluster; DUPLICATES: groups
+                                 with several labels, and those whose labels agree */
+    /* mean probability of the class against the runner-up; NaN without a classifier and for duplicates */
+    double mean_p;
     double expected_error; /* rate of errors that the plan expects */
     double bound_before;   /* as if the labels inside had been drawn at random, which they were not: an indication */
     double bound_after;    /* of the audit, when as many disagree as expected */
-    gln_lot_plan plan;     /* for the first audit (gln_lot_confidence) */
+    size_t attempt;        /* which audit of its group the plan is for, from 1 (gln_lot_confidence) */
+    gln_lot_plan plan;
 } gln_proposal;
 
 typedef struct gln_proposals {

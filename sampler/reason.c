@@ -18,7 +18,8 @@ void gln_candidate_reason(char *out, size_t capacity, const gln_candidate *c, co
 {
     char why[256], prediction[512] = "", nearest[64] = "", group[64] = "";
     if (c->arm == GLN_ARM_QUOTA) snprintf(why, sizeof why, "fills %s", class_names[c->quota_class]);
-    else if (c->arm == GLN_ARM_AUDIT) snprintf(why, sizeof why, "random check (1 in %.0f)", 1.0 / c->inclusion_probability);
+    else if (c->arm == GLN_ARM_AUDIT)
+        snprintf(why, sizeof why, "random check (1 in %.0f)", 1.0 / c->inclusion_probability);
     else if (c->news) snprintf(why, sizeof why, "drift: lies where new images differ from those before");
     else if (c->nearest_labelled == GLN_NO_NEIGHBOUR) snprintf(why, sizeof why, "typical of its group");
     else snprintf(why, sizeof why, "looks into what few labels cover");

@@ -4,7 +4,8 @@
 
 static const double usual_noise = 0.02, prior_looks = 2.0;
 
-double gln_label_p_wrong(double p_given, double p_suggested, size_t votes_given, size_t votes_suggested, double noise_rate)
+double gln_label_p_wrong(double p_given, double p_suggested, size_t votes_given, size_t votes_suggested,
+                         double noise_rate)
 {
     static const double least = 1e-3;
     double noise = noise_rate > 0.0 && noise_rate < 1.0 ? noise_rate : usual_noise;

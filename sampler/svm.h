@@ -65,7 +65,7 @@ typedef struct gln_svm_card {
     const gln_svm_point *grid;           /* [n_grid] in the order tried; scores of different n_rows do not compare */
     size_t n_grid;
     gln_svm_point chosen;
-    const uint32_t *confusion;           /* [n_classes, n_classes] true by predicted, out of fold; NULL when n_folds is 0 */
+    const uint32_t *confusion; /* [n_classes, n_classes] true by predicted, out of fold; NULL when n_folds is 0 */
     const float *out_of_fold;            /* [n_labels, n_classes] probabilities; NULL when n_folds is 0 */
     const double *hit_rate;              /* [n_classes] smoothed precision of predicting the class, out of fold */
     size_t n_support;                    /* landmarks where there are any */
@@ -84,13 +84,14 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
  * [pool->n] of the near-duplicate group, by view index (NULL: none). What a resample does, and what measurements of it
  * do.
  */
-gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
-                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress);
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label,
+                               const uint32_t *representative, size_t n_classes, const gln_svm_options *options,
+                               gln_pool *threads, gln_progress *progress);
 void gln_svm_free(gln_svm *svm);
 const gln_svm_card *gln_svm_card_of(const gln_svm *svm);
 
-/* probability [pool->n, n_classes], rows sum to 1: Platt scaling fitted on out-of-fold decision values, pairwise coupling (Wu, Lin, Weng 2004).
-   Agrees with libsvm's svm_predict_probability for the same model to 1e-5. */
+/* probability [pool->n, n_classes], rows sum to 1: Platt scaling fitted on out-of-fold decision values, pairwise
+   coupling (Wu, Lin, Weng 2004). Agrees with libsvm's svm_predict_probability for the same model to 1e-5. */
 gln_status gln_svm_score(const gln_svm *svm, const gln_embeddings *pool, float *probability, gln_pool *threads,
                          gln_progress *progress);
 

@@ -33,7 +33,7 @@ void gln_svm_features_dispose(gln_svm_features *f)
     *f = (gln_svm_features){0};
 }
 
-/* ---- the factor --------------------------------------------------------------------------------------------------------- */
+/* ---- the factor -------------------------------------------------------------------------------------------------- */
 
 /* A lower triangle in the making: columns before `column` are done. */
 struct factor {
@@ -76,7 +76,8 @@ static gln_status factorise(struct factor *f, gln_pool *threads)
         for (size_t j = f->column; j < f->column + f->n_columns; j++) {
             double *pivot = f->a + j * m;
             double square = pivot[j] - dot(pivot + f->column, pivot + f->column, j - f->column);
-            if (!(square > 0.0)) return gln_fail(GLN_E_ARGUMENT, "landmark %zu of the classifier adds nothing to those before", j);
+            if (!(square > 0.0))
+                return gln_fail(GLN_E_ARGUMENT, "landmark %zu of the classifier adds nothing to those before", j);
             pivot[j] = sqrt(square);
             for (size_t i = j + 1; i < m; i++) {
                 double *row = f->a + i * m;
@@ -96,7 +97,8 @@ static gln_status invert_range(void *context, size_t begin, size_t end, size_t w
         double *column = f->inverse + j * f->m;
         for (size_t i = 0; i < j; i++) column[i] = 0.0;
         column[j] = 1.0 / f->a[j * f->m + j];
-        for (size_t i = j + 1; i < f->m; i++) column[i] = -dot(f->a + i * f->m + j, column + j, i - j) / f->a[i * f->m + i];
+        for (size_t i = j + 1; i < f->m; i++)
+            column[i] = -dot(f->a + i * f->m + j, column + j, i - j) / f->a[i * f->m + i];
     }
     return GLN_OK;
 }
@@ -132,10 +134,12 @@ static gln_status whiten(struct filling *w, gln_pool *threads)
     for (size_t i = 0; i < m; i++) w->landmark_sq[i] = kernel[i * m + i];
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j <= i; j++) {
-            double l2_sq = fmax(0.0, (double)w->landmark_sq[i] + (double)w->landmark_sq[j] - 2.0 * (double)kernel[i * m + j]);
+            double l2_sq = fmax(0.0, (double)w->landmark_sq[i] + (double)w->landmark_sq[j] -
+                                         2.0 * (double)kernel[i * m + j]);
             factor.a[i * m + j] = exp(-(double)w->gamma * l2_sq) + (i == j ? RIDGE : 0.0);
         }
-    if ((st = factorise(&factor, threads)) != GLN_OK || (st = gln_pool_for(threads, m, 4, invert_range, &factor)) != GLN_OK)
+    if ((st = factorise(&factor, threads)) != GLN_OK ||
+        (st = gln_pool_for(threads, m, 4, invert_range, &factor)) != GLN_OK)
         goto cleanup;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < m; j++) f->whitening[i * m + j] = j <= i ? (float)factor.inverse[j * m + i] : 0.0f;
@@ -147,7 +151,7 @@ cleanup:
     return st;
 }
 
-/* ---- the features ------------------------------------------------------------------------------------------------------- */
+/* ---- the features ------------------------------------------------------------------------------------------------ */
 
 static gln_status rbf_range(void *context, size_t begin, size_t end, size_t worker)
 {
@@ -208,7 +212,8 @@ gln_status gln_svm_features_fill(gln_svm_features *f, const float *x, const uint
     gln_status st;
     if (f->value == NULL || f->n != n || f->width != width) {
         gln_svm_features_dispose(f);
-        if (!gln_mul_size(&width_bytes, width, sizeof(float))) return gln_fail(GLN_E_LIMIT, "%zu features: too many", width);
+        if (!gln_mul_size(&width_bytes, width, sizeof(float)))
+            return gln_fail(GLN_E_LIMIT, "%zu features: too many", width);
         if ((st = gln_alloc_raw(&f->value, n, width_bytes, "features")) != GLN_OK ||
             (st = gln_alloc_raw(&f->norm_sq, n, sizeof *f->norm_sq, "features")) != GLN_OK)
             return st;

@@ -43,14 +43,15 @@ gln_status gln_svm_features_fill(gln_svm_features *f, const float *x, const uint
                                  const uint32_t *landmark, size_t n_landmarks, double gamma, gln_pool *threads);
 void gln_svm_features_dispose(gln_svm_features *f);
 
-/* coefficient [n_landmarks, or d without] so that sum_j coefficient_j k(x, landmark_j), or coefficient . x, is weight . value. */
+/* coefficient [n_landmarks, or d without] so that sum_j coefficient_j k(x, landmark_j), or coefficient . x, is weight .
+   value. */
 gln_status gln_svm_features_unfold(float *coefficient, const gln_svm_features *f, const float *weight);
 
 /*
  * weight [f->width]: C-SVC without a kernel (hinge loss) on the features listed in row [n], `first` [n] positive,
  * cost[1] for the first class and cost[0] for the other. Errors: GLN_E_MEMORY.
  */
-gln_status gln_svm_pair_train(float *weight, const gln_svm_features *f, const uint32_t *row, const bool *first, size_t n,
-                              const double cost[2], uint64_t seed);
+gln_status gln_svm_pair_train(float *weight, const gln_svm_features *f, const uint32_t *row, const bool *first,
+                              size_t n, const double cost[2], uint64_t seed);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * A trained classifier as a derived file, so that a night without new labels scores only what is new.
  *
- *     magic "GLNSVM2\0", key (32 bytes), eleven counts (u64), the chosen point; then the arrays of struct gln_svm in the order of
+ *     magic "GLNSVM2\0", key (32 bytes), eleven counts (u64), the chosen point; then the arrays of struct gln_svm in
+ *     the order of
  *     visit() as they lie in memory; at the end XXH3 of all before (u64); little-endian
  *
- * What scoring and the model card need is kept; the machine's own coefficients, which only training reads, are not. One function
- * walks over the arrays, and is used to measure, to write and to read: the three cannot disagree.
+ * What scoring and the model card need is kept; the machine's own coefficients, which only training reads, are not. One
+ * function walks over the arrays, and is used to measure, to write and to read: the three cannot disagree.
  */
 #include "sampler/svm_model.h"
 
@@ -68,7 +69,8 @@ static gln_status visit(struct cursor *c, gln_svm *svm, const struct counts *n)
     pass(c, &svm->machine.first, n->n_active + 1, 1, sizeof *svm->machine.first);
     pass(c, &svm->machine.rho, n_pairs, 1, sizeof *svm->machine.rho);
     pass(c, &svm->support_rows, n->n_support, n->d, sizeof *svm->support_rows);
-    if (n->pairs) pass(c, &svm->pair_weight, n_pairs, n->n_support != 0 ? n->n_support : n->d, sizeof *svm->pair_weight);
+    if (n->pairs)
+        pass(c, &svm->pair_weight, n_pairs, n->n_support != 0 ? n->n_support : n->d, sizeof *svm->pair_weight);
     else pass(c, &svm->coefficient, n->n_support, n_others, sizeof *svm->coefficient);
     if (n->linear) pass(c, &svm->weight, n->n_active * n_others, n->d, sizeof *svm->weight);
     pass(c, &svm->sigmoid, n_pairs, 1, sizeof *svm->sigmoid);
@@ -155,9 +157,16 @@ gln_status gln_svm_load(gln_svm **out, const char *path, const uint8_t key[32])
         st = gln_fail(GLN_E_CORRUPT, "%s: the kept classifier contradicts itself", path);
         goto cleanup;
     }
-    svm->card = (gln_svm_card){.n_labels = n->n_labels, .n_classes = n->n_classes, .n_folds = n->n_folds, .grid = svm->grid,
-                               .n_grid = n->n_grid, .chosen = header.chosen, .confusion = svm->confusion,
-                               .out_of_fold = svm->out_of_fold, .hit_rate = svm->hit_rate, .n_support = n->n_support,
+    svm->card = (gln_svm_card){.n_labels = n->n_labels,
+                               .n_classes = n->n_classes,
+                               .n_folds = n->n_folds,
+                               .grid = svm->grid,
+                               .n_grid = n->n_grid,
+                               .chosen = header.chosen,
+                               .confusion = svm->confusion,
+                               .out_of_fold = svm->out_of_fold,
+                               .hit_rate = svm->hit_rate,
+                               .n_support = n->n_support,
                                .n_trained = n->n_trained};
 
 cleanup:

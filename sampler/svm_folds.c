@@ -3,10 +3,10 @@
  * new photos.
  *
  * A group counts as the class most of its members have. Class by class, the groups in seeded random order, larger ones
- * first, each go to the fold that holds fewest of the class, then fewest rows altogether. As many folds as asked, unless
- * fewer groups than that exist in the second most frequent class: every training set needs two classes. A rare class with
- * fewer groups than folds is simply absent from some of the test folds; scores are taken over all held-out predictions
- * together, so that this costs nothing, while fewer folds would train on less.
+ * first, each go to the fold that holds fewest of the class, then fewest rows altogether. As many folds as asked,
+ * unless fewer groups than that exist in the second most frequent class: every training set needs two classes. A rare
+ * class with fewer groups than folds is simply absent from some of the test folds; scores are taken over all held-out
+ * predictions together, so that this costs nothing, while fewer folds would train on less.
  */
 #include "sampler/svm_model.h"
 

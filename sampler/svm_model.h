@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-/* ---- folds -------------------------------------------------------------------------------------------------------------- */
+/* ---- folds ------------------------------------------------------------------------------------------------------- */
 
 /*
  * fold [n] in [0, *n_folds): stratified over y [n] in [0, n_active), groups of `group` (NULL: every row alone) whole.
@@ -25,11 +25,12 @@
 gln_status gln_svm_folds(uint32_t *fold, size_t *n_folds, const int32_t *y, const uint32_t *group, size_t n,
                          size_t n_active, uint64_t seed);
 
-/* ---- one problem -------------------------------------------------------------------------------------------------------- */
+/* ---- one problem ------------------------------------------------------------------------------------------------- */
 
 /*
- * A full kernel matrix [n, n] in libsvm's "precomputed" layout. libsvm finds K(i, j) as the node number `serial of j` of
- * row i, so rows of the full matrix serve any subset of it: folds share one matrix. 16 bytes an entry, as svm_node is.
+ * A full kernel matrix [n, n] in libsvm's "precomputed" layout. libsvm finds K(i, j) as the node number `serial of j`
+ * of row i, so rows of the full matrix serve any subset of it: folds share one matrix. 16 bytes an entry, as svm_node
+ * is.
  */
 typedef struct gln_svm_matrix gln_svm_matrix;
 
@@ -39,19 +40,23 @@ void gln_svm_matrix_free(gln_svm_matrix *matrix);
 gln_status gln_svm_matrix_fill(gln_svm_matrix *matrix, const float *from, double gamma, gln_pool *threads);
 
 /*
- * A trained machine over active classes [0, n_active), one decision function a pair i < j in the order (0,1), (0,2), ...,
- * positive towards i. In libsvm's compact form: a support vector of class i has a coefficient for each other class.
+ * A trained machine over active classes [0, n_active), one decision function a pair i < j in the order (0,1), (0,2),
+ * ..., positive towards i. In libsvm's compact form: a support vector of class i has a coefficient for each other
+ * class.
  */
 typedef struct gln_svm_machine {
     size_t n_active, n_support;
     uint32_t *support;   /* [n_support] rows of the matrix, grouped by class */
     size_t *first;       /* [n_active + 1] where each class begins */
-    double *coefficient; /* [n_active - 1, n_support]; row j - 1 of class i is for pair (i, j > i), row j for (j < i, i) */
+    /* [n_active - 1, n_support]; row j - 1 of class i is for pair (i, j > i), row j for (j < i, i) */
+    double *coefficient;
     double *rho;         /* [pairs] */
     bool *has_class;     /* [n_active] whether it took part in the training */
-    bool unbounded;      /* no coefficient at the bound that C sets: any larger C gives the same machine. False on features */
+    /* no coefficient at the bound that C sets: any larger C gives the same machine. False on features */
+    bool unbounded;
     size_t width;
-    float *pair_weight;  /* [pairs, width] of a machine on features, its bias among them; nothing above but has_class is then used */
+    float *pair_weight; /* [pairs, width] of a machine on features, its bias among them; nothing above but has_class is
+                           then used */
 } gln_svm_machine;
 
 /* Pairs of n classes, and the number of the pair i < j. */
@@ -64,7 +69,8 @@ static inline size_t gln_svm_pair(size_t i, size_t j, size_t n_active)
     return i * n_active - i * (i + 1) / 2 + (j - i - 1);
 }
 
-/* Trains on the rows of `matrix` listed in `row` [n] with classes y [matrix rows]; weights inverse to class frequency. Safe in several threads on one matrix. */
+/* Trains on the rows of `matrix` listed in `row` [n] with classes y [matrix rows]; weights inverse to class frequency.
+   Safe in several threads on one matrix. */
 gln_status gln_svm_machine_train(gln_svm_machine *machine, const gln_svm_matrix *matrix, const uint32_t *row, size_t n,
                                  const int32_t *y, size_t n_active, double c);
 void gln_svm_machine_dispose(gln_svm_machine *machine);
@@ -75,7 +81,7 @@ void gln_svm_machine_decide(double *decision, const gln_svm_machine *machine, co
 /* The class with most pairwise votes; ties by the sum of decision values in its favour, then the lower class. */
 size_t gln_svm_vote(const double *decision, size_t n_active);
 
-/* ---- probabilities ------------------------------------------------------------------------------------------------------ */
+/* ---- probabilities ----------------------------------------------------------------------------------------------- */
 
 typedef struct gln_svm_sigmoid {
     double a, b; /* P(first class | decision f) = 1 / (1 + exp(a f + b)) */
@@ -94,7 +100,7 @@ gln_svm_sigmoid gln_svm_platt_shrunk(const double *decision, const bool *first, 
 void gln_svm_couple(double *probability, const double *decision, const gln_svm_sigmoid *sigmoid, size_t n_active,
                     double *scratch);
 
-/* ---- the model ---------------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 struct gln_svm {
     size_t d, n_active, n_classes;
@@ -102,9 +108,9 @@ struct gln_svm {
     gln_svm_machine machine;  /* its `support` are rows of the training data */
     float *support_rows;      /* [n_support, d], in the order of the machine */
     float *coefficient;       /* for class i, at first[i] * (n_active - 1): [n_active - 1, size of class i] */
-    float *weight;            /* [n_active, n_active - 1, d] of a linear machine: coefficients times support vectors; else NULL */
-    float *pair_weight;       /* [pairs, n_support, or d when linear] of a machine that was trained on features; else NULL. Its support
-                                 vectors are the landmarks, `coefficient` and `weight` NULL */
+    float *weight; /* [n_active, n_active - 1, d] of a linear machine: coefficients times support vectors; else NULL */
+    float *pair_weight; /* [pairs, n_support, or d when linear] of a machine that was trained on features; else NULL.
+                           Its support vectors are the landmarks, `coefficient` and `weight` NULL */
     gln_svm_sigmoid *sigmoid; /* [pairs] */
     gln_svm_card card;
     gln_svm_point *grid;

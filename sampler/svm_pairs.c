@@ -77,10 +77,16 @@ static void pass(struct descent *s, gln_rng *rng)
     s->least = least;
 }
 
-gln_status gln_svm_pair_train(float *weight, const gln_svm_features *f, const uint32_t *row, const bool *first, size_t n,
-                              const double cost[2], uint64_t seed)
+gln_status gln_svm_pair_train(float *weight, const gln_svm_features *f, const uint32_t *row, const bool *first,
+                              size_t n, const double cost[2], uint64_t seed)
 {
-    struct descent s = {.f = f, .row = row, .first = first, .cost = cost, .weight = weight, .n_active = n, .most = INFINITY,
+    struct descent s = {.f = f,
+                        .row = row,
+                        .first = first,
+                        .cost = cost,
+                        .weight = weight,
+                        .n_active = n,
+                        .most = INFINITY,
                         .least = -INFINITY};
     gln_rng rng;
     gln_status st;

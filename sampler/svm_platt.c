@@ -1,14 +1,16 @@
 /*
  * From decision values to probabilities.
  *
- * Platt scaling a pair: a sigmoid fitted by regularised maximum likelihood, with the Newton method and backtracking of Lin,
- * Lin and Weng ("A note on Platt's probabilistic outputs", 2007, algorithm 1), on decision values that were held out. Then pairwise
- * coupling, the second method of Wu, Lin and Weng (2004, section 4, algorithm 2). Constants and stopping rules are those of
- * libsvm, so that the results agree with svm_predict_probability for the same model; the difference is where the
- * sigmoids come from: our folds keep duplicates together, are seeded, and were needed for the search anyway.
+ * Platt scaling a pair: a sigmoid fitted by regularised maximum likelihood, with the Newton method and backtracking of
+ * Lin, Lin and Weng ("A note on Platt's probabilistic outputs", 2007, algorithm 1), on decision values that were held
+ * out. Then pairwise coupling, the second method of Wu, Lin and Weng (2004, section 4, algorithm 2). Constants and
+ * stopping rules are those of libsvm, so that the results agree with svm_predict_probability for the same model; the
+ * difference is where the sigmoids come from: our folds keep duplicates together, are seeded, and were needed for the
+ * search anyway.
  *
- * With two or three labels a class a fitted slope is mostly noise, often zero, and would flatten probabilities whose order is
- * right. It is therefore shrunk towards a usual sigmoid, as if SHRINK_LABELS labels a class had been seen before.
+ * With two or three labels a class a fitted slope is mostly noise, often zero, and would flatten probabilities whose
+ * order is right. It is therefore shrunk towards a usual sigmoid, as if SHRINK_LABELS labels a class had been seen
+ * before.
  */
 #include "sampler/svm_model.h"
 
@@ -34,7 +36,8 @@ static double first_probability(double f_ab)
     return f_ab >= 0.0 ? exp(-f_ab) / (1.0 + exp(-f_ab)) : 1.0 / (1.0 + exp(f_ab));
 }
 
-static double total_loss(const double *decision, const bool *first, size_t n, double high, double low, double a, double b)
+static double total_loss(const double *decision, const bool *first, size_t n, double high, double low, double a,
+                         double b)
 {
     double sum = 0.0;
     for (size_t i = 0; i < n; i++) sum += loss_of(first[i] ? high : low, decision[i] * a + b);
@@ -86,7 +89,8 @@ gln_svm_sigmoid gln_svm_platt_shrunk(const double *decision, const bool *first, 
     size_t n_first = 0;
     for (size_t i = 0; i < n; i++) n_first += first[i] ? 1 : 0;
     double fewer = (double)(n_first < n - n_first ? n_first : n - n_first), of_fit = fewer / (fewer + SHRINK_LABELS);
-    /* A slope the wrong way round says that held-out values carried no information, not that the machine is to be inverted. */
+    /* A slope the wrong way round says that held-out values carried no information, not that the machine is to be
+       inverted. */
     if (fitted.a > 0.0) fitted = (gln_svm_sigmoid){0.0, 0.0};
     return (gln_svm_sigmoid){.a = of_fit * fitted.a + (1.0 - of_fit) * usual.a,
                              .b = of_fit * fitted.b + (1.0 - of_fit) * usual.b};
@@ -141,7 +145,8 @@ void gln_svm_couple(double *probability, const double *decision, const gln_svm_s
         for (size_t j = i + 1; j < n_active; j++) {
             size_t pair = gln_svm_pair(i, j, n_active);
             /* A pair that was not trained has no opinion. */
-            double p = isnan(decision[pair]) ? 0.5 : first_probability(decision[pair] * sigmoid[pair].a + sigmoid[pair].b);
+            double p = isnan(decision[pair]) ? 0.5
+                                             : first_probability(decision[pair] * sigmoid[pair].a + sigmoid[pair].b);
             p = fmin(fmax(p, PROBABILITY_MIN), 1.0 - PROBABILITY_MIN);
             r[i * n_active + j] = p;
             r[j * n_active + i] = 1.0 - p;

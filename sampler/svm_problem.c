@@ -89,8 +89,8 @@ cleanup:
 }
 
 /* The rows, their classes and folds; nothing that a kernel needs. */
-static gln_status init_rows(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n, size_t d,
-                            size_t n_active, size_t max, size_t n_folds, uint64_t seed)
+static gln_status init_rows(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
+                            size_t d, size_t n_active, size_t max, size_t n_folds, uint64_t seed)
 {
     gln_status st;
     *p = (gln_svm_problem){.d = d, .n_active = n_active, .n_folds = n_folds, .rows = x};
@@ -126,13 +126,14 @@ gln_status gln_svm_problem_init(gln_svm_problem *p, const float *x, const int32_
     return gln_svm_matrix_create(&p->matrix, p->n);
 }
 
-gln_status gln_svm_problem_init_features(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
-                                         size_t d, size_t n_active, size_t max, size_t n_landmarks, size_t n_folds,
-                                         uint64_t seed)
+gln_status gln_svm_problem_init_features(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group,
+                                         size_t n, size_t d, size_t n_active, size_t max, size_t n_landmarks,
+                                         size_t n_folds, uint64_t seed)
 {
     gln_status st = init_rows(p, x, y, group, n, d, n_active, max, n_folds, seed);
     if (st != GLN_OK) return st;
-    /* The first of a landmark's draw is the same for every number of rows; the seed is another one than that of the rows. */
+    /* The first of a landmark's draw is the same for every number of rows; the seed is another one than that of the
+       rows. */
     if ((st = gln_alloc_raw(&p->landmark, n, sizeof *p->landmark, "landmarks")) != GLN_OK) return st;
     return pick_rows(p->landmark, &p->n_landmarks, y, n, n_active, n_landmarks, gln_rng_mix(seed, 1));
 }
@@ -159,7 +160,8 @@ gln_status gln_svm_problem_kernel(gln_svm_problem *p, gln_svm_kernel kernel, dou
     if (p->n_landmarks != 0) {
         if (p->filled && p->feature_kernel == kernel && (!rbf || p->feature_gamma == gamma)) return GLN_OK;
         p->filled = false;
-        st = gln_svm_features_fill(&p->features, p->rows, p->row, p->n, p->d, p->landmark, rbf ? p->n_landmarks : 0, gamma, threads);
+        st = gln_svm_features_fill(&p->features, p->rows, p->row, p->n, p->d, p->landmark, rbf ? p->n_landmarks : 0,
+                                   gamma, threads);
         p->filled = st == GLN_OK;
         p->feature_kernel = kernel;
         p->feature_gamma = gamma;
@@ -170,7 +172,7 @@ gln_status gln_svm_problem_kernel(gln_svm_problem *p, gln_svm_kernel kernel, dou
     return gln_svm_matrix_fill(p->matrix, p->kernel, rbf ? gamma : 0.0, threads);
 }
 
-/* ---- training ----------------------------------------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 static gln_status train_on_matrix(gln_svm_training *t, const gln_svm_problem *p)
 {
@@ -193,7 +195,8 @@ static gln_status prepare_on_features(gln_svm_training *t, const gln_svm_problem
     gln_status st;
     m->n_active = p->n_active;
     m->width = p->features.width;
-    if (!gln_mul_size(&width_bytes, m->width, sizeof *m->pair_weight)) return gln_fail(GLN_E_LIMIT, "%zu features", m->width);
+    if (!gln_mul_size(&width_bytes, m->width, sizeof *m->pair_weight))
+        return gln_fail(GLN_E_LIMIT, "%zu features", m->width);
     if ((st = gln_alloc_raw(&m->pair_weight, gln_svm_pairs(p->n_active), width_bytes, "weights of pairs")) != GLN_OK ||
         (st = gln_alloc(&m->has_class, p->n_active, sizeof *m->has_class, "trained classes")) != GLN_OK ||
         (st = gln_alloc(&t->weight_of_class, p->n_active, sizeof *t->weight_of_class, "class weights")) != GLN_OK)
@@ -205,7 +208,8 @@ static gln_status prepare_on_features(gln_svm_training *t, const gln_svm_problem
     }
     for (size_t c = 0; c < p->n_active; c++) n_trained += m->has_class[c] = t->weight_of_class[c] > 0.0;
     if (n_trained < 2)
-        return gln_fail(GLN_E_CONFLICT, "labels of %zu class%s: a classifier needs two", n_trained, n_trained == 1 ? "" : "es");
+        return gln_fail(GLN_E_CONFLICT, "labels of %zu class%s: a classifier needs two", n_trained,
+                        n_trained == 1 ? "" : "es");
     for (size_t c = 0; c < p->n_active; c++)
         if (m->has_class[c]) t->weight_of_class[c] = (double)n / ((double)n_trained * t->weight_of_class[c]);
     return GLN_OK;
@@ -303,6 +307,7 @@ void gln_svm_problem_decide(double *decision, const gln_svm_problem *p, const gl
     for (size_t a = 0, pair = 0; a < p->n_active; a++)
         for (size_t b = a + 1; b < p->n_active; b++, pair++)
             decision[pair] = machine->has_class[a] && machine->has_class[b]
-                                 ? (double)kernels->dot(machine->pair_weight + pair * machine->width, value, machine->width)
+                                 ? (double)kernels->dot(machine->pair_weight + pair * machine->width, value,
+                                                        machine->width)
                                  : (double)NAN;
 }

@@ -2,13 +2,14 @@
  * Scoring the pool: kernels as one matrix product a block of images and class, coefficients as another.
  *
  * Calling libsvm an image at a time would evaluate every kernel by a scalar loop over sparse nodes. Here a block of
- * images meets the support vectors of one class in a matrix product, distances and exp follow element-wise, and a second
- * product with that class's coefficients [n_active - 1, support vectors] gives its part of each decision value: only the
- * support vectors of the two classes of a pair count for it, so this is all the work there is. A linear machine needs no
- * kernels at all: its coefficients are multiplied into the support vectors once, when the model is made.
+ * images meets the support vectors of one class in a matrix product, distances and exp follow element-wise, and a
+ * second product with that class's coefficients [n_active - 1, support vectors] gives its part of each decision value:
+ * only the support vectors of the two classes of a pair count for it, so this is all the work there is. A linear
+ * machine needs no kernels at all: its coefficients are multiplied into the support vectors once, when the model is
+ * made.
  *
- * The products run on the BLAS's threads, all else on the pool given. With a GPU and enough images decision values come from there
- * (kernels/gpu.h), a block at a time, and the threads turn them into probabilities.
+ * The products run on the BLAS's threads, all else on the pool given. With a GPU and enough images decision values come
+ * from there (kernels/gpu.h), a block at a time, and the threads turn them into probabilities.
  */
 #include "sampler/svm_model.h"
 
@@ -66,7 +67,8 @@ static gln_status rbf_range(void *context, size_t begin, size_t end, size_t work
     return GLN_OK;
 }
 
-/* The decision values of the rows in s->rows by a machine of pairs: one product with the landmarks, one with the weights. */
+/* The decision values of the rows in s->rows by a machine of pairs: one product with the landmarks, one with the
+   weights. */
 static gln_status decide_pairs(struct scoring *s, gln_pool *threads)
 {
     const gln_svm *svm = s->svm;
@@ -80,16 +82,17 @@ static gln_status decide_pairs(struct scoring *s, gln_pool *threads)
         if ((st = gln_pool_for(threads, s->n * m, 1 << 16, rbf_range, s)) != GLN_OK) return st;
         from = s->kernel;
     }
-    if ((st = gln_gram_f32(threads, s->decision, from, s->n, svm->pair_weight, s->n_pairs, m != 0 ? m : d)) != GLN_OK) return st;
+    if ((st = gln_gram_f32(threads, s->decision, from, s->n, svm->pair_weight, s->n_pairs, m != 0 ? m : d)) != GLN_OK)
+        return st;
     for (size_t i = 0; i < s->n; i++)
         for (size_t p = 0; p < s->n_pairs; p++) s->decision[i * s->n_pairs + p] += s->offset[p];
     return GLN_OK;
 }
 
 /*
- * Weights of both signs meet kernel values that are much alike: sums of thousands of terms come to little, and float32 loses what
- * they differ in. With what the values have in common taken off, and its part of the sum added in double, they agree with the
- * formula ten times better.
+ * Weights of both signs meet kernel values that are much alike: sums of thousands of terms come to little, and float32
+ * loses what they differ in. With what the values have in common taken off, and its part of the sum added in double,
+ * they agree with the formula ten times better.
  */
 static void centre_pairs(struct scoring *s)
 {
@@ -130,7 +133,8 @@ static gln_status decide_block(struct scoring *s, gln_pool *threads)
             if (st != GLN_OK) return st;
             kernels->l2_sq_from_gram(s->kernel, s->n, n_own, s->row_sq, s->support_sq + m->first[c]);
             if ((st = gln_pool_for(threads, s->n * n_own, 1 << 16, rbf_range, s)) != GLN_OK) return st;
-            st = gln_gram_f32(threads, s->part, s->kernel, s->n, svm->coefficient + m->first[c] * n_others, n_others, n_own);
+            st = gln_gram_f32(threads, s->part, s->kernel, s->n, svm->coefficient + m->first[c] * n_others, n_others,
+                              n_own);
         } else {
             st = gln_gram_f32(threads, s->part, s->rows, s->n, svm->weight + c * n_others * d, n_others, d);
         }
@@ -166,7 +170,8 @@ static gln_status scoring_init(struct scoring *s, const gln_svm *svm, gln_pool *
     size_t largest = 1, row_bytes = 0, kernel_bytes = 0, decision_bytes = 0, scratch_bytes = 0, n = svm->n_active;
     gln_status st;
     for (size_t c = 0; c < n; c++) {
-        size_t size = svm->pair_weight != NULL ? svm->machine.n_support : svm->machine.first[c + 1] - svm->machine.first[c];
+        size_t size = svm->pair_weight != NULL ? svm->machine.n_support
+                                               : svm->machine.first[c + 1] - svm->machine.first[c];
         if (size > largest) largest = size;
     }
     s->svm = svm;
@@ -234,15 +239,23 @@ static gln_status use_gpu_block(void *context, const float *decided, size_t firs
 }
 
 /* Decision values by a GPU; *done false when there is none or it gave up: what has been written is written again. */
-static gln_status score_on_gpu(struct scoring *s, bool *done, size_t n, float *decision, gln_pool *threads, gln_progress *progress)
+static gln_status score_on_gpu(struct scoring *s, bool *done, size_t n, float *decision, gln_pool *threads,
+                               gln_progress *progress)
 {
     const gln_svm *svm = s->svm;
     bool rbf = svm->card.chosen.kernel == GLN_SVM_RBF;
     size_t n_columns = rbf ? svm->machine.n_support : svm->n_active * (svm->n_active - 1);
     struct gpu_block block = {.scoring = s, .decision = decision, .threads = threads, .progress = progress};
-    gln_gpu_machine machine = {.d = svm->d, .n_active = svm->n_active, .n_support = svm->machine.n_support,
-                               .first = svm->machine.first, .support_rows = svm->support_rows, .coefficient = svm->coefficient,
-                               .weight = svm->weight, .pair_weight = svm->pair_weight, .offset = s->offset, .centre = s->centre,
+    gln_gpu_machine machine = {.d = svm->d,
+                               .n_active = svm->n_active,
+                               .n_support = svm->machine.n_support,
+                               .first = svm->machine.first,
+                               .support_rows = svm->support_rows,
+                               .coefficient = svm->coefficient,
+                               .weight = svm->weight,
+                               .pair_weight = svm->pair_weight,
+                               .offset = s->offset,
+                               .centre = s->centre,
                                .gamma = rbf ? svm->card.chosen.gamma : 0.0};
     gln_gpu_rows *rows = NULL;
     *done = false;
@@ -254,7 +267,8 @@ static gln_status score_on_gpu(struct scoring *s, bool *done, size_t n, float *d
     return block.stopped || !gln_gpu_gave_up(st, "scoring") ? st : GLN_OK;
 }
 
-/* Scores a pool, or rows [n, d] in f32 when there is no pool, into probabilities or, where decision is given, decision values. */
+/* Scores a pool, or rows [n, d] in f32 when there is no pool, into probabilities or, where decision is given, decision
+   values. */
 static gln_status score(const gln_svm *svm, const gln_embeddings *pool, const float *rows, size_t n, float *probability,
                         float *decision, gln_pool *threads, gln_progress *progress)
 {
@@ -283,8 +297,8 @@ cleanup:
 static gln_status check_width(const gln_svm *svm, const gln_embeddings *pool)
 {
     if (pool->d == svm->d) return GLN_OK;
-    return gln_fail(GLN_E_ARGUMENT, "classifier trained on %zu numbers an image, the pool has %zu: train it again", svm->d,
-                    pool->d);
+    return gln_fail(GLN_E_ARGUMENT, "classifier trained on %zu numbers an image, the pool has %zu: train it again",
+                    svm->d, pool->d);
 }
 
 gln_status gln_svm_score(const gln_svm *svm, const gln_embeddings *pool, float *probability, gln_pool *threads,

@@ -34,8 +34,8 @@
 #define FEATURE_ROWS_MAX ((size_t)131072)
 #define FEATURE_SEARCH_MAX ((size_t)16384)
 #define LANDMARKS ((size_t)2048)
-/* Machines of all pairs of classes, one a fold and one more, may take so much; with fewer landmarks than LANDMARKS_MIN left, as with
-   about a thousand classes, the kernel matrix of EXACT_MAX rows is better. */
+/* Machines of all pairs of classes, one a fold and one more, may take so much; with fewer landmarks than LANDMARKS_MIN
+   left, as with about a thousand classes, the kernel matrix of EXACT_MAX rows is better. */
 #define PAIRS_MAX_BYTES ((size_t)2 << 30)
 #define LANDMARKS_MIN ((size_t)256)
 #define WAVE ((size_t)2)
@@ -66,7 +66,7 @@ double gln_svm_metric_of(gln_svm_metric metric, const int32_t *y, const int32_t 
     return n_counted > 0.0 ? sum / n_counted : 0.0;
 }
 
-/* ---- the grid ----------------------------------------------------------------------------------------------------------- */
+/* ---- the grid ---------------------------------------------------------------------------------------------------- */
 
 /* Points that share one kernel, and their held-out predictions. */
 struct trial {
@@ -88,7 +88,8 @@ static void predict(const struct trial *t, size_t point, const gln_svm_machine *
     t->predicted[point * t->problem->n + i] = (int32_t)gln_svm_vote(decision, t->problem->n_active);
 }
 
-/* A point of an earlier wave whose machine of this fold is that of any larger C, and so of this point; SIZE_MAX: none. */
+/* A point of an earlier wave whose machine of this fold is that of any larger C, and so of this point; SIZE_MAX:
+   none. */
 static size_t same_machine(const struct trial *t, size_t point, size_t fold)
 {
     for (size_t q = 0; q < t->first_point; q++)
@@ -105,7 +106,8 @@ static gln_status trial_range(void *context, size_t begin, size_t end, size_t wo
     gln_status st = gln_alloc_raw(&decision, gln_svm_pairs(p->n_active), sizeof *decision, "decision values");
     (void)worker;
     for (size_t task = begin; task < end && st == GLN_OK; task++) {
-        size_t point = t->first_point + task / p->n_folds, fold = task % p->n_folds, same = same_machine(t, point, fold);
+        size_t point = t->first_point + task / p->n_folds, fold = task % p->n_folds,
+               same = same_machine(t, point, fold);
         gln_svm_training training = {.c = t->point[point].c, .without = fold};
         if (same != SIZE_MAX) {
             for (size_t i = 0; i < p->n; i++)
@@ -158,7 +160,8 @@ static gln_status try_on_features(struct trial *t)
     size_t n_folds = t->problem->n_folds;
     gln_status st = gln_alloc(&t->training, n_folds, sizeof *t->training, "fold machines");
     for (t->of_point = 0; t->of_point < t->n_points && st == GLN_OK; t->of_point++) {
-        for (size_t f = 0; f < n_folds; f++) t->training[f] = (gln_svm_training){.c = t->point[t->of_point].c, .without = f};
+        for (size_t f = 0; f < n_folds; f++)
+            t->training[f] = (gln_svm_training){.c = t->point[t->of_point].c, .without = f};
         st = gln_svm_problem_train(t->problem, t->training, n_folds, t->threads, t->progress);
         if (st == GLN_OK) st = gln_pool_for(t->threads, t->problem->n, 256, predict_range, t);
         for (size_t f = 0; f < n_folds; f++) gln_svm_training_dispose(&t->training[f]);
@@ -257,7 +260,8 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
         (st = extend(*grid, n_grid, p, GLN_SVM_LINEAR, 0.0, c, n_c, options->metric, threads, progress)) != GLN_OK)
         return st;
     for (size_t g = 0; options->rbf && g < n_gamma; g++)
-        if ((st = extend(*grid, n_grid, p, GLN_SVM_RBF, gamma[g], c, n_c, options->metric, threads, progress)) != GLN_OK)
+        if ((st = extend(*grid, n_grid, p, GLN_SVM_RBF, gamma[g], c, n_c, options->metric, threads, progress)) !=
+            GLN_OK)
             return st;
     *chosen = *best_of(*grid, *n_grid, true, true);
     if (!options->refine) return GLN_OK;
@@ -265,7 +269,8 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
     const double finer_c[] = {around.c / 2.0, around.c, around.c * 2.0};
     for (int step = -1; step <= 1; step++) {
         if (around.kernel == GLN_SVM_LINEAR && step != 0) continue;
-        st = extend(*grid, n_grid, p, around.kernel, ldexp(around.gamma, step), finer_c, 3, options->metric, threads, progress);
+        st = extend(*grid, n_grid, p, around.kernel, ldexp(around.gamma, step), finer_c, 3, options->metric, threads,
+                    progress);
         if (st != GLN_OK) return st;
     }
     *chosen = *best_of(*grid, *n_grid, true, true);
@@ -280,7 +285,8 @@ static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_s
                                      const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
 {
     enum { MOST = 6 };
-    const gln_svm_point *of_linear = best_of(*grid, *n_grid, true, false), *of_rbf = best_of(*grid, *n_grid, false, true);
+    const gln_svm_point *of_linear = best_of(*grid, *n_grid, true, false),
+                        *of_rbf = best_of(*grid, *n_grid, false, true);
     gln_svm_point *all = NULL, *again = NULL;
     size_t n_again = 0;
     gln_status st;
@@ -293,7 +299,8 @@ static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_s
     }
     for (int step = -2; of_rbf != NULL && step < 0 && st == GLN_OK; step++) {
         double c[] = {of_rbf->c, of_rbf->c * 4.0};
-        st = extend(again, &n_again, p, GLN_SVM_RBF, ldexp(of_rbf->gamma, step), c, 2, options->metric, threads, progress);
+        st = extend(again, &n_again, p, GLN_SVM_RBF, ldexp(of_rbf->gamma, step), c, 2, options->metric, threads,
+                    progress);
     }
     if (st != GLN_OK) {
         gln_free(all);
@@ -307,7 +314,7 @@ static gln_status search_on_features(gln_svm_point **grid, size_t *n_grid, gln_s
     return GLN_OK;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static gln_status check_values(const char *what, const double *value, size_t n)
 {
@@ -361,7 +368,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
                             .gamma = options->rbf ? USUAL_GAMMA : 0.0,
                             .score = NAN,
                             .spread = NAN};
-    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX, exact_max = n < EXACT_MAX ? n : EXACT_MAX;
+    size_t search_max = options->search_rows != 0 ? options->search_rows : SEARCH_MAX,
+           exact_max = n < EXACT_MAX ? n : EXACT_MAX;
     if (search_max > exact_max) search_max = exact_max;
     gln_status st;
     *out = NULL;
@@ -373,7 +381,8 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
     if (problem.n_folds != 0 && (st = gln_svm_grid(&svm->grid, &svm->card.n_grid, &chosen, &problem, options, threads,
                                                    progress)) != GLN_OK)
         goto cleanup;
-    size_t n_landmarks = landmarks_for(n, d, svm->n_active, options), again = options->search_rows != 0 ? options->search_rows : FEATURE_SEARCH_MAX;
+    size_t n_landmarks = landmarks_for(n, d, svm->n_active, options),
+           again = options->search_rows != 0 ? options->search_rows : FEATURE_SEARCH_MAX;
     if (n_landmarks != 0 && svm->card.n_grid != 0 && options->refine) {
         gln_svm_problem_dispose(&problem);
         st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, again, n_landmarks,
@@ -384,12 +393,13 @@ gln_status gln_svm_search(gln_svm **out, const float *x, const int32_t *y, const
     }
     if (n_landmarks != 0) {
         gln_svm_problem_dispose(&problem);
-        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, FEATURE_ROWS_MAX, n_landmarks,
-                                           options->n_folds, options->seed);
+        st = gln_svm_problem_init_features(&problem, x, active, group, n, d, svm->n_active, FEATURE_ROWS_MAX,
+                                           n_landmarks, options->n_folds, options->seed);
         if (chosen.kernel == GLN_SVM_RBF) chosen.n_landmarks = problem.n_landmarks;
     } else if (exact_max > search_max) {
         gln_svm_problem_dispose(&problem);
-        st = gln_svm_problem_init(&problem, x, active, group, n, d, svm->n_active, exact_max, options->n_folds, options->seed);
+        st = gln_svm_problem_init(&problem, x, active, group, n, d, svm->n_active, exact_max, options->n_folds,
+                                  options->seed);
     }
     if (st != GLN_OK) goto cleanup;
     svm->card.grid = svm->grid;
@@ -405,8 +415,9 @@ cleanup:
     return st;
 }
 
-gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label, const uint32_t *representative,
-                               size_t n_classes, const gln_svm_options *options, gln_pool *threads, gln_progress *progress)
+gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const int32_t *label,
+                               const uint32_t *representative, size_t n_classes, const gln_svm_options *options,
+                               gln_pool *threads, gln_progress *progress)
 {
     float *x = NULL;
     int32_t *y = NULL;
@@ -415,7 +426,8 @@ gln_status gln_svm_search_pool(gln_svm **out, const gln_embeddings *pool, const 
     gln_status st;
     *out = NULL;
     for (size_t i = 0; i < pool->n; i++) n_labelled += label[i] != GLN_NO_CLASS;
-    if (!gln_mul_size(&row_bytes, pool->d, sizeof *x)) return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", pool->d);
+    if (!gln_mul_size(&row_bytes, pool->d, sizeof *x))
+        return gln_fail(GLN_E_LIMIT, "embeddings of %zu numbers", pool->d);
     if ((st = gln_alloc_raw(&x, n_labelled, row_bytes, "labelled embeddings")) != GLN_OK ||
         (st = gln_alloc_raw(&y, n_labelled, sizeof *y, "labels")) != GLN_OK ||
         (st = gln_alloc_raw(&row, n_labelled, sizeof *row, "labelled images")) != GLN_OK ||

@@ -33,9 +33,9 @@ typedef struct gln_svm_problem {
 gln_status gln_svm_problem_init(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
                                 size_t d, size_t n_active, size_t max, size_t n_folds, uint64_t seed);
 /* The same on features of at most n_landmarks landmarks: no memory is quadratic in the rows. */
-gln_status gln_svm_problem_init_features(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group, size_t n,
-                                         size_t d, size_t n_active, size_t max, size_t n_landmarks, size_t n_folds,
-                                         uint64_t seed);
+gln_status gln_svm_problem_init_features(gln_svm_problem *p, const float *x, const int32_t *y, const uint32_t *group,
+                                         size_t n, size_t d, size_t n_active, size_t max, size_t n_landmarks,
+                                         size_t n_folds, uint64_t seed);
 void gln_svm_problem_dispose(gln_svm_problem *p);
 
 /* Makes the kernel matrix or the features of a kernel. */
@@ -57,7 +57,8 @@ void gln_svm_training_dispose(gln_svm_training *training);
 /* decision [pairs] of row i of the problem. */
 void gln_svm_problem_decide(double *decision, const gln_svm_problem *p, const gln_svm_machine *machine, size_t i);
 
-/* The metric over held-out predictions [n] of one fold, or of all (SIZE_MAX); classes that do not occur do not count. scratch [3 n_active]. */
+/* The metric over held-out predictions [n] of one fold, or of all (SIZE_MAX); classes that do not occur do not count.
+   scratch [3 n_active]. */
 double gln_svm_metric_of(gln_svm_metric metric, const int32_t *y, const int32_t *predicted, const uint32_t *fold,
                          size_t only_fold, size_t n, size_t n_active, double *scratch);
 
@@ -69,7 +70,7 @@ gln_status gln_svm_grid(gln_svm_point **grid, size_t *n_grid, gln_svm_point *cho
 gln_status gln_svm_create(gln_svm **out, int32_t **active, const int32_t *y, size_t n, size_t d, size_t n_classes);
 
 /* Trains the chosen point, fits the sigmoids, fills in the card. x, y [n]: all labelled rows. */
-gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n, gln_pool *threads,
-                          gln_progress *progress);
+gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n,
+                          gln_pool *threads, gln_progress *progress);
 
 #endif

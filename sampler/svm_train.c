@@ -107,7 +107,8 @@ void gln_svm_machine_dispose(gln_svm_machine *machine)
     *machine = (gln_svm_machine){0};
 }
 
-/* Whether all coefficients stay inside their bounds; weight [nr_class] in the order of the model's classes, all of which have rows. */
+/* Whether all coefficients stay inside their bounds; weight [nr_class] in the order of the model's classes, all of
+   which have rows. */
 static bool is_unbounded(const struct svm_model *model, const double *weight, double c)
 {
     for (int a = 0, s = 0; a < model->nr_class; a++)
@@ -117,7 +118,8 @@ static bool is_unbounded(const struct svm_model *model, const double *weight, do
     return true;
 }
 
-/* libsvm's result, in our order of classes: its own is the order in which classes first appear, which is ascending here. */
+/* libsvm's result, in our order of classes: its own is the order in which classes first appear, which is ascending
+   here. */
 static gln_status take_over(gln_svm_machine *m, const struct svm_model *model, const uint32_t *row)
 {
     size_t n = m->n_active, k = (size_t)model->nr_class, pair = 0;
@@ -170,7 +172,8 @@ gln_status gln_svm_machine_train(gln_svm_machine *machine, const gln_svm_matrix 
     for (size_t i = 0; i < n; i++) count[y[row[i]]]++;
     for (size_t k = 0; k < n_active; k++) n_trained += count[k] > 0;
     if (n_trained < 2) {
-        st = gln_fail(GLN_E_CONFLICT, "labels of %zu class%s: a classifier needs two", n_trained, n_trained == 1 ? "" : "es");
+        st = gln_fail(GLN_E_CONFLICT, "labels of %zu class%s: a classifier needs two", n_trained,
+                      n_trained == 1 ? "" : "es");
         goto cleanup;
     }
     /* By class, ascending: that is the order libsvm then gives its classes. */
@@ -252,7 +255,8 @@ size_t gln_svm_vote(const double *decision, size_t n_active)
         double votes = 0.0, sum = 0.0;
         for (size_t other = 0; other < n_active; other++) {
             if (other == c) continue;
-            double f = c < other ? decision[gln_svm_pair(c, other, n_active)] : -decision[gln_svm_pair(other, c, n_active)];
+            double f = c < other ? decision[gln_svm_pair(c, other, n_active)]
+                                 : -decision[gln_svm_pair(other, c, n_active)];
             if (isnan(f)) continue;
             votes += f > 0.0;
             sum += f;

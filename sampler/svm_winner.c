@@ -1,9 +1,9 @@
 /*
  * From the chosen point to a model: held-out decision values, sigmoids, probabilities, the card.
  *
- * The machines of the folds are kept while they are needed. Sigmoids ask only for the decision values of a row's own class
- * against each other class, [n, n_active - 1]; the values of all pairs, n^2 / 2 of them for n classes, are made a row at a time when
- * the row's probabilities are coupled. So memory stays linear in the number of classes.
+ * The machines of the folds are kept while they are needed. Sigmoids ask only for the decision values of a row's own
+ * class against each other class, [n, n_active - 1]; the values of all pairs, n^2 / 2 of them for n classes, are made a
+ * row at a time when the row's probabilities are coupled. So memory stays linear in the number of classes.
  */
 #include "sampler/svm_search.h"
 
@@ -12,7 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Precision is smoothed as if so many predictions of each class had been seen to be right as often as predictions are overall. */
+/* Precision is smoothed as if so many predictions of each class had been seen to be right as often as predictions are
+   overall. */
 #define SMOOTHING_PREDICTIONS 4.0
 
 gln_status gln_svm_create(gln_svm **out, int32_t **active, const int32_t *y, size_t n, size_t d, size_t n_classes)
@@ -83,13 +84,13 @@ const char *gln_svm_kernel_name(gln_svm_kernel kernel)
     return kernel == GLN_SVM_LINEAR ? "linear" : "rbf";
 }
 
-/* ---- held-out values ---------------------------------------------------------------------------------------------------- */
+/* ---- held-out values --------------------------------------------------------------------------------------------- */
 
 struct held_out {
     const gln_svm *svm;
     const gln_svm_problem *problem;
     gln_svm_training *fold;   /* [n_folds] */
-    float *own;               /* [n, n_active - 1]: towards the row's class, against the others in order; NaN: not trained */
+    float *own; /* [n, n_active - 1]: towards the row's class, against the others in order; NaN: not trained */
     size_t n_scratch;
     double *scratch;          /* [threads, n_scratch]: decisions, probabilities, coupling */
 };
@@ -185,7 +186,7 @@ cleanup:
     return st;
 }
 
-/* ---- the model ---------------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 /* Copies what scoring needs out of the problem; from then on the machine's support vectors are the caller's rows. */
 static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
@@ -208,7 +209,8 @@ static gln_status keep_support(gln_svm *svm, const gln_svm_problem *p)
     for (size_t s = 0; s < m->n_support; s++) svm->machine.support[s] = p->row[m->support[s]];
     svm->card.n_support = m->n_support;
     if (svm->card.chosen.kernel != GLN_SVM_LINEAR) return GLN_OK;
-    if ((st = gln_alloc(&svm->weight, svm->n_active * n_others, d * sizeof(float), "linear weights")) != GLN_OK) return st;
+    if ((st = gln_alloc(&svm->weight, svm->n_active * n_others, d * sizeof(float), "linear weights")) != GLN_OK)
+        return st;
     for (size_t c = 0; c < svm->n_active; c++) {
         for (size_t other = 0; other < n_others; other++) {
             float *to = svm->weight + (c * n_others + other) * d;
@@ -279,14 +281,15 @@ static void fill_card(gln_svm *svm, const int32_t *y, size_t n)
     for (size_t c = 0; c < k; c++) {
         double n_predicted = 0.0;
         for (size_t own = 0; own < k; own++) n_predicted += svm->confusion[own * k + c];
-        svm->hit_rate[c] = (svm->confusion[c * k + c] + SMOOTHING_PREDICTIONS * overall) / (n_predicted + SMOOTHING_PREDICTIONS);
+        svm->hit_rate[c] = (svm->confusion[c * k + c] + SMOOTHING_PREDICTIONS * overall) /
+                           (n_predicted + SMOOTHING_PREDICTIONS);
     }
     svm->card.confusion = svm->confusion;
     svm->card.out_of_fold = svm->out_of_fold;
 }
 
-gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n, gln_pool *threads,
-                          gln_progress *progress)
+gln_status gln_svm_finish(gln_svm *svm, gln_svm_problem *p, const float *x, const int32_t *y, size_t n,
+                          gln_pool *threads, gln_progress *progress)
 {
     static const gln_svm_sigmoid usual = GLN_SVM_SIGMOID_DEFAULT;
     gln_svm_training whole = {.c = svm->card.chosen.c, .without = SIZE_MAX};

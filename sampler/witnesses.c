@@ -1,11 +1,12 @@
 /*
- * Two witnesses: the classifier, which says p1 against p2 for the runner-up, and the cluster, most of which is called one
- * class or is not. They err in different ways; where both say the same, the odds that it is wrong are taken as the
+ * Two witnesses: the classifier, which says p1 against p2 for the runner-up, and the cluster, most of which is called
+ * one class or is not. They err in different ways; where both say the same, the odds that it is wrong are taken as the
  * product of their odds, p2 / p1 and (called otherwise + 1/2) / (called so + 1/2), as if they erred independently. What
  * labels inside the cluster say is then counted as well: the odds weigh as much as ten labels.
  *
  * Not the probability itself. Few labels spread it over all classes: groups called with 0.75 on average had no error at
- * all, and at 100 labels all of them stayed below 0.6 (bench/LOG.md). It would propose nothing before hundreds of labels.
+ * all, and at 100 labels all of them stayed below 0.6 (bench/LOG.md). It would propose nothing before hundreds of
+ * labels.
  */
 #include "sampler/witnesses.h"
 
@@ -66,7 +67,8 @@ void gln_witnesses_dispose(gln_witnesses *w)
     *w = (gln_witnesses){0};
 }
 
-double gln_witnesses_error(const gln_witnesses *w, const gln_proposal_pool *pool, size_t i, int32_t *out_class, float *out_sure)
+double gln_witnesses_error(const gln_witnesses *w, const gln_proposal_pool *pool, size_t i, int32_t *out_class,
+                           float *out_sure)
 {
     *out_class = call(pool, i, out_sure);
     size_t k = pool->cluster[i], at = k * pool->n_classes + (size_t)*out_class;

@@ -22,8 +22,9 @@ typedef struct gln_witnesses {
 gln_status gln_witnesses_make(gln_witnesses *w, const gln_proposal_pool *pool);
 void gln_witnesses_dispose(gln_witnesses *w);
 
-/* The most probable class of an image (the lower index first among equals), how sure the classifier is of it against the
-   runner-up, in [0.5, 1], and the rate of errors to be expected of such images. Only with a classifier. */
-double gln_witnesses_error(const gln_witnesses *w, const gln_proposal_pool *pool, size_t i, int32_t *out_class, float *out_sure);
+/* The most probable class of an image (the lower index first among equals), how sure the classifier is of it against
+   the runner-up, in [0.5, 1], and the rate of errors to be expected of such images. Only with a classifier. */
+double gln_witnesses_error(const gln_witnesses *w, const gln_proposal_pool *pool, size_t i, int32_t *out_class,
+                           float *out_sure);
 
 #endif

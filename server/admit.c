@@ -1,8 +1,8 @@
 /*
  * Who may come in: the Host header, credentials, role, CSRF, in this order, before a byte of the body is kept.
  *
- * Host: a web page under a name of its own may point that name at 127.0.0.1 and so speak to us from a visitor's browser (DNS
- * rebinding). The name in the Host header gives it away.
+ * Host: a web page under a name of its own may point that name at 127.0.0.1 and so speak to us from a visitor's browser
+ * (DNS rebinding). The name in the Host header gives it away.
  *
  * CSRF: a cookie goes along with whatever another page makes the browser send. SameSite=Strict keeps it back already;
  * the header is the second lock, since only a page of ours can read the value that GET /v1/session gives.
@@ -18,7 +18,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-/* ---- host ------------------------------------------------------------------------------------------------------------------ */
+/* ---- host -------------------------------------------------------------------------------------------------------- */
 
 /* The length of the name in "name:port"; 0 when this is no such thing. */
 static size_t host_length(const char *host)
@@ -48,18 +48,20 @@ bool gln_request_admit_host(const gln_request *request, gln_reply *reply)
     snprintf(own, sizeof own, server->is_ipv6 ? "[%s]" : "%s", server->address);
     known |= length != 0 && strlen(own) == length && strncasecmp(host, own, length) == 0;
     if (!known)
-        gln_problem(reply, 421, "host", "Not a name of this server",
-                    "The Host header names a host that this server does not answer for; `gleaner serve --host NAME` adds one.");
+        gln_problem(
+            reply, 421, "host", "Not a name of this server",
+            "The Host header names a host that this server does not answer for; `gleaner serve --host NAME` adds one.");
     return known;
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static void limit_key(const gln_request *request, uint8_t key[LIMIT_KEY_BYTES])
 {
     memset(key, 0, LIMIT_KEY_BYTES);
     key[15] = 1; /* never all zero: that is an empty place of the table */
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection,
+                                                                   MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info == NULL || info->client_addr == NULL) return;
     if (info->client_addr->sa_family == AF_INET) {
         struct sockaddr_in address;
@@ -91,7 +93,7 @@ void gln_request_login_failed(gln_request *request)
     gln_auth_failed(request->server->auth, key);
 }
 
-/* ---- credentials ---------------------------------------------------------------------------------------------------------- */
+/* ---- credentials ------------------------------------------------------------------------------------------------- */
 
 static void refuse_unknown(gln_reply *reply, const char *challenge, const char *detail)
 {

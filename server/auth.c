@@ -1,6 +1,6 @@
 /*
- * What the server remembers about access: log-in codes, sessions, failed log-ins. All of it in memory; a restart logs browsers
- * out and leaves tokens, which live in the database, as they are.
+ * What the server remembers about access: log-in codes, sessions, failed log-ins. All of it in memory; a restart logs
+ * browsers out and leaves tokens, which live in the database, as they are.
  *
  * Secrets are 256 random bits in hex. Only their SHA-256 is kept, and every entry is compared in constant time, so that
  * neither a look at memory nor a clock tells a secret. Tables are small and of fixed size: the oldest entry makes room.
@@ -61,7 +61,7 @@ void gln_auth_free(gln_auth *auth)
     gln_free(auth);
 }
 
-/* ---- codes and sessions ------------------------------------------------------------------------------------------------ */
+/* ---- codes and sessions ------------------------------------------------------------------------------------------ */
 
 /* The live entry of a secret in `table`, or NULL. Looks at all of them, whichever it is. */
 static secret *find(secret *table, size_t n, const char *text, double now_s)
@@ -114,7 +114,8 @@ bool gln_auth_session_find(gln_auth *auth, const char *secret_text, gln_identity
     bool good = find(auth->sessions, MAX_SESSIONS, secret_text, gln_clock_monotonic_s()) != NULL;
     pthread_mutex_unlock(&auth->lock);
     if (!good) return false;
-    /* The CSRF value follows from the secret, so that memory need not hold it and a restart of the page finds it again. */
+    /* The CSRF value follows from the secret, so that memory need not hold it and a restart of the page finds it
+       again. */
     char text[SECRET_HEX + 16];
     uint8_t hash[GLN_SHA256_BYTES];
     int length = snprintf(text, sizeof text, "csrf %.64s", secret_text);
@@ -133,7 +134,7 @@ void gln_auth_session_end(gln_auth *auth, const char *secret_text)
     pthread_mutex_unlock(&auth->lock);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------------ */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static limit *find_limit(gln_auth *auth, const uint8_t key[LIMIT_KEY_BYTES])
 {

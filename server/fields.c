@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Appends "/name" to a pointer, '~' and '/' escaped (RFC 6901); a pointer that grows too long is cut at a whole part. */
+/* Appends "/name" to a pointer, '~' and '/' escaped (RFC 6901); a pointer that grows too long is cut at a whole
+   part. */
 static void extend(char *pointer, size_t capacity, const char *name)
 {
     size_t before = strlen(pointer), length = before;

@@ -1,6 +1,7 @@
 /*
- * Checking the members of a JSON object against a table, so that every handler refuses the same things in the same words:
- * unknown fields by name, wrong kinds, values out of range, each with a JSON pointer in the request. Used by the handlers.
+ * Checking the members of a JSON object against a table, so that every handler refuses the same things in the same
+ * words: unknown fields by name, wrong kinds, values out of range, each with a JSON pointer in the request. Used by the
+ * handlers.
  *
  *     static const gln_field fields[] = {
  *         {.name = "name", .kind = GLN_FIELD_STRING, .required = true, .min = 1, .max = 200},
@@ -37,7 +38,8 @@ typedef struct gln_field {
 #define GLN_FIELD_MAX_INTEGER 9007199254740992.0
 #define GLN_N_FIELDS(fields) (sizeof(fields) / sizeof((fields)[0]))
 
-/* GLN_E_ARGUMENT with the pointer of the first field that is wrong; `pointer` is where `object` itself lies ("" for the body). */
+/* GLN_E_ARGUMENT with the pointer of the first field that is wrong; `pointer` is where `object` itself lies ("" for the
+   body). */
 gln_status gln_fields_check(gln_request *request, const gln_json *object, const char *pointer, const gln_field *fields,
                             size_t n_fields);
 

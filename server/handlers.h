@@ -23,6 +23,7 @@ gln_status gln_handle_balance(gln_request *request, gln_reply *reply);
 /* handlers_images.c */
 gln_status gln_handle_images(gln_request *request, gln_reply *reply);
 gln_status gln_handle_image(gln_request *request, gln_reply *reply);
+gln_status gln_handle_image_remove(gln_request *request, gln_reply *reply);
 gln_status gln_handle_thumbnail(gln_request *request, gln_reply *reply);
 gln_status gln_handle_original(gln_request *request, gln_reply *reply);
 gln_status gln_handle_similar(gln_request *request, gln_reply *reply);

@@ -11,7 +11,7 @@
 
 static const double hour_ms = 3600e3, max_lease_hours = 720.0;
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static gln_status add_batch(void *context, const gln_batch_row *row)
 {
@@ -36,7 +36,8 @@ gln_status gln_handle_batches(gln_request *request, gln_reply *reply)
     return st;
 }
 
-static gln_status reply_batch(gln_request *request, gln_reply *reply, unsigned status, int64_t batch_id, bool with_items)
+static gln_status reply_batch(gln_request *request, gln_reply *reply, unsigned status, int64_t batch_id,
+                              bool with_items)
 {
     gln_store *store = NULL;
     gln_json *json = NULL;
@@ -51,7 +52,7 @@ gln_status gln_handle_batch(gln_request *request, gln_reply *reply)
     return reply_batch(request, reply, 200, request->id, true);
 }
 
-/* ---- taking --------------------------------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 static const gln_field request_fields[] = {
     {.name = "size", .kind = GLN_FIELD_INTEGER, .nullable = true, .min = 1, .max = 1e5},
@@ -80,13 +81,14 @@ static gln_status read_targets(gln_request *request, const gln_json *object, con
         if (gln_class_map_find(classes, name) == NULL)
             return gln_fields_refuse(request, "/targets", name, "targets: \"%.80s\" is no class of this project", name);
         if (!(share >= 0.0 && share <= 1.0))
-            return gln_fields_refuse(request, "/targets", name, "targets: the share of \"%.80s\" is not a number from 0 to 1",
-                                     name);
+            return gln_fields_refuse(request, "/targets", name,
+                                     "targets: the share of \"%.80s\" is not a number from 0 to 1", name);
         sum += share;
         (*out)[(*out_n)++] = (gln_target){.class_name = name, .share = share};
     }
     if (st == GLN_OK && sum > 1.0 + 1e-6)
-        return gln_fields_refuse(request, "", "targets", "targets: the shares add up to %.4g; at most 1 is possible", sum);
+        return gln_fields_refuse(request, "", "targets", "targets: the shares add up to %.4g; at most 1 is possible",
+                                 sum);
     return st;
 }
 
@@ -100,19 +102,21 @@ static gln_status read_relabel(gln_request *request, const gln_json *value, doub
     else *out = gln_json_is_number(value) ? gln_json_number(value, NAN) : (double)NAN;
     if (*out == GLN_RELABEL_AUTO && word != NULL) return GLN_OK;
     if (!(*out >= 0.0 && *out <= 1.0))
-        return gln_fields_refuse(request, "", "relabel", "relabel: neither \"auto\" nor \"off\" nor a number from 0 to 1");
+        return gln_fields_refuse(request, "", "relabel",
+                                 "relabel: neither \"auto\" nor \"off\" nor a number from 0 to 1");
     return GLN_OK;
 }
 
 /* The cluster that the request wants must be one of the project: a value of the body, not the address. */
-static gln_status check_cluster(gln_request *request, gln_store *store, const gln_class_map *classes, int64_t project_id,
-                                int64_t cluster_id)
+static gln_status check_cluster(gln_request *request, gln_store *store, const gln_class_map *classes,
+                                int64_t project_id, int64_t cluster_id)
 {
     gln_json *cluster = NULL;
     gln_status st = gln_shape_cluster(&cluster, store, classes, cluster_id, project_id);
     gln_json_free(cluster);
     if (st == GLN_E_NOT_FOUND)
-        return gln_fields_refuse(request, "", "cluster", "cluster: this project has no cluster %lld", (long long)cluster_id);
+        return gln_fields_refuse(request, "", "cluster", "cluster: this project has no cluster %lld",
+                                 (long long)cluster_id);
     return st;
 }
 
@@ -162,7 +166,7 @@ cleanup:
     return reply_batch(request, reply, batch_id == before_id ? 200 : 201, batch_id, true);
 }
 
-/* ---- afterwards ----------------------------------------------------------------------------------------------------------- */
+/* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
 /* Whether the address names a batch of this project. */
 static gln_status check_batch(gln_request *request)
@@ -195,11 +199,12 @@ gln_status gln_handle_batch_renew(gln_request *request, gln_reply *reply)
     if (st == GLN_OK) st = check_batch(request);
     double hours = fmin(gln_fields_number(request->json, "hours", 24.0), max_lease_hours);
     if (st == GLN_OK)
-        st = gln_engine_batch_renew(request->server->engine, request->id, (int64_t)llround(hours * hour_ms), &expires_ms);
+        st = gln_engine_batch_renew(request->server->engine, request->id, (int64_t)llround(hours * hour_ms),
+                                    &expires_ms);
     return st == GLN_OK ? reply_batch(request, reply, 200, request->id, false) : st;
 }
 
-/* ---- the ledger ----------------------------------------------------------------------------------------------------------- */
+/* ---- the ledger -------------------------------------------------------------------------------------------------- */
 
 static gln_status add_entry(void *context, const gln_ledger_row *row)
 {

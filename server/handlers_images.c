@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- lists ---------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 static gln_status add_image(void *context, const gln_image_row *row)
 {
@@ -23,7 +23,8 @@ static gln_status class_param(gln_request *request, const gln_class_map *classes
     const char *text = gln_request_param(request, name);
     const struct gln_class_entry *entry = text == NULL ? NULL : gln_class_map_find(classes, text);
     *out = entry == NULL ? 0 : entry->id;
-    return text != NULL && entry == NULL ? gln_request_param_refuse(request, name, "is no class of this project") : GLN_OK;
+    return text != NULL && entry == NULL ? gln_request_param_refuse(request, name, "is no class of this project")
+                                         : GLN_OK;
 }
 
 gln_status gln_handle_images(gln_request *request, gln_reply *reply)
@@ -48,7 +49,7 @@ gln_status gln_handle_images(gln_request *request, gln_reply *reply)
     return st;
 }
 
-/* ---- refusals: the list goes by path, so the cursor is a path, in hex since it may be any bytes ------------------------- */
+/* ---- refusals: the list goes by path, so the cursor is a path, in hex since it may be any bytes ------------------ */
 
 struct refusals {
     gln_json *items;
@@ -94,7 +95,7 @@ gln_status gln_handle_refusals(gln_request *request, gln_reply *reply)
     return st;
 }
 
-/* ---- one image ------------------------------------------------------------------------------------------------------------ */
+/* ---- one image --------------------------------------------------------------------------------------------------- */
 
 struct found {
     const gln_class_map *classes; /* NULL: only the hash is wanted */
@@ -157,7 +158,18 @@ gln_status gln_handle_image(gln_request *request, gln_reply *reply)
     return st;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------------------ */
+gln_status gln_handle_image_remove(gln_request *request, gln_reply *reply)
+{
+    gln_store *store = NULL;
+    int64_t project_id = 0;
+    gln_status st = gln_request_project(request, &store, &project_id);
+    gln_request_read_end(request);
+    if (st == GLN_OK) st = gln_engine_images_remove(request->server->engine, project_id, &request->id, 1);
+    reply->status = 204;
+    return st;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 /* Finds the image and answers 304 when the client has it already; the bytes follow from the hash. */
 static gln_status begin_bytes(gln_request *request, gln_reply *reply, const char *kind, bool *out_done)
@@ -198,7 +210,8 @@ gln_status gln_handle_original(gln_request *request, gln_reply *reply)
     char format[16] = "";
     gln_status st = begin_bytes(request, reply, "", &done);
     if (st != GLN_OK || done) return st;
-    st = gln_engine_original(request->server->engine, request->id, &reply->owned, &reply->n_bytes, format, sizeof format);
+    st = gln_engine_original(request->server->engine, request->id, &reply->owned, &reply->n_bytes, format,
+                             sizeof format);
     if (st != GLN_OK) return st;
     reply->status = 200;
     reply->bytes = reply->owned;
@@ -209,7 +222,7 @@ gln_status gln_handle_original(gln_request *request, gln_reply *reply)
     return GLN_OK;
 }
 
-/* ---- similar ------------------------------------------------------------------------------------------------------------------ */
+/* ---- similar ----------------------------------------------------------------------------------------------------- */
 
 gln_status gln_handle_similar(gln_request *request, gln_reply *reply)
 {

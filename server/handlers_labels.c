@@ -31,7 +31,7 @@ gln_status gln_handle_labels(gln_request *request, gln_reply *reply)
     return st;
 }
 
-/* ---- the body -------------------------------------------------------------------------------------------------------- */
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 /* What a body of labels says; strings are borrowed from it. */
 struct labels {
@@ -92,7 +92,7 @@ static gln_status read_labels(gln_request *request, struct labels *out)
     return st;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 static void add_rejected(void *context, size_t index, gln_status status, const char *message)
 {

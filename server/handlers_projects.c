@@ -12,8 +12,8 @@
 enum { MAX_CLASSES = 1000 };
 
 /*
- * The class specifications of a body. A class that exists keeps what is not named; a new one begins with price 0, seconds 0 and
- * an equal share. Names are borrowed from the body.
+ * The class specifications of a body. A class that exists keeps what is not named; a new one begins with price 0,
+ * seconds 0 and an equal share. Names are borrowed from the body.
  */
 static gln_status read_classes(gln_request *request, const gln_json *array, const gln_class_map *known,
                                gln_class_spec **out, size_t *out_n)
@@ -44,6 +44,32 @@ static gln_status read_classes(gln_request *request, const gln_json *array, cons
             .price = gln_fields_number(item, "price", old == NULL ? 0.0 : (double)old->price_micros / 1e6),
             .seconds = gln_fields_number(item, "seconds", old == NULL ? 0.0 : old->seconds),
         };
+    }
+    return st;
+}
+
+/* Names of classes to take out: of the project, and not changed by the same request. Borrowed from the body. */
+static gln_status read_removed(gln_request *request, const gln_json *array, const gln_class_map *known,
+                               const gln_class_spec *classes, size_t n_classes, const char ***out, size_t *out_n)
+{
+    *out_n = 0;
+    gln_status st = gln_alloc(out, gln_json_count(array), sizeof **out, "classes");
+    for (const gln_json *item = gln_json_first(array); st == GLN_OK && item != NULL; item = gln_json_next(item)) {
+        char place[24];
+        const char *name = gln_json_string(item);
+        snprintf(place, sizeof place, "%zu", *out_n);
+        if (name == NULL || gln_class_map_find(known, name) == NULL)
+            return gln_fields_refuse(request, "/remove_classes", place,
+                                     "remove_classes: \"%.80s\" is no class of this project", name == NULL ? "" : name);
+        for (size_t i = 0; i < n_classes; i++)
+            if (strcmp(classes[i].name, name) == 0)
+                return gln_fields_refuse(request, "/remove_classes", place,
+                                         "remove_classes: \"%.80s\" is under classes as well", name);
+        for (size_t i = 0; i < *out_n; i++)
+            if (strcmp((*out)[i], name) == 0)
+                return gln_fields_refuse(request, "/remove_classes", place, "remove_classes: \"%.80s\" is there twice",
+                                         name);
+        (*out)[(*out_n)++] = name;
     }
     return st;
 }
@@ -132,13 +158,15 @@ gln_status gln_handle_project_change(gln_request *request, gln_reply *reply)
     static const gln_field fields[] = {
         {.name = "name", .kind = GLN_FIELD_STRING, .min = 1, .max = 100},
         {.name = "classes", .kind = GLN_FIELD_ARRAY, .min = 0, .max = MAX_CLASSES},
+        {.name = "remove_classes", .kind = GLN_FIELD_ARRAY, .min = 0, .max = MAX_CLASSES},
         {.name = "backbone", .kind = GLN_FIELD_STRING, .min = 1, .max = 100},
     };
     gln_engine *engine = request->server->engine;
     gln_store *store = NULL;
     gln_class_map known = {0};
     gln_class_spec *classes = NULL;
-    size_t n_classes = 0;
+    size_t n_classes = 0, n_removed = 0;
+    const char **removed = NULL;
     int64_t project_id = 0, other_id = 0;
     gln_status st = gln_fields_check(request, request->json, "", fields, GLN_N_FIELDS(fields));
     if (st == GLN_OK) st = gln_request_project(request, &store, &project_id);
@@ -148,16 +176,23 @@ gln_status gln_handle_project_change(gln_request *request, gln_reply *reply)
     gln_backbone_switch what;
     const gln_json *array = gln_json_get(request->json, "classes");
     if (st == GLN_OK && array != NULL) st = read_classes(request, array, &known, &classes, &n_classes);
+    if (st == GLN_OK) {
+        const gln_json *names = gln_json_get(request->json, "remove_classes");
+        st = read_removed(request, names, &known, classes, n_classes, &removed, &n_removed);
+    }
     /* Asked before anything changes, so that a taken name does not leave half of the change behind. */
     if (st == GLN_OK && name != NULL) st = gln_store_project_find(store, name, &other_id);
     if (st == GLN_OK && other_id != 0 && other_id != project_id)
         st = gln_fail(GLN_E_CONFLICT, "name: there is a project %s already", name);
     gln_request_read_end(request);
+    /* The first, since it may be refused. */
+    if (st == GLN_OK && n_removed != 0) st = gln_engine_classes_remove(engine, project_id, removed, n_removed);
     if (st == GLN_OK && backbone != NULL) st = gln_engine_project_backbone_use(engine, project_id, backbone, &what);
     if (st == GLN_E_NOT_FOUND && backbone != NULL) st = GLN_E_ARGUMENT; /* a value of the body, not the address */
     if (st == GLN_OK && name != NULL && other_id == 0) st = gln_engine_project_rename(engine, project_id, name);
     if (st == GLN_OK && array != NULL) st = gln_engine_classes_set(engine, project_id, classes, n_classes);
     gln_free(classes);
+    gln_free(removed);
     gln_class_map_dispose(&known);
     return st == GLN_OK ? reply_project(request, reply, 200, project_id) : st;
 }

@@ -45,7 +45,7 @@ gln_status gln_handle_audit(gln_request *request, gln_reply *reply)
     return reply_audit(request, reply, 200, request->id);
 }
 
-/* ---- asking for one ----------------------------------------------------------------------------------------------- */
+/* ---- asking for one ---------------------------------------------------------------------------------------------- */
 
 static const gln_field request_fields[] = {
     {.name = "kind", .kind = GLN_FIELD_STRING, .required = true, .min = 1, .max = 20},
@@ -71,7 +71,8 @@ static gln_status check_group(gln_request *request, const gln_audit_request *wan
     if (cluster && wanted->cluster_id == 0) return gln_fields_refuse(request, "", "cluster", "cluster: missing");
     if (cluster && wanted->class_name == NULL) return gln_fields_refuse(request, "", "class", "class: missing");
     if (cluster && gln_class_map_find(classes, wanted->class_name) == NULL)
-        return gln_fields_refuse(request, "", "class", "class: \"%.80s\" is no class of this project", wanted->class_name);
+        return gln_fields_refuse(request, "", "class", "class: \"%.80s\" is no class of this project",
+                                 wanted->class_name);
     return GLN_OK;
 }
 
@@ -110,7 +111,8 @@ gln_status gln_handle_audit_take(gln_request *request, gln_reply *reply)
     st = gln_engine_audit_take(request->server->engine, &wanted, &audit_id);
     /* Project and class are there: it is the cluster, which the body names, not the address. */
     if (st == GLN_E_NOT_FOUND)
-        st = gln_fields_refuse(request, "", "cluster", "cluster: this project has no cluster %lld now", (long long)wanted.cluster_id);
+        st = gln_fields_refuse(request, "", "cluster", "cluster: this project has no cluster %lld now",
+                               (long long)wanted.cluster_id);
 cleanup:
     gln_free(text);
     gln_class_map_dispose(&classes);
@@ -119,7 +121,7 @@ cleanup:
     return reply_audit(request, reply, audit_id == before_id ? 200 : 201, audit_id);
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------------------------- */
+/* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
 /* Whether the address names an audit of this project. */
 static gln_status check_audit(gln_request *request)

@@ -62,7 +62,8 @@ gln_status gln_handle_run_start(gln_request *request, gln_reply *reply)
     int64_t run_id = 0;
     gln_status st = gln_fields_check(request, request->json, "", fields, GLN_N_FIELDS(fields));
     if (st == GLN_OK && strcmp(gln_fields_string(request->json, "kind"), "resample") != 0)
-        st = gln_fields_refuse(request, "", "kind", "kind: only \"resample\" is started here; images are registered at /images");
+        st = gln_fields_refuse(request, "", "kind",
+                               "kind: only \"resample\" is started here; images are registered at /images");
     if (st == GLN_OK) st = gln_request_project(request, &store, &wanted.project_id);
     gln_request_read_end(request);
     if (st != GLN_OK) return st;
@@ -85,7 +86,7 @@ gln_status gln_handle_run_cancel(gln_request *request, gln_reply *reply)
     return st == GLN_OK ? reply_run(request, reply, 202, request->id) : st;
 }
 
-/* ---- registering images --------------------------------------------------------------------------------------------------- */
+/* ---- registering images ------------------------------------------------------------------------------------------ */
 
 static bool is_below(const char *path, const char *root)
 {
@@ -119,13 +120,15 @@ static gln_status admit_path(gln_request *request, const char *path, size_t inde
     snprintf(name, sizeof name, "%zu", index);
     if (path == NULL) return gln_fields_refuse(request, "/paths", name, "paths: not a string");
     if (path[0] != '/' || strlen(path) >= GLN_PATH_MAX)
-        return gln_fields_refuse(request, "/paths", name, "paths: not an absolute path of at most %d bytes", GLN_PATH_MAX - 1);
+        return gln_fields_refuse(request, "/paths", name, "paths: not an absolute path of at most %d bytes",
+                                 GLN_PATH_MAX - 1);
     gln_status st = gln_path_resolve(resolved, path);
-    if (st == GLN_OK && is_allowed(request->server, resolved)) return (*out = gln_strdup(resolved)) != NULL ? GLN_OK : GLN_E_MEMORY;
+    if (st == GLN_OK && is_allowed(request->server, resolved))
+        return (*out = gln_strdup(resolved)) != NULL ? GLN_OK : GLN_E_MEMORY;
     if (st != GLN_OK && is_allowed(request->server, path) && !climbs(path))
         return gln_fields_refuse(request, "/paths", name, "paths: %.300s cannot be found or read", path);
-    gln_fields_refuse(request, "/paths", name, "paths: %.300s is not at or below a folder that `gleaner serve --allow-root` names",
-                      path);
+    gln_fields_refuse(request, "/paths", name,
+                      "paths: %.300s is not at or below a folder that `gleaner serve --allow-root` names", path);
     return GLN_E_PERMISSION;
 }
 

@@ -70,8 +70,8 @@ gln_status gln_handle_session_end(gln_request *request, gln_reply *reply)
     const char *cookie = gln_request_cookie(request, request->server->cookie);
     if (cookie != NULL && request->who.csrf[0] != 0) gln_auth_session_end(request->server->auth, cookie);
     reply->status = 204;
-    gln_reply_header(reply, "Set-Cookie", "%s=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict%s", request->server->cookie,
-                     request->server->secure_cookie ? "; Secure" : "");
+    gln_reply_header(reply, "Set-Cookie", "%s=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict%s",
+                     request->server->cookie, request->server->secure_cookie ? "; Secure" : "");
     return GLN_OK;
 }
 

@@ -2,8 +2,8 @@
  * What the files of the server share. Not for use outside this folder.
  *
  * The life of a request (server.c): its address is split and decoded (request.c); the table finds its route (route.c);
- * host, credentials, role and CSRF are checked (auth.c) before a byte of the body is kept; the body arrives, capped; the
- * handler answers or fails; a failure becomes a problem document (problem.c); the reply is sent (reply.c).
+ * host, credentials, role and CSRF are checked (auth.c) before a byte of the body is kept; the body arrives, capped;
+ * the handler answers or fails; a failure becomes a problem document (problem.c); the reply is sent (reply.c).
  *
  * Locks: only that of auth.c, held for moments; nothing else is taken under them.
  */
@@ -141,10 +141,10 @@ gln_status gln_request_param_number(gln_request *request, const char *name, doub
 gln_status gln_request_param_bool(gln_request *request, const char *name, gln_tristate *out);
 gln_status gln_request_param_refuse(gln_request *request, const char *name, const char *words);
 
-/* ---- list.c -------------------------------------------------------------------------------------------------------- */
+/* ---- list.c ------------------------------------------------------------------------------------------------------ */
 
-/* One page of a list. The store is asked for `n_asked` rows, one more than the page holds: the extra one says that there
-   is a next page, and is not shown. */
+/* One page of a list. The store is asked for `n_asked` rows, one more than the page holds: the extra one says that
+   there is a next page, and is not shown. */
 typedef struct gln_page {
     gln_json *items;
     size_t limit, n_asked, n;
@@ -171,7 +171,8 @@ void gln_reply_header(gln_reply *reply, const char *name, const char *format, ..
 /* Takes `json` (also on failure) and makes it the body. */
 gln_status gln_reply_json(gln_reply *reply, unsigned status, gln_json *json);
 void gln_reply_dispose(gln_reply *reply);
-/* Hands the reply to libmicrohttpd with the headers that every reply carries; false when the connection must be dropped. */
+/* Hands the reply to libmicrohttpd with the headers that every reply carries; false when the connection must be
+   dropped. */
 bool gln_reply_send(gln_request *request, gln_reply *reply);
 /* Whether If-None-Match names this entity tag; then a 304 is in the reply. */
 bool gln_reply_not_modified(const gln_request *request, gln_reply *reply, const char *etag);
@@ -208,7 +209,7 @@ bool gln_request_admit(gln_request *request, gln_role needed, gln_reply *reply);
 bool gln_request_limited(gln_request *request, gln_reply *reply);
 void gln_request_login_failed(gln_request *request);
 
-/* ---- static.c ------------------------------------------------------------------------------------------------------ */
+/* ---- static.c ---------------------------------------------------------------------------------------------------- */
 
 /* Answers for every path that is not an interface: the dashboard's files, or 404, or 405. */
 void gln_static_answer(gln_request *request, gln_reply *reply);

@@ -30,7 +30,8 @@ struct backbones {
 static gln_status build_backbone(void *context, const gln_project_backbone_row *row)
 {
     struct backbones *b = context;
-    if (b->n == sizeof b->item / sizeof *b->item) return gln_fail(GLN_E_LIMIT, "more backbones of a project than a reply holds");
+    if (b->n == sizeof b->item / sizeof *b->item)
+        return gln_fail(GLN_E_LIMIT, "more backbones of a project than a reply holds");
     gln_json *item = gln_json_push(b->list, gln_json_object());
     gln_json_set_string(item, "name", row->name);
     gln_json_set_bool(item, "active", row->active);
@@ -80,7 +81,7 @@ cleanup:
     return st;
 }
 
-/* ---- balance -------------------------------------------------------------------------------------------------------------- */
+/* ---- balance ----------------------------------------------------------------------------------------------------- */
 
 static gln_status take_prediction(void *context, int64_t class_id, int64_t n_labelled, int64_t n_predicted)
 {

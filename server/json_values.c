@@ -96,7 +96,7 @@ gln_json *gln_shape_list(gln_json *items, const char *next)
     return list;
 }
 
-/* ---- classes ----------------------------------------------------------------------------------------------------------- */
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
 
 static gln_status add_class(void *context, const gln_class_row *row)
 {

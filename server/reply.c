@@ -1,8 +1,9 @@
 /*
  * Replies: building them, the headers that all of them carry, and handing them to libmicrohttpd.
  *
- * A JSON reply to GET gets a weak entity tag from the hash of its text, so that a dashboard which asks every few seconds
- * is told "304" when nothing has changed. The work of making the text is not saved, the sending and the redrawing are.
+ * A JSON reply to GET gets a weak entity tag from the hash of its text, so that a dashboard which asks every few
+ * seconds is told "304" when nothing has changed. The work of making the text is not saved, the sending and the
+ * redrawing are.
  */
 #include "server/internal.h"
 
@@ -114,8 +115,9 @@ bool gln_reply_send(gln_request *request, gln_reply *reply)
         {"Referrer-Policy", "no-referrer"}, /* the log-in code is in an address */
         {"Cross-Origin-Opener-Policy", "same-origin"},
         {"Cross-Origin-Resource-Policy", "same-origin"},
-        {"Content-Security-Policy", "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-                                    "form-action 'self'; frame-ancestors 'none'"},
+        {"Content-Security-Policy",
+         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+         "form-action 'self'; frame-ancestors 'none'"},
     };
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
         MHD_add_response_header(response, common[i][0], common[i][1]);

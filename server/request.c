@@ -1,9 +1,10 @@
 /*
  * A request: its address, headers and body.
  *
- * The address is taken as the client sent it and decoded here, not by libmicrohttpd: the path is split at its slashes first and each
- * segment is percent-decoded afterwards, so that an encoded slash is a character of a name and never a separator. A zero
- * byte, a broken escape, invalid UTF-8, too many segments or parameters make the address malformed: 400, whatever follows.
+ * The address is taken as the client sent it and decoded here, not by libmicrohttpd: the path is split at its slashes
+ * first and each segment is percent-decoded afterwards, so that an encoded slash is a character of a name and never a
+ * separator. A zero byte, a broken escape, invalid UTF-8, too many segments or parameters make the address malformed:
+ * 400, whatever follows.
  */
 #include "server/internal.h"
 #include "server/route.h"
@@ -20,9 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the address ------------------------------------------------------------------------------------------------------ */
+/* ---- the address ------------------------------------------------------------------------------------------------- */
 
-/* Decodes percent escapes in place; `plus` turns '+' into a space, as in queries. NULL when fine, else what is wrong. */
+/* Decodes percent escapes in place; `plus` turns '+' into a space, as in queries. NULL when fine, else what is
+   wrong. */
 static const char *decode(char *text, bool plus)
 {
     char *to = text;
@@ -115,7 +117,7 @@ void gln_request_free(gln_request *request)
     gln_free(request);
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------------ */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 const char *gln_request_header(const gln_request *request, const char *name)
 {
@@ -127,7 +129,7 @@ const char *gln_request_cookie(const gln_request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
 }
 
-/* ---- the body ------------------------------------------------------------------------------------------------------------ */
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 gln_status gln_request_body_add(gln_request *request, const void *bytes, size_t n_bytes)
 {
@@ -158,7 +160,7 @@ gln_status gln_request_body_parse(gln_request *request)
     return GLN_OK;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 gln_status gln_request_read(gln_request *request, gln_store **out)
 {
@@ -193,7 +195,7 @@ gln_status gln_request_project(gln_request *request, gln_store **out, int64_t *o
     return st;
 }
 
-/* ---- query parameters ------------------------------------------------------------------------------------------------------ */
+/* ---- query parameters -------------------------------------------------------------------------------------------- */
 
 const char *gln_request_param(const gln_request *request, const char *name)
 {

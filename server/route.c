@@ -26,6 +26,7 @@ const gln_route gln_routes[] = {
      gln_handle_images},
     {GLN_POST, P "/images", GLN_ROLE_ADMIN, GLN_BODY_REQUIRED, "", gln_handle_images_register},
     {GLN_GET, P "/images/{i}", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_image},
+    {GLN_DELETE, P "/images/{i}", GLN_ROLE_ADMIN, GLN_BODY_NONE, "", gln_handle_image_remove},
     {GLN_GET, P "/images/{i}/thumbnail", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_thumbnail},
     {GLN_GET, P "/images/{i}/original", GLN_ROLE_VIEWER, GLN_BODY_NONE, "", gln_handle_original},
     {GLN_GET, P "/images/{i}/similar", GLN_ROLE_VIEWER, GLN_BODY_NONE, "k", gln_handle_similar},
@@ -116,8 +117,10 @@ void gln_route_find(gln_request *request, char *allow, size_t capacity)
         /* HEAD goes with GET, but for the log-in, which a preview must not use up. */
         const char *name = gln_method_name(gln_routes[i].method);
         bool head = gln_routes[i].method == GLN_GET && gln_routes[i].handler != gln_handle_login;
-        int n = snprintf(allow + length, capacity - length, "%s%s%s", length == 0 ? "" : ", ", name, head ? ", HEAD" : "");
+        int n = snprintf(allow + length, capacity - length, "%s%s%s", length == 0 ? "" : ", ", name,
+                         head ? ", HEAD" : "");
         if (n > 0 && (size_t)n < capacity - length) length += (size_t)n;
     }
-    if (request->is_head && request->route != NULL && request->route->handler == gln_handle_login) request->route = NULL;
+    if (request->is_head && request->route != NULL && request->route->handler == gln_handle_login)
+        request->route = NULL;
 }

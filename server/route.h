@@ -1,6 +1,7 @@
 /*
- * The table of routes: method, pattern, the role it needs, what body it takes and who answers. 404, 405 with Allow, and the
- * check of unknown query parameters follow from it. Used by server.c and by the test that holds it against openapi.json.
+ * The table of routes: method, pattern, the role it needs, what body it takes and who answers. 404, 405 with Allow, and
+ * the check of unknown query parameters follow from it. Used by server.c and by the test that holds it against
+ * openapi.json.
  *
  * Threads: constant data, any thread.
  */
@@ -24,8 +25,8 @@ extern const gln_route gln_routes[];
 extern const size_t gln_n_routes;
 
 /*
- * Finds the route of a request and fills in `route`, `project` and `id`; `route` stays NULL when there is none. `allow` (at least 64
- * characters) receives the methods of the path, "" when no pattern of the table has it.
+ * Finds the route of a request and fills in `route`, `project` and `id`; `route` stays NULL when there is none. `allow`
+ * (at least 64 characters) receives the methods of the path, "" when no pattern of the table has it.
  */
 void gln_route_find(gln_request *request, char *allow, size_t capacity);
 

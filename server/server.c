@@ -2,16 +2,16 @@
  * Starting and stopping, and the life of a request.
  *
  * libmicrohttpd runs a pool of threads, each with its own epoll set of connections; a handler runs on the thread of
- * its connection. Handlers are short: reads take a read connection, writes one short transaction, and a batch never waits
- * for a run. A client that is slow to send or to read occupies a connection, not a thread.
+ * its connection. Handlers are short: reads take a read connection, writes one short transaction, and a batch never
+ * waits for a run. A client that is slow to send or to read occupies a connection, not a thread.
  *
- * libmicrohttpd calls `answer` at least twice for a request: once when the headers are there, once for each piece of the
- * body, once at its end. Everything that can be refused by the headers is decided in the first call. What then comes
- * of the body is read and dropped, so that the client, which is still sending, gets to see the answer - but for a body whose
- * announced length is above the maximum: that is answered at once and the connection closed.
+ * libmicrohttpd calls `answer` at least twice for a request: once when the headers are there, once for each piece of
+ * the body, once at its end. Everything that can be refused by the headers is decided in the first call. What then
+ * comes of the body is read and dropped, so that the client, which is still sending, gets to see the answer - but for a
+ * body whose announced length is above the maximum: that is answered at once and the connection closed.
  *
- * Limits: 512 connections; 30 seconds without a byte; two minutes for a whole body; 8 MiB a body; 64 KiB for address and
- * headers (libmicrohttpd answers 414 or 431 itself, without a problem document).
+ * Limits: 512 connections; 30 seconds without a byte; two minutes for a whole body; 8 MiB a body; 64 KiB for address
+ * and headers (libmicrohttpd answers 414 or 431 itself, without a problem document).
  */
 #include "server/server.h"
 
@@ -43,11 +43,11 @@ enum {
     MAX_DISCARD = 8 * MAX_BODY_BYTES
 };
 static const double body_s = 120.0;
-/* When stopping: for requests that are being answered, and for those that have only begun to arrive. The latter have had no
-   effect yet; a client that sends nothing more must not hold up the end. */
+/* When stopping: for requests that are being answered, and for those that have only begun to arrive. The latter have
+   had no effect yet; a client that sends nothing more must not hold up the end. */
 static const double stop_s = 15.0, stop_arriving_s = 2.0;
 
-/* ---- one request ---------------------------------------------------------------------------------------------------------- */
+/* ---- one request ------------------------------------------------------------------------------------------------- */
 
 /* "application/json", with no parameter but charset=utf-8. */
 static bool is_json(const char *type)
@@ -144,8 +144,9 @@ static void log_request(const gln_request *request, unsigned status)
     size_t n = 0;
     for (const char *c = request->path; *c != 0 && n + 1 < sizeof path; c++) path[n++] = *c > 32 && *c < 127 ? *c : '?';
     path[n] = 0;
-    gln_log_level level = status >= 500 && status != 503 ? GLN_LOG_ERROR : status == 429 || status == 503 ? GLN_LOG_WARNING
-                                                                                                         : GLN_LOG_DEBUG;
+    gln_log_level level = status >= 500 && status != 503   ? GLN_LOG_ERROR
+                          : status == 429 || status == 503 ? GLN_LOG_WARNING
+                                                           : GLN_LOG_DEBUG;
     gln_log(level, "%s %s %u %.1f ms%s%s", request->method_name, path, status,
             (gln_clock_monotonic_s() - request->started_s) * 1e3, status >= 500 ? ": " : "",
             status >= 500 ? gln_message() : "");
@@ -233,7 +234,7 @@ static void log_library(void *context, const char *format, va_list args)
     gln_log(GLN_LOG_DEBUG, "libmicrohttpd: %s", text);
 }
 
-/* ---- starting and stopping ---------------------------------------------------------------------------------------------------- */
+/* ---- starting and stopping --------------------------------------------------------------------------------------- */
 
 union socket_address {
     struct sockaddr any;
@@ -246,7 +247,8 @@ static gln_status parse_address(gln_server *server, const gln_server_options *op
 {
     const char *text = options->address == NULL ? "127.0.0.1" : options->address;
     *out = (union socket_address){0};
-    if (strlen(text) >= sizeof server->address) return gln_fail(GLN_E_ARGUMENT, "%.40s...: not a numeric address", text);
+    if (strlen(text) >= sizeof server->address)
+        return gln_fail(GLN_E_ARGUMENT, "%.40s...: not a numeric address", text);
     snprintf(server->address, sizeof server->address, "%s", text);
     if (inet_pton(AF_INET, text, &out->v4.sin_addr) == 1) {
         out->v4.sin_family = AF_INET;
@@ -326,8 +328,10 @@ gln_status gln_server_start(gln_server **out, gln_engine *engine, const gln_serv
     server->secure_cookie = options->secure_cookie;
     if ((st = parse_address(server, options, &address, &loopback)) != GLN_OK) goto cleanup;
     server->check_host = loopback || options->n_hosts != 0;
-    if ((st = copy_texts(&server->roots, &server->n_roots, options->roots, options->n_roots, true)) != GLN_OK) goto cleanup;
-    if ((st = copy_texts(&server->hosts, &server->n_hosts, options->hosts, options->n_hosts, false)) != GLN_OK) goto cleanup;
+    if ((st = copy_texts(&server->roots, &server->n_roots, options->roots, options->n_roots, true)) != GLN_OK)
+        goto cleanup;
+    if ((st = copy_texts(&server->hosts, &server->n_hosts, options->hosts, options->n_hosts, false)) != GLN_OK)
+        goto cleanup;
     if ((st = gln_auth_create(&server->auth)) != GLN_OK) goto cleanup;
     if ((st = listen_on(server, &address, &fd, &server->port)) != GLN_OK) goto cleanup;
     /* Cookies do not know ports: the name keeps two servers on one machine apart. */
@@ -337,12 +341,13 @@ gln_status gln_server_start(gln_server **out, gln_engine *engine, const gln_serv
     if (options->n_threads == 0 && n_threads < 4) n_threads = 4;
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG;
-    server->daemon = MHD_start_daemon(
-        flags, server->port, NULL, NULL, answer, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)n_threads, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEADER_BYTES, MHD_OPTION_URI_LOG_CALLBACK, begin_request, server, MHD_OPTION_NOTIFY_COMPLETED, end_request,
-        server, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(flags, server->port, NULL, NULL, answer, server, MHD_OPTION_EXTERNAL_LOGGER,
+                                      log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+                                      (unsigned)n_threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+                                      MHD_OPTION_URI_LOG_CALLBACK, begin_request, server, MHD_OPTION_NOTIFY_COMPLETED,
+                                      end_request, server, MHD_OPTION_END);
     if (server->daemon == NULL) {
         close(fd);
         st = gln_fail(GLN_E_INTERNAL, "libmicrohttpd did not start on %s port %u", server->address, server->port);
@@ -371,11 +376,6 @@ void gln_server_stop(gln_server *server)
     MHD_stop_daemon(server->daemon);
     if (fd != MHD_INVALID_SOCKET) close(fd);
     dispose(server);
-}
-
-uint16_t gln_server_port(const gln_server *server)
-{
-    return server->port;
 }
 
 void gln_server_url(const gln_server *server, char out[GLN_SERVER_URL_MAX])

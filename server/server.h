@@ -9,8 +9,8 @@
  *     ... wait for a signal ...
  *     gln_server_stop(server);
  *
- * Threads: requests are answered on the server's own threads; every function here may be called from any thread, none in
- * a signal handler. The engine must outlive the server.
+ * Threads: requests are answered on the server's own threads; every function here may be called from any thread, none
+ * in a signal handler. The engine must outlive the server.
  */
 #ifndef GLN_SERVER_SERVER_H
 #define GLN_SERVER_SERVER_H
@@ -26,7 +26,7 @@ typedef struct gln_server gln_server;
 
 typedef struct gln_server_options {
     const char *address;      /* a numeric address to listen on, IPv4 or IPv6; NULL: 127.0.0.1 */
-    uint16_t port;            /* 0: any free one, see gln_server_port */
+    uint16_t port;            /* 0: any free one, which gln_server_url tells */
     size_t n_threads;         /* that answer requests, at most 32; 0: two a core, at least 4 */
     const char *const *roots; /* [n_roots] folders below which images may be registered; none: nothing may be */
     size_t n_roots;
@@ -44,11 +44,9 @@ typedef struct gln_server_options {
  */
 gln_status gln_server_start(gln_server **out, gln_engine *engine, const gln_server_options *options);
 
-/* No new connections; requests in flight are finished (15 seconds are given to those that are being answered, 2 to those that are
-   still arriving); then frees. NULL is fine. */
+/* No new connections; requests in flight are finished (15 seconds are given to those that are being answered, 2 to
+   those that are still arriving); then frees. NULL is fine. */
 void gln_server_stop(gln_server *server);
-
-uint16_t gln_server_port(const gln_server *server);
 
 #define GLN_SERVER_URL_MAX 256
 

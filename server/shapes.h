@@ -1,8 +1,8 @@
 /*
  * The shapes of docs/api.md: rows of the store as JSON. Used by the handlers.
  *
- * Every function makes a new value that the caller owns, NULL without memory. Ids 0 and times 0 become null, numbers that are not
- * finite too. What is not UTF-8 in a path or a sentence is shown as U+FFFD.
+ * Every function makes a new value that the caller owns, NULL without memory. Ids 0 and times 0 become null, numbers
+ * that are not finite too. What is not UTF-8 in a path or a sentence is shown as U+FFFD.
  *
  * Threads: as the store they read from.
  */

@@ -1,9 +1,9 @@
 /*
- * Audits of proposed labels: the lot that was frozen when one was asked for, what labels say about it now, and the labels
- * that its acceptance writes and its undoing takes back, each in one change.
+ * Audits of proposed labels: the lot that was frozen when one was asked for, what labels say about it now, and the
+ * labels that its acceptance writes and its undoing takes back, each in one change.
  *
- * What an audit found is not kept: it is counted from the current labels whenever someone asks, so that a label which is
- * corrected later counts as it is. A label counts as a person's unless its source is 'proposed'.
+ * What an audit found is not kept: it is counted from the current labels whenever someone asks, so that a label which
+ * is corrected later counts as it is. A label counts as a person's unless its source is 'proposed'.
  */
 #include "store/statement.h"
 
@@ -12,12 +12,13 @@
 gln_status gln_store_audit_add(gln_store *store, const gln_audit_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO audit (project_id, kind, cluster_id, class_id, attempt, bound, confidence, confidence_used,"
-                       " n_images, n_drawn, n_allowed, evidence, seed, run_id, batch_id, state, requested_by, idempotency_key,"
-                       " request_sha256, created_ms)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)",
-                       "adding an audit");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO audit (project_id, kind, cluster_id, class_id, attempt, bound, confidence, confidence_used,"
+        " n_images, n_drawn, n_allowed, evidence, seed, run_id, batch_id, state, requested_by, idempotency_key,"
+        " request_sha256, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)",
+        "adding an audit");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->kind);
     gln_bind_id(&s, row->cluster_id);
@@ -56,10 +57,10 @@ gln_status gln_store_audit_image_add(gln_store *store, int64_t audit_id, int64_t
     return gln_statement_insert(&s, NULL);
 }
 
-#define SELECT_AUDIT                                                                                                  \
-    "SELECT id, project_id, kind, cluster_id, class_id, attempt, bound, confidence, confidence_used, n_images, n_drawn," \
-    " n_allowed, evidence, seed, run_id, batch_id, state, requested_by, accepted_by, accepted_bound, n_accepted,"     \
-    " idempotency_key, request_sha256, created_ms, accepted_ms, undone_ms FROM audit "
+#define SELECT_AUDIT                                                                                                   \
+    "SELECT id, project_id, kind, cluster_id, class_id, attempt, bound, confidence, confidence_used, n_images,"        \
+    " n_drawn, n_allowed, evidence, seed, run_id, batch_id, state, requested_by, accepted_by, accepted_bound,"         \
+    " n_accepted, idempotency_key, request_sha256, created_ms, accepted_ms, undone_ms FROM audit "
 
 static gln_status each_audit(gln_statement *s, gln_audit_fn fn, void *context, size_t *out_n)
 {
@@ -115,7 +116,8 @@ gln_status gln_store_audits(gln_store *store, int64_t project_id, int64_t before
 {
     gln_statement s;
     size_t n;
-    gln_statement_open(&s, store, SELECT_AUDIT "WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?", "listing audits");
+    gln_statement_open(&s, store, SELECT_AUDIT "WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                       "listing audits");
     gln_bind_int(&s, project_id);
     gln_bind_before(&s, before_id);
     gln_bind_count(&s, limit);
@@ -125,7 +127,8 @@ gln_status gln_store_audits(gln_store *store, int64_t project_id, int64_t before
 gln_status gln_store_audit_by_key(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT id FROM audit WHERE project_id = ? AND idempotency_key = ?", "finding an audit");
+    gln_statement_open(&s, store, "SELECT id FROM audit WHERE project_id = ? AND idempotency_key = ?",
+                       "finding an audit");
     gln_bind_int(&s, project_id);
     gln_bind_text(&s, idempotency_key);
     return gln_statement_int(&s, out_id);
@@ -207,10 +210,11 @@ gln_status gln_store_audit_accept(gln_store *store, int64_t id, const char *acce
     gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);
     if ((st = gln_statement_change(&s, out_n)) != GLN_OK) goto cleanup;
-    gln_statement_open(&s, store,
-                       "UPDATE audit SET state = 'accepted', accepted_by = ?, accepted_bound = ?, n_accepted = ?, accepted_ms = ?"
-                       " WHERE id = ? AND state = 'open'",
-                       "accepting proposed labels");
+    gln_statement_open(
+        &s, store,
+        "UPDATE audit SET state = 'accepted', accepted_by = ?, accepted_bound = ?, n_accepted = ?, accepted_ms = ?"
+        " WHERE id = ? AND state = 'open'",
+        "accepting proposed labels");
     gln_bind_text(&s, gln_text_or(accepted_by, ""));
     gln_bind_real(&s, bound);
     gln_bind_int(&s, *out_n);
@@ -234,7 +238,8 @@ gln_status gln_store_audit_undo(gln_store *store, int64_t id, int64_t now_ms, in
     gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);
     if ((st = gln_statement_change(&s, out_n)) != GLN_OK) goto cleanup;
-    gln_statement_open(&s, store, "UPDATE audit SET state = 'undone', undone_ms = ? WHERE id = ? AND state = 'accepted'",
+    gln_statement_open(&s, store,
+                       "UPDATE audit SET state = 'undone', undone_ms = ? WHERE id = ? AND state = 'accepted'",
                        "undoing an acceptance");
     gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);

@@ -16,8 +16,10 @@ static gln_status change(gln_statement *s, int64_t id)
 gln_status gln_store_backbone_add(gln_store *store, const gln_project_backbone_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "INSERT INTO project_backbone (project_id, name, precision, n_rows, created_ms) VALUES (?, ?, ?, ?, ?)",
-                       "adding a backbone to a project");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO project_backbone (project_id, name, precision, n_rows, created_ms) VALUES (?, ?, ?, ?, ?)",
+        "adding a backbone to a project");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->name);
     gln_bind_text(&s, gln_text_or(row->precision, "auto"));
@@ -33,11 +35,12 @@ gln_status gln_store_backbones(gln_store *store, int64_t project_id, gln_project
 {
     gln_statement s;
     gln_project_backbone_row row;
-    gln_statement_open(&s, store,
-                       "SELECT b.id, b.project_id, b.name, b.precision, b.n_rows, b.created_ms, b.name = p.backbone,"
-                       " (SELECT count(*) FROM vector_gap g WHERE g.backbone_id = b.id)"
-                       " FROM project_backbone b JOIN project p ON p.id = b.project_id WHERE b.project_id = ? ORDER BY b.id",
-                       "listing a project's backbones");
+    gln_statement_open(
+        &s, store,
+        "SELECT b.id, b.project_id, b.name, b.precision, b.n_rows, b.created_ms, b.name = p.backbone,"
+        " (SELECT count(*) FROM vector_gap g WHERE g.backbone_id = b.id)"
+        " FROM project_backbone b JOIN project p ON p.id = b.project_id WHERE b.project_id = ? ORDER BY b.id",
+        "listing a project's backbones");
     gln_bind_int(&s, project_id);
     gln_status st = GLN_OK;
     while (st == GLN_OK && gln_statement_next(&s)) {
@@ -59,7 +62,8 @@ gln_status gln_store_backbones(gln_store *store, int64_t project_id, gln_project
 gln_status gln_store_backbone_advance(gln_store *store, int64_t id, int64_t n_rows, const char *precision)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "UPDATE project_backbone SET n_rows = ?, precision = ? WHERE id = ?", "counting a backbone's vectors");
+    gln_statement_open(&s, store, "UPDATE project_backbone SET n_rows = ?, precision = ? WHERE id = ?",
+                       "counting a backbone's vectors");
     gln_bind_int(&s, n_rows);
     gln_bind_text(&s, precision);
     gln_bind_int(&s, id);
@@ -100,8 +104,8 @@ gln_status gln_store_gap_put(gln_store *store, int64_t backbone_id, int64_t imag
     return gln_statement_change(&s, &n);
 }
 
-gln_status gln_store_image_sources(gln_store *store, int64_t project_id, int64_t first_row, size_t limit, gln_image_source_fn fn,
-                                   void *context)
+gln_status gln_store_image_sources(gln_store *store, int64_t project_id, int64_t first_row, size_t limit,
+                                   gln_image_source_fn fn, void *context)
 {
     gln_statement s;
     gln_image_source row;

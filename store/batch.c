@@ -1,18 +1,19 @@
 /*
- * Batches: images handed out under a lease. That two leased batches never share an image is the database's own rule (the unique
- * partial index batch_item_leased), not a check made before the insert. Counts and sums are taken from the items on reading, so they
- * cannot disagree with them.
+ * Batches: images handed out under a lease. That two leased batches never share an image is the database's own rule
+ * (the unique partial index batch_item_leased), not a check made before the insert. Counts and sums are taken from the
+ * items on reading, so they cannot disagree with them.
  */
 #include "store/statement.h"
 
 gln_status gln_store_batch_add(gln_store *store, const gln_batch_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO batch (project_id, state, holder, request, feasibility, seed, run_id, manifest_sha256,"
-                       " idempotency_key, request_sha256, created_ms, expires_ms, closed_ms)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       "adding a batch");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO batch (project_id, state, holder, request, feasibility, seed, run_id, manifest_sha256,"
+        " idempotency_key, request_sha256, created_ms, expires_ms, closed_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "adding a batch");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, gln_text_or(row->state, "leased"));
     gln_bind_text(&s, gln_text_or(row->holder, ""));
@@ -96,7 +97,8 @@ gln_status gln_store_batch_get(gln_store *store, int64_t id, gln_batch_fn fn, vo
 gln_status gln_store_batch_by_key(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT id FROM batch WHERE project_id = ? AND idempotency_key = ?", "finding a batch");
+    gln_statement_open(&s, store, "SELECT id FROM batch WHERE project_id = ? AND idempotency_key = ?",
+                       "finding a batch");
     gln_bind_int(&s, project_id);
     gln_bind_text(&s, idempotency_key);
     return gln_statement_int(&s, out_id);
@@ -124,7 +126,8 @@ static gln_status explain_not_leased(gln_store *store, int64_t id)
     gln_bind_int(&s, id);
     gln_status st = GLN_OK;
     if (gln_statement_next(&s))
-        st = gln_fail(GLN_E_CONFLICT, "batch %lld is no longer leased: it was %s", (long long)id, gln_column_text(&s, 0));
+        st = gln_fail(GLN_E_CONFLICT, "batch %lld is no longer leased: it was %s", (long long)id,
+                      gln_column_text(&s, 0));
     else if (s.rc == SQLITE_OK) st = missing(id);
     return gln_statement_close(&s, st);
 }
@@ -133,7 +136,8 @@ gln_status gln_store_batch_renew(gln_store *store, int64_t id, int64_t expires_m
 {
     gln_statement s;
     int64_t n = 0;
-    gln_statement_open(&s, store, "UPDATE batch SET expires_ms = ? WHERE id = ? AND state = 'leased'", "renewing a batch");
+    gln_statement_open(&s, store, "UPDATE batch SET expires_ms = ? WHERE id = ? AND state = 'leased'",
+                       "renewing a batch");
     gln_bind_int(&s, expires_ms);
     gln_bind_int(&s, id);
     gln_status st = gln_statement_change(&s, &n);
@@ -148,7 +152,8 @@ gln_status gln_store_batch_close(gln_store *store, int64_t id, const char *state
     int64_t n = 0;
     gln_status st = gln_scope_begin(&scope, store, "closing a batch");
     if (st != GLN_OK) return st;
-    gln_statement_open(&s, store, "UPDATE batch SET state = ?, closed_ms = ? WHERE id = ? AND state = 'leased'", "closing a batch");
+    gln_statement_open(&s, store, "UPDATE batch SET state = ?, closed_ms = ? WHERE id = ? AND state = 'leased'",
+                       "closing a batch");
     gln_bind_text(&s, state);
     gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);
@@ -157,7 +162,8 @@ gln_status gln_store_batch_close(gln_store *store, int64_t id, const char *state
         st = explain_not_leased(store, id);
         goto cleanup;
     }
-    gln_statement_open(&s, store, "UPDATE batch_item SET state = ? WHERE batch_id = ? AND state = 'leased'", "closing a batch");
+    gln_statement_open(&s, store, "UPDATE batch_item SET state = ? WHERE batch_id = ? AND state = 'leased'",
+                       "closing a batch");
     gln_bind_text(&s, item_state);
     gln_bind_int(&s, id);
     st = gln_statement_run(&s);
@@ -168,8 +174,10 @@ cleanup:
 gln_status gln_store_batches_expired(gln_store *store, int64_t now_ms, gln_id_fn fn, void *context)
 {
     gln_statement s;
-    /* "+" sorts all of them before the first is told: the callback closes batches, which takes them out of the index. */
-    gln_statement_open(&s, store, "SELECT id FROM batch WHERE state = 'leased' AND expires_ms <= ? ORDER BY +expires_ms, +id",
+    /* "+" sorts all of them before the first is told: the callback closes batches, which takes them out of the
+       index. */
+    gln_statement_open(&s, store,
+                       "SELECT id FROM batch WHERE state = 'leased' AND expires_ms <= ? ORDER BY +expires_ms, +id",
                        "listing expired batches");
     gln_bind_int(&s, now_ms);
     gln_status st = GLN_OK;

@@ -6,12 +6,13 @@
 gln_status gln_store_batch_item_add(gln_store *store, const gln_batch_item_row *row)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO batch_item (batch_id, position, image_id, state, arm, quota_class_id, predicted_class_id,"
-                       " p_predicted, runner_up_class_id, p_runner_up, cluster_id, nearest_image_id, nearest_similarity, represents,"
-                       " gain, price_micros, seconds, inclusion_probability, reason, checked_class_id, p_wrong)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       "adding an image to a batch");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO batch_item (batch_id, position, image_id, state, arm, quota_class_id, predicted_class_id,"
+        " p_predicted, runner_up_class_id, p_runner_up, cluster_id, nearest_image_id, nearest_similarity, represents,"
+        " gain, price_micros, seconds, inclusion_probability, reason, checked_class_id, p_wrong)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "adding an image to a batch");
     gln_bind_int(&s, row->batch_id);
     gln_bind_int(&s, row->position);
     gln_bind_int(&s, row->image_id);
@@ -91,7 +92,8 @@ gln_status gln_store_batch_items(gln_store *store, int64_t batch_id, gln_batch_i
 {
     gln_statement s;
     size_t n;
-    gln_statement_open(&s, store, SELECT_ITEM "WHERE b.batch_id = ? ORDER BY b.position", "listing the images of a batch");
+    gln_statement_open(&s, store, SELECT_ITEM "WHERE b.batch_id = ? ORDER BY b.position",
+                       "listing the images of a batch");
     gln_bind_int(&s, batch_id);
     return each_item(&s, fn, context, &n);
 }
@@ -107,7 +109,8 @@ gln_status gln_store_batch_item_find(gln_store *store, int64_t batch_id, int64_t
     gln_bind_int(&s, batch_id);
     gln_status st = each_item(&s, fn, context, &n);
     if (st == GLN_OK && n == 0)
-        return gln_fail(GLN_E_NOT_FOUND, "image %lld is not leased to batch %lld", (long long)image_id, (long long)batch_id);
+        return gln_fail(GLN_E_NOT_FOUND, "image %lld is not leased to batch %lld", (long long)image_id,
+                        (long long)batch_id);
     return st;
 }
 

@@ -47,9 +47,10 @@ gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id
 gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "UPDATE cluster SET retired_run_id = NULL WHERE project_id = ?1 AND retired_run_id = ?2 AND born_run_id = ?2",
-                       "publishing clusters");
+    gln_statement_open(
+        &s, store,
+        "UPDATE cluster SET retired_run_id = NULL WHERE project_id = ?1 AND retired_run_id = ?2 AND born_run_id = ?2",
+        "publishing clusters");
     gln_bind_int(&s, project_id);
     gln_bind_int(&s, run_id);
     return gln_statement_run(&s);
@@ -58,7 +59,8 @@ gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t
 gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "DELETE FROM cluster WHERE (?1 = 0 OR project_id = ?1) AND retired_run_id = born_run_id",
+    gln_statement_open(&s, store,
+                       "DELETE FROM cluster WHERE (?1 = 0 OR project_id = ?1) AND retired_run_id = born_run_id",
                        "removing clusters that were not published");
     gln_bind_int(&s, project_id);
     return gln_statement_run(&s);
@@ -67,7 +69,8 @@ gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id
 gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "UPDATE cluster SET name = coalesce(?, name), notes = coalesce(?, notes) WHERE id = ?",
+    gln_statement_open(&s, store,
+                       "UPDATE cluster SET name = coalesce(?, name), notes = coalesce(?, notes) WHERE id = ?",
                        "describing a cluster");
     gln_bind_text(&s, name);
     gln_bind_text(&s, notes);
@@ -97,7 +100,8 @@ gln_status gln_store_cluster_get(gln_store *store, int64_t id, gln_cluster_fn fn
     gln_statement s;
     gln_cluster_row row;
     gln_statement_open(&s, store,
-                       "SELECT " CLUSTER_COLUMNS ", (SELECT count(*) FROM sampling s CROSS JOIN label l ON l.image_id = s.image_id"
+                       "SELECT " CLUSTER_COLUMNS
+                       ", (SELECT count(*) FROM sampling s CROSS JOIN label l ON l.image_id = s.image_id"
                        " AND l.ended_ms IS NULL WHERE s.cluster_id = c.id) FROM cluster c WHERE c.id = ?",
                        "reading a cluster");
     gln_bind_int(&s, id);
@@ -142,7 +146,8 @@ gln_status gln_store_medoids_put(gln_store *store, int64_t cluster_id, const int
     gln_bind_int(&s, cluster_id);
     st = gln_statement_run(&s);
     for (size_t i = 0; i < n && st == GLN_OK; i++) {
-        gln_statement_open(&s, store, "INSERT INTO cluster_medoid (cluster_id, rank, image_id) VALUES (?, ?, ?)", "storing medoids");
+        gln_statement_open(&s, store, "INSERT INTO cluster_medoid (cluster_id, rank, image_id) VALUES (?, ?, ?)",
+                           "storing medoids");
         gln_bind_int(&s, cluster_id);
         gln_bind_count(&s, i);
         gln_bind_int(&s, image_ids[i]);
@@ -154,7 +159,8 @@ gln_status gln_store_medoids_put(gln_store *store, int64_t cluster_id, const int
 gln_status gln_store_medoids(gln_store *store, int64_t cluster_id, gln_id_fn fn, void *context)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT image_id FROM cluster_medoid WHERE cluster_id = ? ORDER BY rank", "listing medoids");
+    gln_statement_open(&s, store, "SELECT image_id FROM cluster_medoid WHERE cluster_id = ? ORDER BY rank",
+                       "listing medoids");
     gln_bind_int(&s, cluster_id);
     gln_status st = GLN_OK;
     while (st == GLN_OK && gln_statement_next(&s)) st = fn(context, gln_column_int(&s, 0));

@@ -13,10 +13,11 @@ static gln_status missing(int64_t id)
 gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO image (id, project_id, sha256, format, width, height, n_bytes, vector_row, created_ms, run_id)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       "adding an image");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO image (id, project_id, sha256, format, width, height, n_bytes, vector_row, created_ms, run_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "adding an image");
     gln_bind_id(&s, row->id);
     gln_bind_int(&s, row->project_id);
     gln_bind_blob(&s, row->sha256, sizeof row->sha256);
@@ -99,30 +100,48 @@ gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, vo
     return gln_statement_close(&s, st);
 }
 
-gln_status gln_store_image_delete(gln_store *store, int64_t id)
+static gln_status refuse_names(gln_store *store, int64_t id, int64_t now_ms)
 {
     gln_statement s;
-    int64_t n = 0;
-    gln_statement_open(&s, store, "DELETE FROM image WHERE id = ?", "deleting an image");
+    gln_statement_open(
+        &s, store,
+        "INSERT OR REPLACE INTO refusal (project_id, path, status, reason, n_bytes, mtime_ns, run_id, created_ms)"
+        " SELECT project_id, path, ?, 'removed on request', n_bytes, mtime_ns, NULL, ? FROM image_name WHERE image_id "
+        "= ?",
+        "deleting an image");
+    gln_bind_int(&s, GLN_E_PERMISSION);
+    gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);
-    gln_status st = gln_statement_change(&s, &n);
-    return st == GLN_OK && n == 0 ? missing(id) : st;
+    return gln_statement_run(&s);
 }
 
-gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n)
+gln_status gln_store_image_delete(gln_store *store, int64_t id, int64_t now_ms)
 {
+    gln_scope scope;
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT max(vector_row) + 1 FROM image WHERE project_id = ?", "counting vector rows");
-    gln_bind_int(&s, project_id);
-    return gln_statement_int(&s, out_n);
+    int64_t n = 0;
+    gln_status st = gln_scope_begin(&scope, store, "deleting an image");
+    if (st != GLN_OK) return st;
+    if ((st = refuse_names(store, id, now_ms)) != GLN_OK) goto cleanup;
+    gln_statement_open(
+        &s, store, "UPDATE cluster SET size = size - 1 WHERE id = (SELECT cluster_id FROM sampling WHERE image_id = ?)",
+        "deleting an image");
+    gln_bind_int(&s, id);
+    if ((st = gln_statement_run(&s)) != GLN_OK) goto cleanup;
+    gln_statement_open(&s, store, "DELETE FROM image WHERE id = ?", "deleting an image");
+    gln_bind_int(&s, id);
+    st = gln_statement_change(&s, &n);
+    if (st == GLN_OK && n == 0) st = missing(id);
+cleanup:
+    return gln_scope_end(&scope, st);
 }
 
 /* Probabilities lie in the database as the processor holds them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "probabilities are stored as little-endian float32");
 
 /*
- * The image's index (project_id, vector_row) drives, and every join is one probe of a primary key or of a small partial index, so a
- * million images take seconds. The table `image` itself is never read.
+ * The image's index (project_id, vector_row) drives, and every join is one probe of a primary key or of a small partial
+ * index, so a million images take seconds. The table `image` itself is never read.
  */
 gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn fn, void *context)
 {
@@ -130,13 +149,15 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
     gln_pool_row row;
     float *probability = NULL; /* SQLite's blobs lie in any alignment */
     size_t capacity = 0, n_bytes = 0;
-    gln_statement_open(&s, store,
-                       "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability,"
-                       " l.source = 'proposed'"
-                       " FROM image i" GLN_IMAGE_LEFT_JOINS " WHERE i.project_id = ?1 AND NOT EXISTS (SELECT 1 FROM vector_gap g WHERE g.image_id = i.id"
-                       " AND g.backbone_id = (SELECT a.id FROM project_backbone a JOIN project p ON p.id = a.project_id"
-                       " AND p.backbone = a.name WHERE p.id = ?1)) ORDER BY i.vector_row",
-                       "reading the pool");
+    gln_statement_open(
+        &s, store,
+        "SELECT i.id, i.vector_row, l.class_id, s.cluster_id, s.representative_id, b.batch_id, s.probability,"
+        " l.source = 'proposed'"
+        " FROM image i" GLN_IMAGE_LEFT_JOINS
+        " WHERE i.project_id = ?1 AND NOT EXISTS (SELECT 1 FROM vector_gap g WHERE g.image_id = i.id"
+        " AND g.backbone_id = (SELECT a.id FROM project_backbone a JOIN project p ON p.id = a.project_id"
+        " AND p.backbone = a.name WHERE p.id = ?1)) ORDER BY i.vector_row",
+        "reading the pool");
     gln_bind_int(&s, project_id);
     gln_status st = GLN_OK;
     while (st == GLN_OK && gln_statement_next(&s)) {
@@ -152,8 +173,8 @@ gln_status gln_store_pool(gln_store *store, int64_t project_id, gln_pool_row_fn 
             .n_probability = n_bytes / sizeof *probability,
         };
         if (n_bytes % sizeof *probability != 0) {
-            st = gln_fail(GLN_E_CORRUPT, "reading the pool: the probabilities of image %lld are %zu bytes", (long long)row.image_id,
-                          n_bytes);
+            st = gln_fail(GLN_E_CORRUPT, "reading the pool: the probabilities of image %lld are %zu bytes",
+                          (long long)row.image_id, n_bytes);
             break;
         }
         if (n_bytes != 0) {

@@ -1,10 +1,10 @@
 /*
  * Lists of images, filtered and in the order of their ids.
  *
- * A page must not cost more than the rows it shows, at a million images as well. So the query is composed: the most telling filter
- * chooses the table that drives it, which has an index in the order of image ids, and CROSS JOIN keeps SQLite from changing that
- * order. There are no ANALYZE statistics, on purpose: plans stay those that the tests look at. What remains slow is searching a
- * path for a part (it looks at every name) and a "no" that nearly all images fail.
+ * A page must not cost more than the rows it shows, at a million images as well. So the query is composed: the most
+ * telling filter chooses the table that drives it, which has an index in the order of image ids, and CROSS JOIN keeps
+ * SQLite from changing that order. There are no ANALYZE statistics, on purpose: plans stay those that the tests look
+ * at. What remains slow is searching a path for a part (it looks at every name) and a "no" that nearly all images fail.
  */
 #include "store/image_row.h"
 
@@ -24,7 +24,8 @@ static driver choose(const gln_image_filter *filter)
     return BY_PROJECT;
 }
 
-/* FROM and WHERE; the parameters are those of bind_filter. Without `all_columns` only what the filter asks about is joined. */
+/* FROM and WHERE; the parameters are those of bind_filter. Without `all_columns` only what the filter asks about is
+   joined. */
 static void append_filter(gln_strbuf *sql, const gln_image_filter *filter, bool all_columns)
 {
     driver by = choose(filter);
@@ -36,15 +37,18 @@ static void append_filter(gln_strbuf *sql, const gln_image_filter *filter, bool 
     else if (by == BY_LEASE) gln_strbuf_append(sql, " FROM batch_item b CROSS JOIN image i ON i.id = b.image_id");
     else gln_strbuf_append(sql, " FROM image i INDEXED BY image_by_project");
 
-    /* What a filter needs is joined by CROSS JOIN too: SQLite makes such a left join an inner one, and moves it to the front. */
+    /* What a filter needs is joined by CROSS JOIN too: SQLite makes such a left join an inner one, and moves it to the
+       front. */
     bool needs_label = filter->class_id != 0 || filter->labelled == GLN_YES;
     bool needs_sampling = filter->cluster_id != 0 || filter->predicted_class_id != 0;
     if (!by_label && needs_label) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_LABEL);
-    else if (!by_label && (all_columns || filter->labelled == GLN_NO)) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LABEL);
+    else if (!by_label && (all_columns || filter->labelled == GLN_NO))
+        gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LABEL);
     if (!by_sampling && needs_sampling) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_SAMPLING);
     else if (!by_sampling && all_columns) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_SAMPLING);
     if (by != BY_LEASE && filter->leased == GLN_YES) gln_strbuf_append(sql, " CROSS JOIN " GLN_IMAGE_LEASE);
-    else if (by != BY_LEASE && (all_columns || filter->leased == GLN_NO)) gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LEASE);
+    else if (by != BY_LEASE && (all_columns || filter->leased == GLN_NO))
+        gln_strbuf_append(sql, " LEFT JOIN " GLN_IMAGE_LEASE);
 
     gln_strbuf_printf(sql, " WHERE i.project_id = ?1 AND %s > ?2", drives);
     if (by_sampling) gln_strbuf_append(sql, " AND s.project_id = ?1");
@@ -57,7 +61,8 @@ static void append_filter(gln_strbuf *sql, const gln_image_filter *filter, bool 
     if (filter->labelled == GLN_NO) gln_strbuf_append(sql, " AND l.id IS NULL");
     if (filter->leased == GLN_NO) gln_strbuf_append(sql, " AND b.batch_id IS NULL");
     if (filter->path_contains != NULL)
-        gln_strbuf_append(sql, " AND EXISTS (SELECT 1 FROM image_name n WHERE n.image_id = i.id AND instr(n.path, ?7) > 0)");
+        gln_strbuf_append(sql,
+                          " AND EXISTS (SELECT 1 FROM image_name n WHERE n.image_id = i.id AND instr(n.path, ?7) > 0)");
     gln_strbuf_printf(sql, " ORDER BY %s LIMIT ?8", drives);
 }
 

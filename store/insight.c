@@ -78,7 +78,8 @@ gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t 
         " (SELECT min(n.path) FROM image_name n WHERE n.image_id = k.image_id AND n.project_id = k.project_id), "
         "l.annotator"
         " FROM label_check k CROSS JOIN label l ON l.image_id = k.image_id AND l.ended_ms IS NULL"
-        " WHERE k.project_id = ? AND k.rank > ? AND l.class_id = k.given_class_id AND l.review IS NULL ORDER BY k.rank LIMIT ?",
+        " WHERE k.project_id = ? AND k.rank > ? AND l.class_id = k.given_class_id AND l.review IS NULL ORDER BY k.rank "
+        "LIMIT ?",
         "listing label checks");
     gln_bind_int(&s, project_id);
     gln_bind_int(&s, after_rank);

@@ -21,11 +21,12 @@ gln_status gln_store_label_add(gln_store *store, const gln_label_row *row, int64
     if (st != GLN_OK) return st;
     if ((st = end_current(store, row->image_id, row->created_ms, "adding a label", &n)) != GLN_OK) goto cleanup;
     /* From image and class, so that a label never joins those of two projects. */
-    gln_statement_open(&s, store,
-                       "INSERT INTO label (project_id, image_id, class_id, annotator, seconds, source, batch_id, review, created_ms)"
-                       " SELECT i.project_id, i.id, c.id, ?, ?, ?, ?, ?, ? FROM image i, class c"
-                       " WHERE i.id = ? AND c.id = ? AND i.project_id = ? AND c.project_id = i.project_id",
-                       "adding a label");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO label (project_id, image_id, class_id, annotator, seconds, source, batch_id, review, created_ms)"
+        " SELECT i.project_id, i.id, c.id, ?, ?, ?, ?, ?, ? FROM image i, class c"
+        " WHERE i.id = ? AND c.id = ? AND i.project_id = ? AND c.project_id = i.project_id",
+        "adding a label");
     gln_bind_text(&s, gln_text_or(row->annotator, ""));
     gln_bind_real(&s, row->seconds);
     gln_bind_text(&s, row->source);
@@ -37,8 +38,8 @@ gln_status gln_store_label_add(gln_store *store, const gln_label_row *row, int64
     gln_bind_int(&s, row->project_id);
     if ((st = gln_statement_change(&s, &n)) != GLN_OK) goto cleanup;
     if (n == 0)
-        st = gln_fail(GLN_E_NOT_FOUND, "project %lld does not have both image %lld and class %lld", (long long)row->project_id,
-                      (long long)row->image_id, (long long)row->class_id);
+        st = gln_fail(GLN_E_NOT_FOUND, "project %lld does not have both image %lld and class %lld",
+                      (long long)row->project_id, (long long)row->image_id, (long long)row->class_id);
     else if (out_id != NULL)
         *out_id = sqlite3_last_insert_rowid(store->db);
 cleanup:
@@ -83,7 +84,8 @@ static gln_status each_label(gln_statement *s, gln_label_fn fn, void *context)
 gln_status gln_store_label_history(gln_store *store, int64_t image_id, gln_label_fn fn, void *context)
 {
     gln_statement s;
-    gln_statement_open(&s, store, SELECT_LABEL "WHERE l.image_id = ? ORDER BY l.id DESC", "reading the labels of an image");
+    gln_statement_open(&s, store, SELECT_LABEL "WHERE l.image_id = ? ORDER BY l.id DESC",
+                       "reading the labels of an image");
     gln_bind_int(&s, image_id);
     return each_label(&s, fn, context);
 }

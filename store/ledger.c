@@ -1,16 +1,17 @@
 /*
- * The ledger: what was reserved at a lease, charged at a return, refunded at a return, a release or an expiry. Entries are only
- * ever added. A charge comes with the refund of what had been reserved for it, so plain sums say everything.
+ * The ledger: what was reserved at a lease, charged at a return, refunded at a return, a release or an expiry. Entries
+ * are only ever added. A charge comes with the refund of what had been reserved for it, so plain sums say everything.
  */
 #include "store/statement.h"
 
 gln_status gln_store_ledger_add(gln_store *store, const gln_ledger_row *row)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO ledger (project_id, batch_id, image_id, kind, amount_micros, seconds, note, created_ms)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                       "adding to the ledger");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO ledger (project_id, batch_id, image_id, kind, amount_micros, seconds, note, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "adding to the ledger");
     gln_bind_int(&s, row->project_id);
     gln_bind_id(&s, row->batch_id);
     gln_bind_id(&s, row->image_id);
@@ -27,10 +28,11 @@ gln_status gln_store_ledger(gln_store *store, int64_t project_id, int64_t before
 {
     gln_statement s;
     gln_ledger_row row;
-    gln_statement_open(&s, store,
-                       "SELECT id, project_id, batch_id, image_id, kind, note, amount_micros, seconds, created_ms FROM ledger"
-                       " WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
-                       "listing the ledger");
+    gln_statement_open(
+        &s, store,
+        "SELECT id, project_id, batch_id, image_id, kind, note, amount_micros, seconds, created_ms FROM ledger"
+        " WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+        "listing the ledger");
     gln_bind_int(&s, project_id);
     gln_bind_before(&s, before_id);
     gln_bind_count(&s, limit);
@@ -56,12 +58,13 @@ gln_status gln_store_ledger_totals(gln_store *store, int64_t project_id, gln_led
 {
     gln_statement s;
     *out = (gln_ledger_totals){ 0 };
-    gln_statement_open(&s, store,
-                       "SELECT sum(CASE kind WHEN 'reserve' THEN amount_micros WHEN 'refund' THEN -amount_micros ELSE 0 END),"
-                       " sum(CASE kind WHEN 'charge' THEN amount_micros ELSE 0 END),"
-                       " sum(CASE kind WHEN 'reserve' THEN seconds WHEN 'refund' THEN -seconds ELSE 0 END),"
-                       " sum(CASE kind WHEN 'charge' THEN seconds ELSE 0 END) FROM ledger INDEXED BY ledger_sums WHERE project_id = ?",
-                       "summing up the ledger");
+    gln_statement_open(
+        &s, store,
+        "SELECT sum(CASE kind WHEN 'reserve' THEN amount_micros WHEN 'refund' THEN -amount_micros ELSE 0 END),"
+        " sum(CASE kind WHEN 'charge' THEN amount_micros ELSE 0 END),"
+        " sum(CASE kind WHEN 'reserve' THEN seconds WHEN 'refund' THEN -seconds ELSE 0 END),"
+        " sum(CASE kind WHEN 'charge' THEN seconds ELSE 0 END) FROM ledger INDEXED BY ledger_sums WHERE project_id = ?",
+        "summing up the ledger");
     gln_bind_int(&s, project_id);
     if (gln_statement_next(&s)) {
         out->reserved_micros = gln_column_int(&s, 0);

@@ -1,10 +1,11 @@
 /*
  * The migration runner.
  *
- * PRAGMA user_version, part of the file's header and of the transaction, says how many migrations a database has seen. A
- * migration that rebuilds a table drops one that others refer to, so foreign keys are off while migrations run, as SQLite's manual
- * asks for ("Making Other Kinds Of Table Schema Changes"), and every reference is checked before the commit. We rejected a table
- * of applied migrations with their hashes: files are append-only by rule, and a number in the header cannot disagree with itself.
+ * PRAGMA user_version, part of the file's header and of the transaction, says how many migrations a database has seen.
+ * A migration that rebuilds a table drops one that others refer to, so foreign keys are off while migrations run, as
+ * SQLite's manual asks for ("Making Other Kinds Of Table Schema Changes"), and every reference is checked before the
+ * commit. We rejected a table of applied migrations with their hashes: files are append-only by rule, and a number in
+ * the header cannot disagree with itself.
  */
 #include "store/migrate.h"
 
@@ -34,7 +35,8 @@ static gln_status apply(gln_store *store, const gln_migration *migration, int ve
 {
     char doing[160], stamp[128];
     snprintf(doing, sizeof doing, "migration %.100s", migration->name);
-    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", GLN_STORE_APPLICATION_ID, version);
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", GLN_STORE_APPLICATION_ID,
+             version);
 
     gln_status st = exec(store, "BEGIN IMMEDIATE", doing);
     if (st != GLN_OK) return st;
@@ -67,8 +69,9 @@ gln_status gln_migrate(gln_store *store, const gln_migration *migrations, size_t
     gln_status st = gln_statement_int(&s, &version);
     if (st != GLN_OK) return st;
     if (version < 0 || (uint64_t)version > n)
-        return gln_fail(GLN_E_UNSUPPORTED, "%s: has schema version %lld, this gleaner knows up to %zu; use the newer gleaner",
-                        store->path, (long long)version, n);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "%s: has schema version %lld, this gleaner knows up to %zu; use the newer gleaner", store->path,
+                        (long long)version, n);
     if ((uint64_t)version < n) {
         if ((st = exec(store, "PRAGMA foreign_keys = OFF", "migrating")) != GLN_OK) return st;
         for (size_t i = (size_t)version; i < n && st == GLN_OK; i++) st = apply(store, &migrations[i], (int)i + 1);

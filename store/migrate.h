@@ -19,8 +19,8 @@ extern const gln_migration gln_migrations[];
 extern const size_t gln_n_migrations;
 
 /*
- * Applies what is missing, each in a transaction with its version number: afterwards a migration is applied whole or not at all. A
- * database of version 0 gets our application id with the first one. Sets the store's schema version.
+ * Applies what is missing, each in a transaction with its version number: afterwards a migration is applied whole or
+ * not at all. A database of version 0 gets our application id with the first one. Sets the store's schema version.
  * Errors: GLN_E_UNSUPPORTED for a version above `n`, GLN_E_CORRUPT when rows refer to missing ones afterwards.
  */
 gln_status gln_migrate(gln_store *store, const gln_migration *migrations, size_t n);

@@ -1,8 +1,8 @@
 /*
  * Names of images, and files that were refused.
  *
- * A path is any bytes without zero. It is bound as text that need not be UTF-8: SQLite stores and compares the bytes, and gives
- * them back as they came.
+ * A path is any bytes without zero. It is bound as text that need not be UTF-8: SQLite stores and compares the bytes,
+ * and gives them back as they came.
  */
 #include "store/statement.h"
 
@@ -12,11 +12,12 @@ gln_status gln_store_path_known(gln_store *store, int64_t project_id, const char
     gln_statement s;
     int64_t known = GLN_KNOWN_NOT;
     _Static_assert(GLN_KNOWN_NOT == 0 && GLN_KNOWN_IMAGE == 1 && GLN_KNOWN_REFUSED == 2, "as in the query");
-    gln_statement_open(&s, store,
-                       "SELECT 1 FROM image_name WHERE project_id = ?1 AND path = ?2 AND n_bytes = ?3 AND mtime_ns = ?4"
-                       " UNION ALL "
-                       "SELECT 2 FROM refusal WHERE project_id = ?1 AND path = ?2 AND n_bytes = ?3 AND mtime_ns = ?4 LIMIT 1",
-                       "looking up a path");
+    gln_statement_open(
+        &s, store,
+        "SELECT 1 FROM image_name WHERE project_id = ?1 AND path = ?2 AND n_bytes = ?3 AND mtime_ns = ?4"
+        " UNION ALL "
+        "SELECT 2 FROM refusal WHERE project_id = ?1 AND path = ?2 AND n_bytes = ?3 AND mtime_ns = ?4 LIMIT 1",
+        "looking up a path");
     gln_bind_int(&s, project_id);
     gln_bind_text(&s, path);
     gln_bind_int(&s, n_bytes);
@@ -77,7 +78,8 @@ gln_status gln_store_names(gln_store *store, int64_t image_id, gln_name_fn fn, v
 gln_status gln_store_project_names(gln_store *store, int64_t project_id, gln_name_fn fn, void *context)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT path, image_id FROM image_name WHERE project_id = ? ORDER BY path", "listing names");
+    gln_statement_open(&s, store, "SELECT path, image_id FROM image_name WHERE project_id = ? ORDER BY path",
+                       "listing names");
     gln_bind_int(&s, project_id);
     return each_name(&s, fn, context);
 }
@@ -85,7 +87,8 @@ gln_status gln_store_project_names(gln_store *store, int64_t project_id, gln_nam
 gln_status gln_store_name_find(gln_store *store, int64_t project_id, const char *path, int64_t *out_image_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT image_id FROM image_name WHERE project_id = ? AND path = ?", "looking up a path");
+    gln_statement_open(&s, store, "SELECT image_id FROM image_name WHERE project_id = ? AND path = ?",
+                       "looking up a path");
     gln_bind_int(&s, project_id);
     gln_bind_text(&s, path);
     return gln_statement_int(&s, out_image_id);
@@ -94,10 +97,11 @@ gln_status gln_store_name_find(gln_store *store, int64_t project_id, const char 
 gln_status gln_store_refusal_put(gln_store *store, const gln_refusal_row *row)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT OR REPLACE INTO refusal (project_id, path, status, reason, n_bytes, mtime_ns, run_id, created_ms)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                       "recording a refused file");
+    gln_statement_open(
+        &s, store,
+        "INSERT OR REPLACE INTO refusal (project_id, path, status, reason, n_bytes, mtime_ns, run_id, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "recording a refused file");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->path);
     gln_bind_int(&s, row->status);

@@ -1,14 +1,14 @@
 /*
  * Opening and checking the database.
  *
- * Nothing is written before the file is known to be ours: an existing database with tables and without our application id is
- * somebody else's. What opening looks at takes the same time for any size: SQLite compares the file's length with its header and
- * parses the schema; we look for a torn last page and touch the root of every table. A page damaged further down is found when it is read
- * (every page's cells are checked, cell_size_check) or by gln_store_check. SQLite keeps no checksums of contents: a flipped bit
- * inside a text is seen by nobody.
+ * Nothing is written before the file is known to be ours: an existing database with tables and without our application
+ * id is somebody else's. What opening looks at takes the same time for any size: SQLite compares the file's length with
+ * its header and parses the schema; we look for a torn last page and touch the root of every table. A page damaged
+ * further down is found when it is read (every page's cells are checked, cell_size_check) or by gln_store_check. SQLite
+ * keeps no checksums of contents: a flipped bit inside a text is seen by nobody.
  *
- * No mmap: an I/O error through a mapping is a signal, through read() it is a status. synchronous = FULL, so that a commit is on
- * the disk when it returns; WAL, so that readers never wait.
+ * No mmap: an I/O error through a mapping is a signal, through read() it is a status. synchronous = FULL, so that a
+ * commit is on the disk when it returns; WAL, so that readers never wait.
  */
 #include "store/statement.h"
 
@@ -65,9 +65,9 @@ static gln_status identify(gln_store *store, bool *out_fresh)
 }
 
 /*
- * Whether the file holds as many bytes as it has pages. SQLite compares whole pages only, and fills the torn last one with zeros. While
- * the WAL has content a short file is right: the pages are in there. Asked in this order, a writer beside us changes nothing: pages
- * that the WAL has given up are in the file.
+ * Whether the file holds as many bytes as it has pages. SQLite compares whole pages only, and fills the torn last one
+ * with zeros. While the WAL has content a short file is right: the pages are in there. Asked in this order, a writer
+ * beside us changes nothing: pages that the WAL has given up are in the file.
  */
 static gln_status check_length(gln_store *store)
 {
@@ -90,7 +90,8 @@ static gln_status check_length(gln_store *store)
 static gln_status touch_tables(gln_store *store)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite#_%' ESCAPE '#'",
+    gln_statement_open(&s, store,
+                       "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite#_%' ESCAPE '#'",
                        "opening the database");
     gln_status st = GLN_OK;
     while (st == GLN_OK && gln_statement_next(&s)) {
@@ -110,7 +111,8 @@ static gln_status open_for_writing(gln_store *store, bool fresh)
     gln_statement_open(&s, store, "PRAGMA journal_mode = WAL", "opening the database");
     gln_status st = GLN_OK;
     if (gln_statement_next(&s) && strcmp(gln_column_text(&s, 0), "wal") != 0)
-        st = gln_fail(GLN_E_UNSUPPORTED, "%s: this file system cannot share memory between processes, which the database needs",
+        st = gln_fail(GLN_E_UNSUPPORTED,
+                      "%s: this file system cannot share memory between processes, which the database needs",
                       store->path);
     if ((st = gln_statement_close(&s, st)) != GLN_OK) return st;
     if (!fresh && (st = touch_tables(store)) != GLN_OK) return st;
@@ -124,11 +126,13 @@ static gln_status open_for_reading(gln_store *store, bool fresh)
     gln_status st = ask(store, "PRAGMA user_version", &version);
     if (st != GLN_OK) return st;
     if (version < 0 || (uint64_t)version > gln_n_migrations)
-        return gln_fail(GLN_E_UNSUPPORTED, "%s: has schema version %lld, this gleaner knows up to %zu; use the newer gleaner",
-                        store->path, (long long)version, gln_n_migrations);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "%s: has schema version %lld, this gleaner knows up to %zu; use the newer gleaner", store->path,
+                        (long long)version, gln_n_migrations);
     if ((uint64_t)version < gln_n_migrations)
-        return gln_fail(GLN_E_UNSUPPORTED, "%s: has schema version %lld, this gleaner needs %zu; start it once for writing",
-                        store->path, (long long)version, gln_n_migrations);
+        return gln_fail(GLN_E_UNSUPPORTED,
+                        "%s: has schema version %lld, this gleaner needs %zu; start it once for writing", store->path,
+                        (long long)version, gln_n_migrations);
     store->schema_version = (int)version;
     return touch_tables(store);
 }
@@ -195,7 +199,8 @@ int gln_store_schema_version(const gln_store *store)
 gln_status gln_store_check(gln_store *store, bool thorough)
 {
     gln_statement s;
-    gln_statement_open(&s, store, thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)", "checking the database");
+    gln_statement_open(&s, store, thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
+                       "checking the database");
     gln_status st = GLN_OK;
     if (gln_statement_next(&s) && strcmp(gln_column_text(&s, 0), "ok") != 0)
         st = gln_fail(GLN_E_CORRUPT, "%s: damaged: %s", store->path, gln_column_text(&s, 0));
@@ -203,7 +208,7 @@ gln_status gln_store_check(gln_store *store, bool thorough)
 
     gln_statement_open(&s, store, "PRAGMA foreign_key_check", "checking the database");
     if (gln_statement_next(&s))
-        st = gln_fail(GLN_E_CORRUPT, "%s: damaged: row %lld of table %s refers to a row of %s that is missing", store->path,
-                      (long long)gln_column_int(&s, 1), gln_column_text(&s, 0), gln_column_text(&s, 2));
+        st = gln_fail(GLN_E_CORRUPT, "%s: damaged: row %lld of table %s refers to a row of %s that is missing",
+                      store->path, (long long)gln_column_int(&s, 1), gln_column_text(&s, 0), gln_column_text(&s, 2));
     return gln_statement_close(&s, st);
 }

@@ -49,10 +49,11 @@ static gln_status named_already(const char *name)
 gln_status gln_store_project_add(gln_store *store, const gln_project_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO project (name, backbone, currency, duplicate_threshold, created_ms, published_run_id)"
-                       " VALUES (?, ?, ?, ?, ?, ?)",
-                       "adding a project");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO project (name, backbone, currency, duplicate_threshold, created_ms, published_run_id)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        "adding a project");
     gln_bind_text(&s, row->name);
     gln_bind_text(&s, row->backbone);
     gln_bind_text(&s, gln_text_or(row->currency, "EUR"));
@@ -110,15 +111,6 @@ gln_status gln_store_project_rename(gln_store *store, int64_t id, const char *na
     gln_bind_int(&s, id);
     gln_status st = change(&s, id);
     return s.rc == SQLITE_CONSTRAINT_UNIQUE ? named_already(name) : st;
-}
-
-gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double threshold)
-{
-    gln_statement s;
-    gln_statement_open(&s, store, "UPDATE project SET duplicate_threshold = ? WHERE id = ?", "setting a duplicate threshold");
-    gln_bind_real(&s, threshold);
-    gln_bind_int(&s, id);
-    return change(&s, id);
 }
 
 gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone)

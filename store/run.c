@@ -18,11 +18,12 @@ static gln_status change(gln_statement *s, int64_t id)
 gln_status gln_store_run_add(gln_store *store, const gln_run_row *row, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "INSERT INTO run (project_id, kind, state, parameters, stage, n_done, n_total, rate, left_s, message,"
-                       " summary, code_version, seed, snapshot_id, created_ms, started_ms, ended_ms)"
-                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       "adding a run");
+    gln_statement_open(
+        &s, store,
+        "INSERT INTO run (project_id, kind, state, parameters, stage, n_done, n_total, rate, left_s, message,"
+        " summary, code_version, seed, snapshot_id, created_ms, started_ms, ended_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "adding a run");
     gln_bind_int(&s, row->project_id);
     gln_bind_text(&s, row->kind);
     gln_bind_text(&s, gln_text_or(row->state, "queued"));
@@ -56,7 +57,8 @@ gln_status gln_store_run_progress(gln_store *store, int64_t id, const char *stag
                                   double rate, double left_s)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "UPDATE run SET stage = ?, n_done = ?, n_total = ?, rate = ?, left_s = ? WHERE id = ?",
+    gln_statement_open(&s, store,
+                       "UPDATE run SET stage = ?, n_done = ?, n_total = ?, rate = ?, left_s = ? WHERE id = ?",
                        "recording progress");
     gln_bind_text(&s, gln_text_or(stage, ""));
     gln_bind_int(&s, n_done);
@@ -80,10 +82,11 @@ gln_status gln_store_run_end(gln_store *store, int64_t id, const char *state, co
                              int64_t now_ms)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "UPDATE run SET state = ?, message = coalesce(?, message), summary = coalesce(?, summary), left_s = NULL,"
-                       " ended_ms = ? WHERE id = ?",
-                       "ending a run");
+    gln_statement_open(
+        &s, store,
+        "UPDATE run SET state = ?, message = coalesce(?, message), summary = coalesce(?, summary), left_s = NULL,"
+        " ended_ms = ? WHERE id = ?",
+        "ending a run");
     gln_bind_text(&s, state);
     gln_bind_text(&s, message);
     gln_bind_text(&s, summary);
@@ -142,7 +145,8 @@ gln_status gln_store_runs(gln_store *store, int64_t project_id, int64_t before_i
     gln_statement s;
     gln_run_row row;
     if (project_id != 0) {
-        gln_statement_open(&s, store, SELECT_RUN "WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?", "listing runs");
+        gln_statement_open(&s, store, SELECT_RUN "WHERE project_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                           "listing runs");
         gln_bind_int(&s, project_id);
     } else {
         gln_statement_open(&s, store, SELECT_RUN "WHERE id < ? ORDER BY id DESC LIMIT ?", "listing runs");
@@ -160,9 +164,10 @@ gln_status gln_store_runs(gln_store *store, int64_t project_id, int64_t before_i
 gln_status gln_store_runs_interrupt(gln_store *store, int64_t now_ms, int64_t *out_n)
 {
     gln_statement s;
-    gln_statement_open(&s, store,
-                       "UPDATE run SET state = 'interrupted', left_s = NULL, ended_ms = ? WHERE state IN ('queued', 'running')",
-                       "closing interrupted runs");
+    gln_statement_open(
+        &s, store,
+        "UPDATE run SET state = 'interrupted', left_s = NULL, ended_ms = ? WHERE state IN ('queued', 'running')",
+        "closing interrupted runs");
     gln_bind_int(&s, now_ms);
     return gln_statement_change(&s, out_n);
 }

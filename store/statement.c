@@ -1,10 +1,10 @@
 /*
  * Prepared statements, kept by their text.
  *
- * Preparing costs more than running for the short statements here, so each connection keeps what it prepared in an open hash
- * table over XXH3 of the SQL text. Text, not the address of a literal, is the key: gln_store_images composes its query. A
- * statement that is in use (a callback asks the same question as the listing that called it) is prepared a second time and not
- * kept. Nothing is ever evicted; a full table only means that further texts are prepared each time.
+ * Preparing costs more than running for the short statements here, so each connection keeps what it prepared in an open
+ * hash table over XXH3 of the SQL text. Text, not the address of a literal, is the key: gln_store_images composes its
+ * query. A statement that is in use (a callback asks the same question as the listing that called it) is prepared a
+ * second time and not kept. Nothing is ever evicted; a full table only means that further texts are prepared each time.
  */
 #include "store/statement.h"
 
@@ -234,7 +234,8 @@ gln_status gln_store_fail(gln_store *store, int rc, const char *doing)
     int system = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN ? system_error(store) : 0;
     switch (rc & 0xff) {
     case SQLITE_FULL:
-        return gln_fail(GLN_E_DISK_FULL, "%s: no space left for %s; free some, nothing was half-written", doing, store->path);
+        return gln_fail(GLN_E_DISK_FULL, "%s: no space left for %s; free some, nothing was half-written", doing,
+                        store->path);
     case SQLITE_CORRUPT:
         return gln_fail(GLN_E_CORRUPT, "%s: %s is damaged; restore it from a backup", doing, store->path);
     case SQLITE_NOTADB:
@@ -251,7 +252,8 @@ gln_status gln_store_fail(gln_store *store, int rc, const char *doing)
     case SQLITE_TOOBIG:
         return gln_fail(GLN_E_LIMIT, "%s: a value is larger than the database takes", doing);
     case SQLITE_READONLY:
-        if (store->mode == GLN_STORE_READ) return gln_fail(GLN_E_PERMISSION, "%s: %s is open for reading", doing, store->path);
+        if (store->mode == GLN_STORE_READ)
+            return gln_fail(GLN_E_PERMISSION, "%s: %s is open for reading", doing, store->path);
         return gln_fail(GLN_E_PERMISSION, "%s: %s cannot be written; look at its owner and mode", doing, store->path);
     case SQLITE_PERM:
     case SQLITE_AUTH:
@@ -265,10 +267,12 @@ gln_status gln_store_fail(gln_store *store, int rc, const char *doing)
             return gln_fail(GLN_E_CORRUPT, "%s: the file system under %s is damaged", doing, store->path);
         /* A quota and a limit on file sizes fill the disk as well; SQLite itself only knows ENOSPC. */
         if (system == ENOSPC || system == EDQUOT || system == EFBIG)
-            return gln_fail(GLN_E_DISK_FULL, "%s: no space left for %s; free some, nothing was half-written", doing, store->path);
+            return gln_fail(GLN_E_DISK_FULL, "%s: no space left for %s; free some, nothing was half-written", doing,
+                            store->path);
         if (system != 0) return gln_fail_errno(system, "%s: %s", doing, store->path);
         return gln_fail(GLN_E_IO, "%s: the system could not read or write %s", doing, store->path);
     default:
-        return gln_fail(GLN_E_INTERNAL, "%s: SQLite: %s (%d)", doing, store->db != NULL ? sqlite3_errmsg(store->db) : "", rc);
+        return gln_fail(GLN_E_INTERNAL, "%s: SQLite: %s (%d)", doing,
+                        store->db != NULL ? sqlite3_errmsg(store->db) : "", rc);
     }
 }

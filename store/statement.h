@@ -1,6 +1,6 @@
 /*
- * Inside store/ only: the connection, its prepared statements, and short forms for binding and reading. The other files of
- * this folder are SQL text and calls of this header.
+ * Inside store/ only: the connection, its prepared statements, and short forms for binding and reading. The other files
+ * of this folder are SQL text and calls of this header.
  *
  *     gln_statement s;
  *     gln_statement_open(&s, store, "SELECT id, name FROM class WHERE project_id = ?", "listing classes");
@@ -13,8 +13,9 @@
  *     }
  *     return gln_statement_close(&s, st);
  *
- * Parameters are bound in the order of their question marks. The first failure, be it in open, a bind, a step or a column, is
- * kept in the statement, ends `next`, and comes out of `close`; so one check at the end is enough. `doing` completes the sentence
+ * Parameters are bound in the order of their question marks. The first failure, be it in open, a bind, a step or a
+ * column, is kept in the statement, ends `next`, and comes out of `close`; so one check at the end is enough. `doing`
+ * completes the sentence
  * "<doing>: the disk is full". Bound text and blobs are borrowed until the statement closes.
  *
  * Threads: as the store, one thread at a time.
@@ -57,7 +58,8 @@ typedef struct gln_statement {
     gln_status status; /* what that failure is called; its sentence is set */
 } gln_statement;
 
-/* Never fails by itself: a statement that cannot be prepared fails its first `next`. Always closed by one of the four ends below. */
+/* Never fails by itself: a statement that cannot be prepared fails its first `next`. Always closed by one of the four
+   ends below. */
 void gln_statement_open(gln_statement *s, gln_store *store, const char *sql, const char *doing);
 
 void gln_bind_int(gln_statement *s, int64_t value);

@@ -1,6 +1,6 @@
 /*
- * The SQLite database: what gleaner knows about everything but pixels and vectors. SQL only, no maths. The engine is the
- * one who writes; engine, server and command line read.
+ * The SQLite database: what gleaner knows about everything but pixels and vectors. SQL only, no maths. The engine is
+ * the one who writes; engine, server and command line read.
  *
  *     gln_store *store = NULL;
  *     if ((st = gln_store_open(&store, "data/gleaner.db", GLN_STORE_WRITE)) != GLN_OK) return st;
@@ -11,15 +11,16 @@
  * A store is one connection: one thread at a time. WAL mode: readers never wait for the writer. Every change outside
  * begin/commit is a transaction of its own. Commits are durable (synchronous = FULL).
  *
- * Rows are handed to callbacks; strings in a row are borrowed for the call and never NULL unless a comment says so. A callback's
- * status other than GLN_OK ends the listing with it. Ids are positive; 0 stands for "none" (SQL NULL). Times are ms since 1970 UTC,
- * money is millionths of the project's currency.
+ * Rows are handed to callbacks; strings in a row are borrowed for the call and never NULL unless a comment says so. A
+ * callback's status other than GLN_OK ends the listing with it. Ids are positive; 0 stands for "none" (SQL NULL). Times
+ * are ms since 1970 UTC, money is millionths of the project's currency.
  *
  * A callback may call any function of the same store. A commit that fails has rolled back.
  *
- * Errors of every function: GLN_E_NOT_FOUND (the row, or one that it names), GLN_E_CONFLICT (a unique name, a lease, a transaction
- * that is open already), GLN_E_ARGUMENT (a value the schema does not take: an unknown state, a share above 1), GLN_E_CORRUPT (SQLite
- * says the file is damaged), GLN_E_DISK_FULL, GLN_E_BUSY, GLN_E_IO, GLN_E_MEMORY, GLN_E_PERMISSION (a change through GLN_STORE_READ).
+ * Errors of every function: GLN_E_NOT_FOUND (the row, or one that it names), GLN_E_CONFLICT (a unique name, a lease, a
+ * transaction that is open already), GLN_E_ARGUMENT (a value the schema does not take: an unknown state, a share above
+ * 1), GLN_E_CORRUPT (SQLite says the file is damaged), GLN_E_DISK_FULL, GLN_E_BUSY, GLN_E_IO, GLN_E_MEMORY,
+ * GLN_E_PERMISSION (a change through GLN_STORE_READ).
  */
 #ifndef GLN_STORE_STORE_H
 #define GLN_STORE_STORE_H
@@ -33,8 +34,8 @@
 typedef struct gln_store gln_store;
 typedef enum gln_store_mode { GLN_STORE_READ, GLN_STORE_WRITE } gln_store_mode;
 
-/* Opens; with GLN_STORE_WRITE creates what is absent and applies the migrations that are missing, each in a transaction.
-   GLN_E_UNSUPPORTED: written by a newer gleaner. GLN_E_CORRUPT: not a database of ours, or damaged. */
+/* Opens; with GLN_STORE_WRITE creates what is absent and applies the migrations that are missing, each in a
+   transaction. GLN_E_UNSUPPORTED: written by a newer gleaner. GLN_E_CORRUPT: not a database of ours, or damaged. */
 gln_status gln_store_open(gln_store **out, const char *path, gln_store_mode mode);
 void gln_store_close(gln_store *store);
 int gln_store_schema_version(const gln_store *store);
@@ -52,7 +53,8 @@ gln_status gln_store_check(gln_store *store, bool thorough);
 typedef struct gln_project_row {
     int64_t id;
     const char *name, *backbone, *currency; /* backbone: the active one */
-    const char *published_backbone; /* whose vectors the published run has read; "" before the first. Filled on reading */
+    /* whose vectors the published run has read; "" before the first. Filled on reading */
+    const char *published_backbone;
     double duplicate_threshold; /* NaN: chosen each night */
     int64_t created_ms, published_run_id;
     int64_t n_images, n_labels, n_classes; /* filled on reading */
@@ -64,7 +66,6 @@ gln_status gln_store_project_find(gln_store *store, const char *name, int64_t *o
 gln_status gln_store_project_get(gln_store *store, int64_t id, gln_project_fn fn, void *context);
 gln_status gln_store_projects(gln_store *store, int64_t after_id, size_t limit, gln_project_fn fn, void *context);
 gln_status gln_store_project_rename(gln_store *store, int64_t id, const char *name);
-gln_status gln_store_project_set_threshold(gln_store *store, int64_t id, double threshold); /* NaN: automatic */
 gln_status gln_store_project_publish(gln_store *store, int64_t id, int64_t run_id, const char *backbone);
 gln_status gln_store_project_delete(gln_store *store, int64_t id);
 
@@ -79,8 +80,10 @@ typedef struct gln_project_backbone_row {
 } gln_project_backbone_row;
 typedef gln_status (*gln_project_backbone_fn)(void *context, const gln_project_backbone_row *row);
 
-gln_status gln_store_backbone_add(gln_store *store, const gln_project_backbone_row *row, int64_t *out_id); /* GLN_E_CONFLICT: it has it */
-gln_status gln_store_backbones(gln_store *store, int64_t project_id, gln_project_backbone_fn fn, void *context); /* in the order added */
+gln_status gln_store_backbone_add(gln_store *store, const gln_project_backbone_row *row,
+                                  int64_t *out_id); /* GLN_E_CONFLICT: it has it */
+gln_status gln_store_backbones(gln_store *store, int64_t project_id, gln_project_backbone_fn fn,
+                               void *context); /* in the order added */
 gln_status gln_store_backbone_advance(gln_store *store, int64_t id, int64_t n_rows, const char *precision);
 gln_status gln_store_backbone_delete(gln_store *store, int64_t id);
 /* Makes it the active one; GLN_E_NOT_FOUND when it is none of the project's. */
@@ -93,8 +96,8 @@ typedef struct gln_image_source {
     uint8_t sha256[32];
 } gln_image_source;
 typedef gln_status (*gln_image_source_fn)(void *context, const gln_image_source *row);
-gln_status gln_store_image_sources(gln_store *store, int64_t project_id, int64_t first_row, size_t limit, gln_image_source_fn fn,
-                                   void *context);
+gln_status gln_store_image_sources(gln_store *store, int64_t project_id, int64_t first_row, size_t limit,
+                                   gln_image_source_fn fn, void *context);
 
 typedef struct gln_class_row {
     int64_t id, project_id;
@@ -107,9 +110,11 @@ typedef struct gln_class_row {
 typedef gln_status (*gln_class_fn)(void *context, const gln_class_row *row);
 
 gln_status gln_store_class_add(gln_store *store, const gln_class_row *row, int64_t *out_id);
-gln_status gln_store_class_find(gln_store *store, int64_t project_id, const char *name, int64_t *out_id); /* 0 when absent */
+gln_status gln_store_class_find(gln_store *store, int64_t project_id, const char *name,
+                                int64_t *out_id);                              /* 0 when absent */
 gln_status gln_store_class_update(gln_store *store, const gln_class_row *row); /* by id: name, share, price, seconds */
-/* GLN_E_CONFLICT while labels use it, ended ones too. Takes its column out of the probabilities of `sampling`. */
+/* GLN_E_CONFLICT while labels use it, ended ones too. Predictions of it stay until the next resample; its id is no
+   class any more. */
 gln_status gln_store_class_delete(gln_store *store, int64_t id);
 gln_status gln_store_classes(gln_store *store, int64_t project_id, gln_class_fn fn, void *context); /* by id */
 
@@ -133,11 +138,15 @@ typedef gln_status (*gln_image_fn)(void *context, const gln_image_row *row);
 
 /* row->id > 0 is taken as the new id (see gln_store_image_next_id), 0 picks one. */
 gln_status gln_store_image_add(gln_store *store, const gln_image_row *row, int64_t *out_id);
-/* The lowest id above all that were ever used, for a caller inside a write transaction that needs ids before it adds rows. */
+/* The lowest id above all that were ever used, for a caller inside a write transaction that needs ids before it adds
+   rows. */
 gln_status gln_store_image_next_id(gln_store *store, int64_t *out_id);
-gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32], int64_t *out_id); /* 0 */
+gln_status gln_store_image_find(gln_store *store, int64_t project_id, const uint8_t sha256[32],
+                                int64_t *out_id); /* 0 */
 gln_status gln_store_image_get(gln_store *store, int64_t id, gln_image_fn fn, void *context);
-gln_status gln_store_image_delete(gln_store *store, int64_t id); /* its vector row stays, dead */
+/* With its names, labels and places in batches. Its paths are refused from now on, as removed on request, so that no
+   ingest brings it back; its cluster is smaller by one. What stays: its vector row, dead, and its hash in snapshots. */
+gln_status gln_store_image_delete(gln_store *store, int64_t id, int64_t now_ms);
 
 typedef enum gln_tristate { GLN_ANY, GLN_YES, GLN_NO } gln_tristate;
 typedef struct gln_image_filter {
@@ -151,11 +160,9 @@ gln_status gln_store_images(gln_store *store, const gln_image_filter *filter, in
                             gln_image_fn fn, void *context);
 gln_status gln_store_images_count(gln_store *store, const gln_image_filter *filter, int64_t *out_n);
 
-/* One past the highest vector_row used by the project; how far each backbone has come with them is its n_rows. */
-gln_status gln_store_vector_rows(gln_store *store, int64_t project_id, int64_t *out_n);
-
-/* The pool for the sampler: every image that the active backbone has a vector of, by vector_row with label, lease and what sampling says. Lean and fast: one
-   pass, no strings. `probability` is NULL or n_probability float32, one a class in the order of class ids. */
+/* The pool for the sampler: every image that the active backbone has a vector of, by vector_row with label, lease and
+   what sampling says. Lean and fast: one pass, no strings. `probability` is NULL or n_probability float32, one a class
+   in the order of class ids. */
 typedef struct gln_pool_row {
     int64_t image_id, vector_row, label_class_id, cluster_id, representative_id, leased_batch_id;
     bool proposed; /* the label is of source 'proposed': no person gave it */
@@ -202,11 +209,13 @@ typedef struct gln_label_row {
 } gln_label_row;
 typedef gln_status (*gln_label_fn)(void *context, const gln_label_row *row);
 
-/* Becomes the image's current label; the one before it ends. The same class again by the same source is kept as a new entry too. */
+/* Becomes the image's current label; the one before it ends. The same class again by the same source is kept as a new
+   entry too. */
 gln_status gln_store_label_add(gln_store *store, const gln_label_row *row, int64_t *out_id);
 /* Ends the current label. GLN_E_NOT_FOUND when there is none. */
 gln_status gln_store_label_retract(gln_store *store, int64_t image_id, int64_t now_ms);
-gln_status gln_store_label_history(gln_store *store, int64_t image_id, gln_label_fn fn, void *context); /* newest first */
+gln_status gln_store_label_history(gln_store *store, int64_t image_id, gln_label_fn fn,
+                                   void *context); /* newest first */
 gln_status gln_store_labels(gln_store *store, int64_t project_id, int64_t after_id, size_t limit, gln_label_fn fn,
                             void *context); /* current ones, by id */
 
@@ -225,11 +234,12 @@ typedef gln_status (*gln_cluster_fn)(void *context, const gln_cluster_row *row);
 gln_status gln_store_cluster_add(gln_store *store, const gln_cluster_row *row, int64_t *out_id);
 gln_status gln_store_cluster_set_size(gln_store *store, int64_t id, int64_t size, double mean_distance);
 gln_status gln_store_cluster_retire(gln_store *store, int64_t id, int64_t run_id);
-/* Clusters that a run bore and retired at once are hidden until _show brings those of `run_id` to light; _forget removes hidden ones
-   of a project (0: of all), left by a run that did not come to publish them. */
+/* Clusters that a run bore and retired at once are hidden until _show brings those of `run_id` to light; _forget
+   removes hidden ones of a project (0: of all), left by a run that did not come to publish them. */
 gln_status gln_store_clusters_show(gln_store *store, int64_t project_id, int64_t run_id);
 gln_status gln_store_clusters_forget_hidden(gln_store *store, int64_t project_id);
-gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name, const char *notes); /* NULL: keep */
+gln_status gln_store_cluster_describe(gln_store *store, int64_t id, const char *name,
+                                      const char *notes); /* NULL: keep */
 gln_status gln_store_cluster_get(gln_store *store, int64_t id, gln_cluster_fn fn, void *context);
 /* The published ones, by id. */
 gln_status gln_store_clusters(gln_store *store, int64_t project_id, gln_cluster_fn fn, void *context);
@@ -248,6 +258,7 @@ typedef struct gln_sampling_row {
 } gln_sampling_row;
 /* A second row of an image takes the place of the first. GLN_E_NOT_FOUND: no such image, or cluster. */
 gln_status gln_store_sampling_put(gln_store *store, const gln_sampling_row *row);
+gln_status gln_store_sampling_count(gln_store *store, int64_t project_id, int64_t *out_n);
 /* Removes rows of images that this backbone has no vector of: what they say is of another one. */
 gln_status gln_store_sampling_forget_gaps(gln_store *store, int64_t project_id, const char *backbone);
 /* The same over the project, by class id: the pool's estimated balance. */
@@ -265,7 +276,8 @@ typedef struct gln_insight_row {
 typedef gln_status (*gln_insight_fn)(void *context, const gln_insight_row *row);
 gln_status gln_store_insight_put(gln_store *store, const gln_insight_row *row); /* takes the place of the one before */
 /* fn is not called when there is none yet. */
-gln_status gln_store_insight_get(gln_store *store, int64_t project_id, const char *kind, gln_insight_fn fn, void *context);
+gln_status gln_store_insight_get(gln_store *store, int64_t project_id, const char *kind, gln_insight_fn fn,
+                                 void *context);
 
 typedef struct gln_label_check_row {
     int64_t image_id, project_id, rank, given_class_id, suggested_class_id, votes_given, votes_suggested, n_votes;
@@ -278,8 +290,8 @@ typedef gln_status (*gln_label_check_fn)(void *context, const gln_label_check_ro
 gln_status gln_store_label_checks_clear(gln_store *store, int64_t project_id);
 gln_status gln_store_label_check_put(gln_store *store, const gln_label_check_row *row);
 /* By rank, those whose label is still the one that was checked, and was not looked at a second time. */
-gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit, gln_label_check_fn fn,
-                                  void *context);
+gln_status gln_store_label_checks(gln_store *store, int64_t project_id, int64_t after_rank, size_t limit,
+                                  gln_label_check_fn fn, void *context);
 
 /* Second looks that came back: the sum of what was foretold of them, and how many changed the label. */
 gln_status gln_store_looks_done(gln_store *store, int64_t project_id, double *out_p_wrong, int64_t *out_corrected);
@@ -350,7 +362,8 @@ gln_status gln_store_batch_add(gln_store *store, const gln_batch_row *row, int64
 /* GLN_E_CONFLICT when the image is leased to another batch. */
 gln_status gln_store_batch_item_add(gln_store *store, const gln_batch_item_row *row);
 gln_status gln_store_batch_get(gln_store *store, int64_t id, gln_batch_fn fn, void *context);
-gln_status gln_store_batch_by_key(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t *out_id); /* 0 */
+gln_status gln_store_batch_by_key(gln_store *store, int64_t project_id, const char *idempotency_key,
+                                  int64_t *out_id); /* 0 */
 gln_status gln_store_batches(gln_store *store, int64_t project_id, int64_t before_id, size_t limit, gln_batch_fn fn,
                              void *context); /* newest first */
 gln_status gln_store_batch_items(gln_store *store, int64_t batch_id, gln_batch_item_fn fn, void *context);
@@ -409,11 +422,13 @@ typedef struct gln_audit_row {
 typedef gln_status (*gln_audit_fn)(void *context, const gln_audit_row *row);
 
 gln_status gln_store_audit_add(gln_store *store, const gln_audit_row *row, int64_t *out_id); /* open */
-gln_status gln_store_audit_image_add(gln_store *store, int64_t audit_id, int64_t image_id, int64_t class_id, bool drawn);
+gln_status gln_store_audit_image_add(gln_store *store, int64_t audit_id, int64_t image_id, int64_t class_id,
+                                     bool drawn);
 gln_status gln_store_audit_get(gln_store *store, int64_t id, gln_audit_fn fn, void *context);
 gln_status gln_store_audits(gln_store *store, int64_t project_id, int64_t before_id, size_t limit, gln_audit_fn fn,
                             void *context); /* newest first */
-gln_status gln_store_audit_by_key(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t *out_id); /* 0 */
+gln_status gln_store_audit_by_key(gln_store *store, int64_t project_id, const char *idempotency_key,
+                                  int64_t *out_id); /* 0 */
 /* Audits of this group that are not accepted: open, failed or undone. */
 gln_status gln_store_audit_attempts(gln_store *store, int64_t project_id, const char *kind, int64_t cluster_id,
                                     int64_t class_id, int64_t *out_n);
@@ -428,8 +443,8 @@ gln_status gln_store_audit_count(gln_store *store, int64_t id, gln_audit_counts 
 /* By class id: images drawn, images of the lot. */
 gln_status gln_store_audit_classes(gln_store *store, int64_t id, gln_class_count_fn fn, void *context);
 
-/* Writes the proposed label of every image of the lot that was not drawn and has none, as source 'proposed'. *out_n: how
-   many. GLN_E_CONFLICT unless it is open. */
+/* Writes the proposed label of every image of the lot that was not drawn and has none, as source 'proposed'. *out_n:
+   how many. GLN_E_CONFLICT unless it is open. */
 gln_status gln_store_audit_accept(gln_store *store, int64_t id, const char *accepted_by, double bound, int64_t now_ms,
                                   int64_t *out_n);
 /* Ends the labels that the acceptance wrote and that are current still. GLN_E_CONFLICT unless it is accepted. */
@@ -443,12 +458,22 @@ typedef struct gln_snapshot_row {
     uint8_t manifest_sha256[32];
 } gln_snapshot_row;
 typedef gln_status (*gln_snapshot_fn)(void *context, const gln_snapshot_row *row);
-/* Freezes the current labels. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the
-   hashes, with "tab, proposed" before the newline of labels that no person gave; the same labels give the same snapshot, which
-   keeps the first name it was given. */
-gln_status gln_store_snapshot_take(gln_store *store, int64_t project_id, const char *name, int64_t now_ms,
-                                   int64_t *out_id);
-/* The snapshot that _take would give again, 0 when it would make one. Reads only: a long look at many labels that no writer waits for. */
+/* How _take writes: `begin` gives a store in a write transaction, `end` ends it, with the status of what was done. */
+typedef struct gln_snapshot_pen {
+    gln_status (*begin)(void *context, gln_store **out);
+    gln_status (*end)(void *context, gln_status status);
+    void *context;
+} gln_snapshot_pen;
+/* Freezes the labels that `reader` sees, in a view (gln_store_begin_read) that outlasts the call, written in several
+   short transactions. The manifest is the text "image sha256 in hex, space, class name, newline", in the order of the
+   hashes, with "tab, proposed" before the newline of labels that no person gave; the same labels give the same
+   snapshot, which keeps the first name it was given. One that is not finished is not there: not listed, not found, and
+   forgotten at the next start. */
+gln_status gln_store_snapshot_take(gln_store *reader, const gln_snapshot_pen *pen, int64_t project_id, const char *name,
+                                   int64_t now_ms, int64_t *out_id);
+gln_status gln_store_snapshots_forget_unfinished(gln_store *store);
+/* The snapshot that _take would give again, 0 when it would make one. Reads only: a long look at many labels that no
+   writer waits for. */
 gln_status gln_store_snapshot_find(gln_store *store, int64_t project_id, int64_t *out_id);
 gln_status gln_store_snapshots(gln_store *store, int64_t project_id, int64_t before_id, size_t limit,
                                gln_snapshot_fn fn, void *context); /* newest first */

@@ -5,7 +5,8 @@ gln_status gln_store_token_add(gln_store *store, const uint8_t sha256[32], const
                                int64_t now_ms, int64_t *out_id)
 {
     gln_statement s;
-    gln_statement_open(&s, store, "INSERT INTO token (sha256, name, role, created_ms) VALUES (?, ?, ?, ?)", "adding a token");
+    gln_statement_open(&s, store, "INSERT INTO token (sha256, name, role, created_ms) VALUES (?, ?, ?, ?)",
+                       "adding a token");
     gln_bind_blob(&s, sha256, 32);
     gln_bind_text(&s, gln_text_or(name, ""));
     gln_bind_text(&s, role);
@@ -56,7 +57,8 @@ gln_status gln_store_token_revoke(gln_store *store, int64_t id, int64_t now_ms)
 {
     gln_statement s;
     int64_t n = 0;
-    gln_statement_open(&s, store, "UPDATE token SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?", "revoking a token");
+    gln_statement_open(&s, store, "UPDATE token SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?",
+                       "revoking a token");
     gln_bind_int(&s, now_ms);
     gln_bind_int(&s, id);
     gln_status st = gln_statement_change(&s, &n);

@@ -1,8 +1,8 @@
 /*
  * Transactions: those the caller begins, and the scopes inside store/ that make several statements one change.
  *
- * BEGIN IMMEDIATE takes the write lock at once. A deferred one would take it at the first change, where waiting cannot help:
- * the view it read may be old by then, and SQLite must refuse it.
+ * BEGIN IMMEDIATE takes the write lock at once. A deferred one would take it at the first change, where waiting cannot
+ * help: the view it read may be old by then, and SQLite must refuse it.
  */
 #include "store/statement.h"
 

@@ -5,7 +5,7 @@
 #
 # MODELS is a folder with resnet50, efficientnet-lite0, mobilenet-v2 and vit-tiny as .onnx with manifests; without one they are exported
 # with random weights (make_models.py; torch and timm, several GB, into the cache). PHOTOS is a folder of JPEG photos
-# that larger ones are put together from (default: made of noise by make_photos.py).
+# that larger ones are put together from (default: Debian's tuxpaint-stamps-default).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:?the build folder}" && pwd)

@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = ["resnet50", "efficientnet-lite0", "mobilenet-v2", "vit-tiny"]
 THREADS, ROUNDS, SECONDS = 2, 3, 1.5
 MEBI = 1 << 20
+STAMPS = "/usr/share/tuxpaint/stamps"  # tuxpaint-stamps-default, which `make run` installs
 
 
 def run(*command):
@@ -74,7 +75,7 @@ def make_photos(folder, photos, scratch):
 
     if not photos:
         photos = f"{scratch}/small"
-        run(sys.executable, f"{HERE}/../make_photos.py", photos, 64)
+        run(sys.executable, f"{HERE}/../make_photos.py", STAMPS, photos)
     paths = sorted(os.path.join(base, f) for base, _, files in os.walk(photos) for f in files if f.lower().endswith((".jpg", ".jpeg")))
     chosen = random.Random(1)
     for name, size, count, tiles in (("12 megapixels", (4000, 3000), 40, 6), ("500 pixels", (500, 375), 256, 2)):

@@ -259,35 +259,25 @@ cleanup:
 
 struct lloyd {
     float *centroid, *l2_sq;
-    uint32_t *cluster, *member;
-    size_t *begin;
+    uint32_t *cluster, *size;
 };
-
-static void by_cluster(struct lloyd *l, size_t n, size_t k)
-{
-    memset(l->begin, 0, (k + 1) * sizeof *l->begin);
-    for (size_t i = 0; i < n; i++) l->begin[l->cluster[i] + 1]++;
-    for (size_t c = 0; c < k; c++) l->begin[c + 1] += l->begin[c];
-    for (size_t i = 0; i < n; i++) l->member[l->begin[l->cluster[i]]++] = (uint32_t)i;
-    for (size_t c = k; c > 0; c--) l->begin[c] = l->begin[c - 1];
-    l->begin[0] = 0;
-}
 
 static gln_status iterate(job *j, struct lloyd *l)
 {
     gln_gpu_rows *rows = NULL;
+    gln_gpu_lloyd *gpu = NULL;
     size_t n_moved = 0;
     gln_status st;
     for (size_t c = 0; c < j->k; c++) row_of(l->centroid + c * j->d, &j->pool, c);
-    if ((st = gln_gpu_rows_create(&rows, &j->pool, NULL, 0, j->n, j->threads)) != GLN_OK) goto cleanup;
-    for (size_t i = 0; i < j->extra; i++) {
-        if ((st = gln_gpu_assign(l->cluster, l->l2_sq, &n_moved, rows, l->centroid, j->k, false, NULL)) != GLN_OK)
-            goto cleanup;
-        by_cluster(l, j->n, j->k);
-        if ((st = gln_gpu_average(l->centroid, rows, l->member, l->begin, j->k)) != GLN_OK) goto cleanup;
+    st = gln_gpu_rows_create(&rows, &j->pool, NULL, 0, j->n, j->threads);
+    if (st == GLN_OK) st = gln_gpu_lloyd_create(&gpu, rows, l->centroid, j->k);
+    for (size_t i = 0; i < j->extra && st == GLN_OK; i++) {
+        st = gln_gpu_lloyd_assign(gpu, false, l->size, &n_moved, NULL);
+        if (st == GLN_OK) st = gln_gpu_lloyd_average(gpu);
     }
-    st = gln_gpu_assign(l->cluster, l->l2_sq, &n_moved, rows, l->centroid, j->k, false, NULL);
-cleanup:
+    if (st == GLN_OK) st = gln_gpu_lloyd_assign(gpu, false, l->size, &n_moved, NULL);
+    if (st == GLN_OK) st = gln_gpu_lloyd_get(gpu, l->centroid, l->cluster, l->l2_sq);
+    gln_gpu_lloyd_free(gpu);
     gln_gpu_rows_free(rows);
     return st;
 }
@@ -322,8 +312,7 @@ static gln_status kmeans(job *j, const char *out)
     if ((st = gln_alloc(&l.centroid, j->k, j->d * sizeof(float), "centroids")) != GLN_OK ||
         (st = gln_alloc(&l.l2_sq, j->n, sizeof(float), "distances")) != GLN_OK ||
         (st = gln_alloc(&l.cluster, j->n, sizeof(uint32_t), "clusters")) != GLN_OK ||
-        (st = gln_alloc(&l.member, j->n, sizeof(uint32_t), "clusters")) != GLN_OK ||
-        (st = gln_alloc(&l.begin, j->k + 1, sizeof(size_t), "clusters")) != GLN_OK)
+        (st = gln_alloc(&l.size, j->k, sizeof(uint32_t), "clusters")) != GLN_OK)
         goto cleanup;
     for (size_t run = 0; run < j->n_runs; run++) {
         double start_s = gln_clock_monotonic_s();
@@ -333,14 +322,13 @@ static gln_status kmeans(job *j, const char *out)
     for (size_t i = 0; i < j->n; i++) j->inertia += (double)l.l2_sq[i];
     if ((st = check_clusters(j, &l)) != GLN_OK) goto cleanup;
     report(j, 2.0 * (double)j->n * (double)j->k * (double)j->d * (double)(j->extra + 1),
-           (double)j->n * ((double)j->d * 2 + 12.0 * (double)(j->extra + 1)));
+           (double)j->n * ((double)j->d * 2 + 8.0));
     st = write_result(out, l.cluster, j->n * sizeof *l.cluster);
 cleanup:
     gln_free(l.centroid);
     gln_free(l.l2_sq);
     gln_free(l.cluster);
-    gln_free(l.member);
-    gln_free(l.begin);
+    gln_free(l.size);
     return st;
 }
 

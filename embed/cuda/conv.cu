@@ -164,11 +164,12 @@ template <typename T, int KERNEL, int STRIDE, int ACROSS> static __global__ void
         int64_t line = i / octets / groups_across;
         int down = (int)(line % p.out[1]);
         int64_t image = line / p.out[1];
-        float sums[ACROSS][8];
+        float sums[ACROSS][8], bias[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        if (at.bias != nullptr) gln_eight_at(bias, at.bias, GLN_ITEM_F32, c);
 #pragma unroll
         for (int a = 0; a < ACROSS; a++) {
 #pragma unroll
-            for (int q = 0; q < 8; q++) sums[a][q] = at.bias != nullptr ? at.bias[c + q] : 0;
+            for (int q = 0; q < 8; q++) sums[a][q] = bias[q];
         }
         int top = down * (int)p.stride[1] - (int)p.pad[1], left = first * stride - (int)p.pad[2];
         for (int r = 0; r < (int)p.kernel[1]; r++) {

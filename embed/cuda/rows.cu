@@ -115,11 +115,18 @@ template <int OCTETS> static __global__ void __launch_bounds__(block) rows_short
         for (int i = 0; i < OCTETS; i++) {
             int from = (i * 32 + lane) * 8;
             if (from >= n) continue;
+            float parameter[8];
 #pragma unroll
-            for (int q = 0; q < 8; q++) {
-                v[i][q] *= factor;
-                if (at.gamma != nullptr) v[i][q] *= at.gamma[from + q];
-                if (at.beta != nullptr) v[i][q] += at.beta[from + q];
+            for (int q = 0; q < 8; q++) v[i][q] *= factor;
+            if (at.gamma != nullptr) {
+                gln_eight_at(parameter, at.gamma, GLN_ITEM_F32, from);
+#pragma unroll
+                for (int q = 0; q < 8; q++) v[i][q] *= parameter[q];
+            }
+            if (at.beta != nullptr) {
+                gln_eight_at(parameter, at.beta, GLN_ITEM_F32, from);
+#pragma unroll
+                for (int q = 0; q < 8; q++) v[i][q] += parameter[q];
             }
             gln_put_eight_at(at.y, p.out_type, y_at + from, v[i]);
         }
@@ -141,7 +148,8 @@ extern "C" gln_status gln_rows_run(const gln_rows *p, void *const *at, gln_cuda_
         p->over.rank == 1 && p->x_over[0] == 1 && p->y_over[0] == 1 && p->over.n % 8 == 0 && p->over.n <= 2048;
     bool parameters = places.gamma == nullptr || p->gamma_over[0] == 1;
     for (int i = 0; i < p->kept.rank; i++) parameters = parameters && (p->gamma_kept[i] == 0 || p->kept.dims[i] == 1);
-    bool at_16 = reinterpret_cast<uintptr_t>(at[0]) % 16 == 0 && reinterpret_cast<uintptr_t>(at[1]) % 16 == 0;
+    bool at_16 = true; /* NULL, too */
+    for (int i = 0; i < 4; i++) at_16 = at_16 && reinterpret_cast<uintptr_t>(at[i]) % 16 == 0;
     bool op = (p->op == GLN_OP_LAYER_NORM && p->which == 0) || p->op == GLN_OP_SOFTMAX;
     cudaError_t error;
     if (op && side_by_side && parameters && at_16 && aligned(&p->kept, p->x_kept) && aligned(&p->kept, p->y_kept)) {

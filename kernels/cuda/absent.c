@@ -191,26 +191,41 @@ gln_status gln_gpu_neighbours(uint32_t *index, float *similarity, gln_gpu_rows *
     (void)progress;
     return absent();
 }
-gln_status gln_gpu_assign(uint32_t *cluster, float *l2_sq, size_t *n_moved, gln_gpu_rows *rows, const float *centroid,
-                          size_t k, bool keep, gln_progress *progress)
+gln_status gln_gpu_lloyd_create(gln_gpu_lloyd **out, gln_gpu_rows *rows, const float *centroid, size_t k)
 {
-    (void)cluster;
-    (void)l2_sq;
     (void)rows;
     (void)centroid;
     (void)k;
+    return absent_pointer(out);
+}
+void gln_gpu_lloyd_free(gln_gpu_lloyd *l) { (void)l; }
+gln_status gln_gpu_lloyd_assign(gln_gpu_lloyd *l, bool keep, uint32_t *size, size_t *n_moved, gln_progress *progress)
+{
+    (void)l;
     (void)keep;
+    (void)size;
+    (void)n_moved;
     (void)progress;
-    *n_moved = 0;
     return absent();
 }
-gln_status gln_gpu_average(float *centroid, gln_gpu_rows *rows, const uint32_t *member, const size_t *begin, size_t k)
+gln_status gln_gpu_lloyd_average(gln_gpu_lloyd *l)
 {
+    (void)l;
+    return absent();
+}
+gln_status gln_gpu_lloyd_get(gln_gpu_lloyd *l, float *centroid, uint32_t *cluster, float *l2_sq)
+{
+    (void)l;
     (void)centroid;
-    (void)rows;
-    (void)member;
-    (void)begin;
-    (void)k;
+    (void)cluster;
+    (void)l2_sq;
+    return absent();
+}
+gln_status gln_gpu_lloyd_put(gln_gpu_lloyd *l, const float *centroid, const uint32_t *cluster)
+{
+    (void)l;
+    (void)centroid;
+    (void)cluster;
     return absent();
 }
 gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gln_gpu_decisions_fn use, void *context)

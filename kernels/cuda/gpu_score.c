@@ -6,7 +6,8 @@
  * A machine's coefficients differ from class to class, so the second product of an RBF machine is one for each class,
  * with that class's columns of the tile: [rows, size of the class] times [size, n_active - 1]. One product with the
  * [pairs, support vectors] matrix that has zeros where a pair does not ask would be simpler and n_active / 2 times the
- * work. Where a machine's pairs ask for all of them, it is that product.
+ * work. Where a machine's pairs ask for all of them, it is that product. With few classes these are tiny products, each
+ * of which would read its part of a tile that another kernel has just written: one kernel does both (svm.cu).
  */
 #include "kernels/cuda/jobs.h"
 
@@ -22,6 +23,7 @@ struct deciding {
     size_t n_others, n_pairs, stride;
     gln_columns columns;
     float *coefficient; /* on the GPU: [n_support, n_others] or [pairs, n_support] */
+    size_t *first;      /* on the GPU: [n_active + 1]; NULL: classes are products of their own */
     float *offset, *row_sq, *part, *decision;
     gln_delivery delivery;
 };
@@ -76,11 +78,17 @@ static gln_status follow_decide(void *context, gln_jobs *jobs, float *g, const u
     gln_status st;
     if (m->gamma > 0) {
         GLN_CUDA(gln_kernel_norm_sq_f16(d->row_sq, x, n, d->stride, jobs->follow), "norms");
-        GLN_CUDA(
-            gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, m->centre, jobs->follow),
-            "kernels");
-        if ((st = m->pair_weight != NULL ? add_pairs(d, jobs, g, n) : add_classes(d, jobs, g, n)) != GLN_OK)
-            goto cleanup;
+        if (d->first != NULL) {
+            GLN_CUDA(gln_kernel_rbf_parts(d->part, g, d->row_sq, d->columns.norm_sq, d->coefficient, d->first, n,
+                                          m->n_support, m->n_active, (float)m->gamma, m->centre, jobs->follow),
+                     "kernels");
+        } else {
+            GLN_CUDA(gln_kernel_rbf(g, d->row_sq, d->columns.norm_sq, n, m->n_support, (float)m->gamma, m->centre,
+                                    jobs->follow),
+                     "kernels");
+            if ((st = m->pair_weight != NULL ? add_pairs(d, jobs, g, n) : add_classes(d, jobs, g, n)) != GLN_OK)
+                goto cleanup;
+        }
         part = d->part;
     }
     if (m->pair_weight != NULL)
@@ -117,6 +125,11 @@ static gln_status prepare(struct deciding *d, gln_jobs *jobs)
         (st = gln_cuda_copy_in(d->coefficient, pairs ? m->pair_weight : m->coefficient,
                                m->n_support * n_coefficients * sizeof(float), jobs->follow)) != GLN_OK)
         return st;
+    if (!pairs && gln_kernel_rbf_parts_fits(m->n_active)) {
+        size_t n_bytes = (m->n_active + 1) * sizeof *d->first;
+        if ((st = gln_cuda_alloc(&d->first, 1, n_bytes, "classes")) != GLN_OK) return st;
+        return gln_cuda_copy_in(d->first, m->first, n_bytes, jobs->follow);
+    }
     return gln_cuda_fill(d->part, 0, rows * n_parts * sizeof(float),
                          jobs->follow); /* a class without support vectors adds nothing */
 }
@@ -140,6 +153,7 @@ gln_status gln_gpu_decide(gln_gpu_rows *rows, const gln_gpu_machine *machine, gl
     st = gln_jobs_leave(jobs, st);
     gln_columns_dispose(&d.columns);
     gln_delivery_dispose(&d.delivery);
+    gln_cuda_free(d.first);
     float *device[] = {d.coefficient, d.offset, d.row_sq, d.part, d.decision};
     for (size_t i = 0; i < sizeof device / sizeof *device; i++) gln_cuda_free(device[i]);
     return st;

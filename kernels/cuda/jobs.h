@@ -19,8 +19,11 @@
 
 /* Rows that come in together: 10 MB of 1280 numbers. */
 #define GLN_JOBS_BLOCK ((size_t)4096)
-/* A tile of products: with its operands it stays in the second-level cache of an A100 or H100 (40, 50 MB). */
+/* A tile of products: with its operands it stays in the second-level cache of an A100 or H100 (40, 50 MB) while it is
+   the only one; docs/gpu.md tells when another size may be better. */
+#ifndef GLN_JOBS_TILE_BYTES
 #define GLN_JOBS_TILE_BYTES ((size_t)32 << 20)
+#endif
 #define GLN_JOBS_WORKSPACE ((size_t)32 << 20)
 
 typedef struct gln_jobs {

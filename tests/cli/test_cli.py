@@ -64,7 +64,7 @@ class Usage(Scratch):
     def test_every_command_explains_itself(self):
         listed = gleaner("--help").stdout
         for command in ["init", "ingest", "embed", "backbone", "label", "resample", "batch", "propose", "forecast", "check", "drift", "export",
-                        "serve", "doctor", "token", "version"]:
+                        "forget", "serve", "doctor", "token", "version"]:
             self.assertIn(command, listed)
             text = gleaner(command, "--help").stdout
             self.assertIn(f"usage: gleaner {command}", text)
@@ -74,7 +74,8 @@ class Usage(Scratch):
         for arguments in (["frobnicate"], ["batch"], ["ingest"], ["label"], ["batch", "--size", "x"], ["init", "--nope"],
                           ["serve", "--port", "99999"], ["embed"], ["embed", "a.jpg"], ["backbone"], ["backbone", "show"],
                           ["backbone", "compare", "x", "-b", "y"], ["ingest", "x", "--precision", "f64"],
-                          ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"], ["token"], ["batch", "--size"]):
+                          ["embed", "a.jpg", "-o", "out.bin", "-b", "m.json"], ["export", "--format", "xls"],
+                          ["export", "--batch", "3", "--people"], ["token"], ["batch", "--size"]):
             done = gleaner(*arguments, check=2)
             self.assertTrue(done.stderr.startswith("gleaner"), done.stderr)
 
@@ -499,18 +500,69 @@ class EndToEnd(Scratch):
         done = gleaner("ingest", root, data=self.data, check=1)
         self.assertIn(".vec", done.stderr)
 
-    def test_second_process_is_told_and_export_works_beside_a_server(self):
-        root = self.photos(2, ["food"])
-        self.init("--classes", "a")
-        gleaner("ingest", root, data=self.data)
+    def test_photos_that_have_to_go_are_gone_and_stay_away(self):
+        root = self.photos(6, ["food", "plants"])
+        self.init("--classes", "food,plants")
+        gleaner("ingest", root, "--quiet", data=self.data)
+        gleaner("label", "--folders", "--root", root, data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        path = os.path.join(root, "food", sorted(os.listdir(os.path.join(root, "food")))[2])
+        told = as_json("forget", path, 9, data=self.data)  # only says it
+        self.assertEqual((told["removed"], [one["image"] for one in told["items"]][1], told["items"][0]["path"]), (False, 9, path))
+        self.assertEqual(as_json("backbone", "list", data=self.data)["projects"][0]["backbones"][0]["vectors"], 12)
+        self.assertIn("--yes", gleaner("forget", 9, data=self.data).stdout)
+        gleaner("forget", check=2)
+        self.assertIn("nowhere.png", gleaner("forget", "--yes", 9, "nowhere.png", data=self.data, check=1).stderr)
+        gleaner("forget", 9, data=self.data)  # which is still there
+        self.assertIn("2 removed", gleaner("forget", "--yes", os.path.relpath(path), 9, data=self.data).stdout)
+        self.assertIn("no image 9", gleaner("forget", 9, data=self.data, check=1).stderr)
+        self.assertTrue(os.path.exists(path))
+        rows = list(csv.DictReader(gleaner("export", data=self.data).stdout.splitlines()))
+        self.assertEqual(len(rows), 10)
+        self.assertNotIn(path, [row["path"] for row in rows])
+        done = as_json("ingest", root, "--quiet", data=self.data)
+        self.assertEqual((done["added"], done["unchanged"]), (0, 12))
+        gleaner("resample", "--quiet", data=self.data)
+        self.assertEqual({finding["status"] for finding in as_json("doctor", "--thorough", data=self.data)}, {"ok"})
+
+    def test_beside_a_server_what_reads_works_and_what_writes_is_told_the_route(self):
+        root = self.photos(6, ["food", "plants"])
+        self.init("--classes", "food,plants")
+        gleaner("ingest", root, "--quiet", data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        batch = as_json("batch", "--size", 2, data=self.data)["id"]
+        gleaner("batch", "--release", batch, data=self.data)
+        gleaner("label", "--folders", "--root", root, data=self.data)
+        gleaner("resample", "--quiet", data=self.data)
+        alone = as_json("propose", data=self.data)
         server = subprocess.Popen([GLEANER, "serve", "--data", self.data, "--port", "0"], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         try:
             self.assertIn("listening on http://127.0.0.1:", server.stdout.readline())
             self.assertIn("/login?code=", server.stdout.readline())
-            done = gleaner("resample", data=self.data, check=4)
-            self.assertIn(str(server.pid), done.stderr)
+            for command, route in ((["resample"], "POST /v1/projects/{project}/runs"),
+                                   (["ingest", root], "POST /v1/projects/{project}/images"),
+                                   (["label", "--folders"], "POST /v1/projects/{project}/labels"),
+                                   (["batch", "--size", 1], "POST /v1/projects/{project}/batches"),
+                                   (["batch", "--release", batch], "DELETE /v1/projects/{project}/batches/{id}"),
+                                   (["propose", "--audit", "--duplicates"], "POST /v1/projects/{project}/audits"),
+                                   (["propose", "--accept", 1], "POST /v1/projects/{project}/audits/{id}/accept"),
+                                   (["drift", "--accept"], "POST /v1/projects/{project}/drift/accept"),
+                                   (["backbone", "use", "efficientnet-lite0"], "PATCH /v1/projects/{project}"),
+                                   (["forget", "--yes", 1], "DELETE /v1/projects/{project}/images/{id}"),
+                                   (["token", "add"], "no route")):
+                done = gleaner(*command, data=self.data, check=4)
+                self.assertIn(f"process {server.pid} ", done.stderr)
+                self.assertIn(route, done.stderr)
             gleaner("export", data=self.data)
+            listed = as_json("backbone", "list", data=self.data)
+            self.assertEqual(listed["projects"][0]["backbones"][0]["vectors"], 12)
+            gleaner("backbone", "show", "efficientnet-lite0", data=self.data)
+            self.assertEqual(as_json("propose", data=self.data), alone)
+            self.assertEqual(as_json("propose", "--audits", data=self.data)["items"], [])
+            self.assertEqual(as_json("batch", "--show", batch, data=self.data)["id"], batch)
+            self.assertEqual(as_json("token", "list", data=self.data), [])
+            self.assertEqual({finding["status"] for finding in as_json("doctor", "--thorough", data=self.data)}, {"ok"})
         finally:
             server.terminate()
             server.communicate(timeout=30)
@@ -639,6 +691,10 @@ class Backbones(Scratch):
         gleaner("backbone", "remove", "../x", data=self.data, check=1)
         self.assertIn("backbone list", gleaner("backbone", "show", "absent", data=self.data, check=1).stderr)
 
+        again = os.path.join(self.folder, "twice")
+        made = as_json("init", "-b", BACKBONE, "-b", BACKBONE, "--project", "q", data=again)
+        self.assertEqual((made["backbone"], made.get("backbones")), ("efficientnet-lite0", None))
+
         # A second one: the same model under another name and pooled elsewhere. Then one that would overwrite it.
         copy = os.path.join(self.folder, "other")
         os.makedirs(copy)
@@ -685,6 +741,13 @@ class Backbones(Scratch):
         self.assertEqual((found["use"], found["classes"]), ("efficientnet-lite0", 6))
         blind, good = found["backbones"]
         self.assertEqual(good["photos"], 84)
+        # what is no photo takes no place: notes before, between and behind them
+        for folder in FOLDERS:
+            for name in ("000", "003-between", "zzz"):
+                with open(os.path.join(root, folder, name + ".txt"), "w", encoding="utf-8") as f:
+                    f.write("about these photos")
+        found = as_json("backbone", "compare", root, "-b", BACKBONE, "-b", BACKBONE, "--per-class", 9, "--precision", "f32", "--quiet")
+        self.assertEqual([item["photos"] for item in found["backbones"]], [54, 54])
         for measure in ("nearest_accuracy", "svm_accuracy"):
             self.assertGreater(good[measure], 0.5)
             self.assertGreater(good[measure], blind[measure] + 0.1)

@@ -120,7 +120,8 @@ START_TEST(fuse__spelt_out_activations_are_recognised)
 }
 END_TEST
 
-static void add_gelu(onnx_builder *b, bool divide, bool half_first)
+/* order: where x and the half come in. */
+static void add_gelu(onnx_builder *b, bool divide, int order)
 {
     net_number(b, "root", divide ? 1.41421356f : 0.70710678f);
     net_number(b, "one", 1);
@@ -128,19 +129,20 @@ static void add_gelu(onnx_builder *b, bool divide, bool half_first)
     onnx_node(b, divide ? "Div" : "Mul", "g1", "x,root", "g1");
     onnx_node(b, "Erf", "g2", "g1", "g2");
     onnx_node(b, "Add", "g3", "g2,one", "g3");
-    onnx_node(b, "Mul", "g4", half_first ? "x,half" : "x,g3", "g4");
-    onnx_node(b, "Mul", "g5", half_first ? "g4,g3" : "half,g4", "output");
+    const char *const inner[] = {"x,g3", "x,half", "g3,half"}, *const outer[] = {"half,g4", "g4,g3", "x,g4"};
+    onnx_node(b, "Mul", "g4", inner[order], "g4");
+    onnx_node(b, "Mul", "g5", outer[order], "output");
 }
 
-START_TEST(fuse__gelu_in_three_spellings_goes_into_the_product_before)
+START_TEST(fuse__gelu_in_four_spellings_goes_into_the_product_before)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         onnx_builder *b = net_begin(4, 6, 8);
         net_weights(b, "w", 2, (size_t[]){8, 12}, 8);
         net_weights(b, "bias", 1, (size_t[]){12}, 1);
         onnx_node(b, "MatMul", "product", "input,w", "p");
         onnx_node(b, "Add", "biased", i == 0 ? "bias,p" : "p,bias", "x");
-        add_gelu(b, i == 1, i == 2);
+        add_gelu(b, i == 1, i == 2 ? 1 : i == 3 ? 2 : 0);
         ck_assert_uint_eq(net_agrees(b, "gelu"), 1);
     }
 }
@@ -319,6 +321,46 @@ START_TEST(fuse__activation_after_a_product_that_runs_by_the_plain_code_stays)
 }
 END_TEST
 
+/* Attention as PyTorch writes it since 2.5: the keys turned with batch and heads made one, queries and keys scaled. */
+static size_t turned_attention(const char *what, bool turns, bool mask)
+{
+    onnx_builder *b = net_begin(2, 5, 6);
+    onnx_ints(b, "zero", 1, (int64_t[]){0});
+    onnx_ints(b, "one", 1, (int64_t[]){1});
+    onnx_ints(b, "merged", 3, (int64_t[]){-1, 5, 6});
+    onnx_ints(b, "split", 4, (int64_t[]){-1, 2, 6, 5});
+    net_number(b, "root", 0.639f);
+    net_weights(b, "w", 2, (size_t[]){6, 6}, 6);
+    onnx_node(b, "MatMul", "q", "input,w", "q");
+    onnx_node(b, "Unsqueeze", "u", "input,zero", "u");
+    onnx_node(b, "Squeeze", "k", "u,zero", "k");
+    onnx_node(b, "Reshape", "k1", "k,merged", "k1");
+    onnx_ints_attribute(b, onnx_node(b, "Transpose", "k2", "k1", "k2"), "perm", 3,
+                        turns ? (int64_t[]){0, 2, 1} : (int64_t[]){0, 1, 2});
+    onnx_node(b, "Reshape", "k3", "k2,split", "k3");
+    onnx_node(b, "Mul", "qs", "q,root", "qs");
+    onnx_node(b, "Mul", "ks", "root,k3", "ks");
+    onnx_node(b, "MatMul", "scores", "qs,ks", "scores");
+    if (mask) {
+        net_weights(b, "m", 2, (size_t[]){5, 5}, 1);
+        onnx_node(b, "Add", "masked", "scores,m", "masked");
+    }
+    onnx_int_attribute(b, onnx_node(b, "Softmax", "s", mask ? "masked" : "scores", "s"), "axis", -1);
+    onnx_node(b, "MatMul", "out", "s,k", "output");
+    return net_agrees(b, what);
+}
+
+START_TEST(fuse__attention_with_turned_keys_and_two_scales)
+{
+    /* q, the two views, one transposition, scores, softmax, result */
+    ck_assert_uint_eq(turned_attention("turned keys", true, false), 7);
+    /* a sum follows the scores: both scales stay, and the sum with them */
+    ck_assert_uint_eq(turned_attention("turned keys, a mask", true, true), 9);
+    /* read as if they had been turned: three nodes, and not one transposition */
+    ck_assert_uint_eq(turned_attention("keys that are not turned", false, false), 9);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fuse");
@@ -333,7 +375,7 @@ int main(void)
     tcase_add_test(cases, fuse__activation_between_convolution_and_sum_keeps_its_place);
     tcase_add_test(cases, fuse__value_that_is_the_output_and_read_on_stays);
     tcase_add_test(cases, fuse__spelt_out_activations_are_recognised);
-    tcase_add_test(cases, fuse__gelu_in_three_spellings_goes_into_the_product_before);
+    tcase_add_test(cases, fuse__gelu_in_four_spellings_goes_into_the_product_before);
     tcase_add_test(cases, fuse__hard_swish_and_hard_sigmoid_of_older_exporters);
     tcase_add_test(cases, fuse__gelu_by_tanh_in_three_spellings);
     tcase_add_test(cases, fuse__swish_with_a_factor);
@@ -343,6 +385,7 @@ int main(void)
     tcase_add_test(cases, fold__numbers_for_each_channel_go_into_the_weights);
     tcase_add_test(cases, fuse__batch_norm_and_rectifier_run_as_one);
     tcase_add_test(cases, fuse__activation_after_a_product_that_runs_by_the_plain_code_stays);
+    tcase_add_test(cases, fuse__attention_with_turned_keys_and_two_scales);
     suite_add_tcase(suite, cases);
     return gln_test_main(suite);
 }

@@ -110,3 +110,53 @@ void gln_pool_fixture_reopen(gln_pool_fixture *f)
     gln_engine_options options = {.data = f->data, .n_threads = 2};
     gln_ok(gln_engine_open(&f->engine, &options));
 }
+
+bool gln_pool_fixture_fill(gln_pool_fixture *f, size_t n_each)
+{
+    gln_ingest_summary summary;
+    if (!gln_pool_fixture_make(f, n_each)) return false;
+    gln_pool_fixture_ingest(f, &summary);
+    return true;
+}
+
+static gln_status copy_item(void *context, const gln_batch_item_row *row)
+{
+    gln_pool_batch *batch = context;
+    size_t i = batch->n++;
+    ck_assert_uint_lt(i, GLN_POOL_MAX_ITEMS);
+    batch->image[i] = row->image_id;
+    batch->inclusion[i] = row->inclusion_probability;
+    snprintf(batch->class_name[i], sizeof batch->class_name[i], "%s", gln_photos_class(row->path));
+    snprintf(batch->reason[i], sizeof batch->reason[i], "%s", row->reason);
+    snprintf(batch->state[i], sizeof batch->state[i], "%s", row->state);
+    snprintf(batch->arm[i], sizeof batch->arm[i], "%s", row->arm);
+    return GLN_OK;
+}
+
+static gln_status copy_batch(void *context, const gln_batch_row *row)
+{
+    gln_pool_batch *batch = context;
+    memcpy(batch->manifest, row->manifest_sha256, sizeof batch->manifest);
+    snprintf(batch->batch_state, sizeof batch->batch_state, "%s", row->state);
+    return GLN_OK;
+}
+
+void gln_pool_batch_read(const gln_pool_fixture *f, int64_t id, gln_pool_batch *batch)
+{
+    gln_store *reader = NULL;
+    memset(batch, 0, sizeof *batch);
+    gln_ok(gln_engine_reader_take(f->engine, &reader));
+    gln_ok(gln_store_batch_get(reader, id, copy_batch, batch));
+    gln_ok(gln_store_batch_items(reader, id, copy_item, batch));
+    gln_engine_reader_give(f->engine, reader);
+}
+
+void gln_pool_batch_return(const gln_pool_fixture *f, int64_t id, const gln_pool_batch *batch, size_t n, const char *class_name,
+                           gln_label_summary *summary)
+{
+    gln_label_item labels[GLN_POOL_MAX_ITEMS];
+    for (size_t i = 0; i < n; i++)
+        labels[i] = (gln_label_item){.image_id = batch->image[i], .annotator = "a", .seconds = 4.0,
+                                     .class_name = class_name != NULL ? class_name : batch->class_name[i]};
+    gln_ok(gln_engine_batch_return(f->engine, id, labels, n, "human", NULL, NULL, summary));
+}

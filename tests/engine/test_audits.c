@@ -7,45 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { N_EACH = 60, MAX_ITEMS = 200 };
+enum { N_EACH = 60 };
 
-struct items {
-    size_t n;
-    int64_t image[MAX_ITEMS];
-    char class_name[MAX_ITEMS][16], arm[MAX_ITEMS][12];
-    double inclusion[MAX_ITEMS];
-};
-
-static gln_status copy_item(void *context, const gln_batch_item_row *row)
+static void give_back(const gln_pool_fixture *f, int64_t id, const gln_pool_batch *batch, const char *class_name)
 {
-    struct items *items = context;
-    ck_assert_uint_lt(items->n, MAX_ITEMS);
-    items->image[items->n] = row->image_id;
-    items->inclusion[items->n] = row->inclusion_probability;
-    snprintf(items->class_name[items->n], 16, "%s", gln_photos_class(row->path));
-    snprintf(items->arm[items->n], 12, "%s", row->arm);
-    items->n++;
-    return GLN_OK;
-}
-
-static void read_batch(const gln_pool_fixture *f, int64_t id, struct items *items)
-{
-    gln_store *reader = NULL;
-    memset(items, 0, sizeof *items);
-    gln_ok(gln_engine_reader_take(f->engine, &reader));
-    gln_ok(gln_store_batch_items(reader, id, copy_item, items));
-    gln_engine_reader_give(f->engine, reader);
-}
-
-static void give_back(const gln_pool_fixture *f, int64_t id, const struct items *items, const char *class_name)
-{
-    gln_label_item labels[MAX_ITEMS];
     gln_label_summary summary;
-    for (size_t i = 0; i < items->n; i++)
-        labels[i] = (gln_label_item){.image_id = items->image[i], .seconds = 4.0,
-                                     .class_name = class_name != NULL ? class_name : items->class_name[i]};
-    gln_ok(gln_engine_batch_return(f->engine, id, labels, items->n, "human", NULL, NULL, &summary));
-    ck_assert_uint_eq(summary.n_taken, items->n);
+    gln_pool_batch_return(f, id, batch, batch->n, class_name, &summary);
+    ck_assert_uint_eq(summary.n_taken, batch->n);
 }
 
 /* In three clusters, so that there is one large enough for an audit of it to save anything. */
@@ -58,17 +26,15 @@ static void resample(const gln_pool_fixture *f, gln_resample_summary *summary)
 /* A pool with a classifier: two batches of twelve, labelled by folder. */
 static bool make_pool(gln_pool_fixture *f, gln_resample_summary *summary)
 {
-    gln_ingest_summary ingest;
-    struct items items;
-    if (!gln_pool_fixture_make(f, N_EACH)) return false;
-    gln_pool_fixture_ingest(f, &ingest);
+    gln_pool_batch items;
+    if (!gln_pool_fixture_fill(f, N_EACH)) return false;
     for (int round = 0; round < 2; round++) {
         int64_t id = 0;
         gln_batch_request request = {.project_id = f->project_id, .size = 12, .max_price = NAN, .max_minutes = NAN,
                                      .explore_share = NAN, .audit_share = NAN, .seed = 7};
         resample(f, summary);
         gln_ok(gln_engine_batch_take(f->engine, &request, &id));
-        read_batch(f, id, &items);
+        gln_pool_batch_read(f, id, &items);
         give_back(f, id, &items, NULL);
     }
     resample(f, summary);
@@ -123,7 +89,7 @@ START_TEST(audit__a_sample_of_the_lot_is_leased_and_the_rest_labelled)
     gln_pool_fixture f;
     gln_resample_summary summary, after;
     gln_json *proposals = NULL;
-    struct items items;
+    gln_pool_batch items;
     int64_t id = 0, again = 0;
     if (!make_pool(&f, &summary)) return;
     gln_audit_request request = ask(&f, 0.2, &proposals);
@@ -137,7 +103,7 @@ START_TEST(audit__a_sample_of_the_lot_is_leased_and_the_rest_labelled)
     struct audit a = read_audit(&f, id);
     ck_assert_str_eq(a.state, "auditing");
     ck_assert_double_lt(a.sample, a.images);
-    read_batch(&f, (int64_t)a.batch, &items);
+    gln_pool_batch_read(&f, (int64_t)a.batch, &items);
     ck_assert_uint_eq(items.n, (size_t)a.sample);
     for (size_t i = 0; i < items.n; i++) {
         ck_assert_str_eq(items.arm[i], "proposal");
@@ -164,7 +130,7 @@ START_TEST(audit__a_sample_of_the_lot_is_leased_and_the_rest_labelled)
                               .audit_share = NAN, .seed = 7};
     int64_t batch = 0;
     gln_ok(gln_engine_batch_take(f.engine, &rest, &batch));
-    read_batch(&f, batch, &items);
+    gln_pool_batch_read(&f, batch, &items);
     ck_assert_uint_eq(items.n, 3 * N_EACH - 24 - (size_t)a.images);
     gln_ok(gln_engine_batch_release(f.engine, batch));
 
@@ -174,7 +140,7 @@ START_TEST(audit__a_sample_of_the_lot_is_leased_and_the_rest_labelled)
     ck_assert_str_eq(read_audit(&f, id).state, "undone");
     gln_fails(gln_engine_audit_accept(f.engine, id, "lead"), GLN_E_CONFLICT);
     gln_ok(gln_engine_batch_take(f.engine, &rest, &batch));
-    read_batch(&f, batch, &items);
+    gln_pool_batch_read(&f, batch, &items);
     ck_assert_uint_eq(items.n, 3 * N_EACH - 24 - (size_t)a.sample);
     gln_json_free(proposals);
     gln_engine_close(f.engine);
@@ -186,13 +152,13 @@ START_TEST(audit__a_wrong_proposal_fails_and_says_by_how_much)
     gln_pool_fixture f;
     gln_resample_summary summary;
     gln_json *proposals = NULL;
-    struct items items;
+    gln_pool_batch items;
     int64_t id = 0;
     if (!make_pool(&f, &summary)) return;
     gln_audit_request request = ask(&f, 0.2, &proposals);
     gln_ok(gln_engine_audit_take(f.engine, &request, &id));
     struct audit a = read_audit(&f, id);
-    read_batch(&f, (int64_t)a.batch, &items);
+    gln_pool_batch_read(&f, (int64_t)a.batch, &items);
     give_back(&f, (int64_t)a.batch, &items, strcmp(request.class_name, "discs") == 0 ? "noise" : "discs");
     a = read_audit(&f, id);
     ck_assert_str_eq(a.state, "failed");
@@ -211,13 +177,13 @@ START_TEST(audit__a_lot_stays_what_it_was_when_clusters_move)
     gln_pool_fixture f;
     gln_resample_summary summary;
     gln_json *proposals = NULL;
-    struct items items;
+    gln_pool_batch items;
     int64_t id = 0;
     if (!make_pool(&f, &summary)) return;
     gln_audit_request request = ask(&f, 0.2, &proposals);
     gln_ok(gln_engine_audit_take(f.engine, &request, &id));
     struct audit a = read_audit(&f, id);
-    read_batch(&f, (int64_t)a.batch, &items);
+    gln_pool_batch_read(&f, (int64_t)a.batch, &items);
     give_back(&f, (int64_t)a.batch, &items, NULL);
     gln_resample_request other = {.project_id = f.project_id, .n_clusters = 7, .seed = 5, .force = true};
     gln_ok(gln_engine_resample(f.engine, &other, NULL, &summary));

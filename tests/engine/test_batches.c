@@ -10,67 +10,19 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_ITEMS = 200 };
-
-struct items {
-    size_t n;
-    int64_t image[MAX_ITEMS];
-    char class_name[MAX_ITEMS][16], reason[MAX_ITEMS][512], state[MAX_ITEMS][12];
-    uint8_t manifest[32];
-    char batch_state[16];
-};
-
-static gln_status copy_item(void *context, const gln_batch_item_row *row)
-{
-    struct items *items = context;
-    ck_assert_uint_lt(items->n, MAX_ITEMS);
-    items->image[items->n] = row->image_id;
-    snprintf(items->class_name[items->n], 16, "%s", gln_photos_class(row->path));
-    snprintf(items->reason[items->n], 512, "%s", row->reason);
-    snprintf(items->state[items->n], 12, "%s", row->state);
-    items->n++;
-    return GLN_OK;
-}
-
-static gln_status copy_batch(void *context, const gln_batch_row *row)
-{
-    struct items *items = context;
-    memcpy(items->manifest, row->manifest_sha256, 32);
-    snprintf(items->batch_state, sizeof items->batch_state, "%s", row->state);
-    return GLN_OK;
-}
-
-static void read_batch(const gln_pool_fixture *f, int64_t id, struct items *items)
-{
-    gln_store *reader = NULL;
-    memset(items, 0, sizeof *items);
-    gln_ok(gln_engine_reader_take(f->engine, &reader));
-    gln_ok(gln_store_batch_get(reader, id, copy_batch, items));
-    gln_ok(gln_store_batch_items(reader, id, copy_item, items));
-    gln_engine_reader_give(f->engine, reader);
-}
-
 static gln_batch_request request_of(const gln_pool_fixture *f, size_t size)
 {
     return (gln_batch_request){.project_id = f->project_id, .size = size, .max_price = NAN, .max_minutes = NAN,
                                .explore_share = NAN, .audit_share = NAN, .seed = 7};
 }
 
-static int64_t take(const gln_pool_fixture *f, size_t size, struct items *items)
+static int64_t take(const gln_pool_fixture *f, size_t size, gln_pool_batch *items)
 {
     int64_t id = 0;
     gln_batch_request request = request_of(f, size);
     gln_ok(gln_engine_batch_take(f->engine, &request, &id));
-    read_batch(f, id, items);
+    gln_pool_batch_read(f, id, items);
     return id;
-}
-
-static void give_back(const gln_pool_fixture *f, int64_t id, const struct items *items, size_t n, gln_label_summary *summary)
-{
-    gln_label_item labels[MAX_ITEMS];
-    for (size_t i = 0; i < n; i++)
-        labels[i] = (gln_label_item){.image_id = items->image[i], .class_name = items->class_name[i], .annotator = "a", .seconds = 4.0};
-    gln_ok(gln_engine_batch_return(f->engine, id, labels, n, "human", NULL, NULL, summary));
 }
 
 static gln_ledger_totals totals(const gln_pool_fixture *f)
@@ -85,10 +37,8 @@ static gln_ledger_totals totals(const gln_pool_fixture *f)
 
 static bool make_pool(gln_pool_fixture *f, size_t n_each)
 {
-    gln_ingest_summary ingest;
     gln_resample_summary resample;
-    if (!gln_pool_fixture_make(f, n_each)) return false;
-    gln_pool_fixture_ingest(f, &ingest);
+    if (!gln_pool_fixture_fill(f, n_each)) return false;
     gln_pool_fixture_resample(f, &resample);
     ck_assert_uint_eq(resample.n_images, 3 * n_each);
     return true;
@@ -97,7 +47,7 @@ static bool make_pool(gln_pool_fixture *f, size_t n_each)
 START_TEST(batch__cold_start_then_classifier)
 {
     gln_pool_fixture f;
-    struct items items;
+    gln_pool_batch items;
     gln_label_summary labels;
     gln_resample_summary r;
     if (!make_pool(&f, 30)) return;
@@ -110,9 +60,9 @@ START_TEST(batch__cold_start_then_classifier)
         seen[items.class_name[i][0] == 's' ? 0 : items.class_name[i][0] == 'd' ? 1 : 2]++;
     }
     for (int c = 0; c < 3; c++) ck_assert_uint_gt(seen[c], 0); /* all kinds, with no label at all */
-    give_back(&f, id, &items, items.n, &labels);
+    gln_pool_batch_return(&f, id, &items, items.n, NULL, &labels);
     ck_assert_uint_eq(labels.n_taken, 12);
-    read_batch(&f, id, &items);
+    gln_pool_batch_read(&f, id, &items);
     ck_assert_str_eq(items.batch_state, "returned");
 
     gln_pool_fixture_resample(&f, &r);
@@ -124,7 +74,7 @@ START_TEST(batch__cold_start_then_classifier)
     ck_assert(again.unchanged);
     ck_assert_int_eq(again.run_id, r.run_id);
 
-    struct items next;
+    gln_pool_batch next;
     take(&f, 12, &next);
     ck_assert_uint_eq(next.n, 12);
     for (size_t i = 0; i < next.n; i++)
@@ -136,7 +86,7 @@ END_TEST
 START_TEST(batch__same_state_and_seed_give_the_same_images)
 {
     gln_pool_fixture f;
-    struct items first, second;
+    gln_pool_batch first, second;
     if (!make_pool(&f, 10)) return;
     int64_t id = take(&f, 8, &first);
     gln_ok(gln_engine_batch_release(f.engine, id));
@@ -150,7 +100,7 @@ END_TEST
 START_TEST(batch__two_leases_never_share_an_image)
 {
     gln_pool_fixture f;
-    struct items items[3];
+    gln_pool_batch items[3];
     bool seen[64] = {false};
     if (!make_pool(&f, 10)) return;
     for (int b = 0; b < 3; b++) {
@@ -173,14 +123,14 @@ END_TEST
 START_TEST(lease__expires_and_gives_back_images_and_money)
 {
     gln_pool_fixture f;
-    struct items items;
+    gln_pool_batch items;
     int64_t id = 0, expires = 0;
     gln_label_summary labels;
     if (!make_pool(&f, 4)) return;
     gln_batch_request request = request_of(&f, 12);
     request.lease_ms = 1;
     gln_ok(gln_engine_batch_take(f.engine, &request, &id));
-    read_batch(&f, id, &items);
+    gln_pool_batch_read(&f, id, &items);
     struct timespec pause = {.tv_nsec = 20000000};
     nanosleep(&pause, NULL);
     gln_label_item label = {.image_id = items.image[0], .class_name = "discs", .seconds = NAN};
@@ -190,7 +140,7 @@ START_TEST(lease__expires_and_gives_back_images_and_money)
     ck_assert_int_eq(totals(&f).reserved_micros, 0);
     request.lease_ms = 0;
     gln_ok(gln_engine_batch_take(f.engine, &request, &id)); /* the same twelve are free again */
-    read_batch(&f, id, &items);
+    gln_pool_batch_read(&f, id, &items);
     ck_assert_uint_eq(items.n, 12);
     gln_ok(gln_engine_batch_renew(f.engine, id, 3600000, &expires));
     gln_fails(gln_engine_batch_renew(f.engine, id, (int64_t)1 << 60, &expires), GLN_E_ARGUMENT);
@@ -201,12 +151,12 @@ END_TEST
 START_TEST(ledger__reserves_charges_and_refunds)
 {
     gln_pool_fixture f;
-    struct items items;
+    gln_pool_batch items;
     gln_label_summary labels;
     if (!make_pool(&f, 6)) return;
     int64_t id = take(&f, 10, &items);
     ck_assert_int_eq(totals(&f).reserved_micros, 1000000); /* ten at 0.10 */
-    give_back(&f, id, &items, 4, &labels);
+    gln_pool_batch_return(&f, id, &items, 4, NULL, &labels);
     gln_ledger_totals t = totals(&f);
     ck_assert_int_eq(t.reserved_micros, 600000);
     ck_assert_int_eq(t.charged_micros, 400000);
@@ -221,7 +171,7 @@ START_TEST(ledger__reserves_charges_and_refunds)
     gln_batch_request request = request_of(&f, 0);
     request.max_price = 0.35;
     gln_ok(gln_engine_batch_take(f.engine, &request, &id));
-    read_batch(&f, id, &items);
+    gln_pool_batch_read(&f, id, &items);
     ck_assert_uint_eq(items.n, 3);
     gln_engine_close(f.engine);
 }
@@ -230,7 +180,7 @@ END_TEST
 START_TEST(return__items_that_are_not_leased_are_rejected_one_by_one)
 {
     gln_pool_fixture f;
-    struct items items;
+    gln_pool_batch items;
     gln_label_summary labels;
     if (!make_pool(&f, 6)) return;
     int64_t id = take(&f, 4, &items), other = 1;
@@ -248,7 +198,7 @@ START_TEST(return__items_that_are_not_leased_are_rejected_one_by_one)
     gln_ok(gln_engine_batch_return(f.engine, id, given, 4, "human", NULL, NULL, &labels));
     ck_assert_uint_eq(labels.n_taken, 1);
     ck_assert_uint_eq(labels.n_rejected, 3);
-    read_batch(&f, id, &items);
+    gln_pool_batch_read(&f, id, &items);
     ck_assert_str_eq(items.batch_state, "leased");
     gln_engine_close(f.engine);
 }
@@ -306,7 +256,7 @@ START_TEST(batch__requests_that_make_no_sense_are_named)
     request.project_id = 77;
     gln_fails(gln_engine_batch_take(f.engine, &request, &id), GLN_E_NOT_FOUND);
     /* more than there is: all of it, and the answer says so */
-    struct items items;
+    gln_pool_batch items;
     take(&f, 100, &items);
     ck_assert_uint_eq(items.n, 6);
     gln_engine_close(f.engine);
@@ -392,7 +342,7 @@ START_TEST(runs__background_worker_executes_in_order_and_cancels)
     wait_for_run(f.engine, cancelled_id, state);
     ck_assert_str_eq(state, "cancelled");
     gln_fails(gln_engine_run_cancel(f.engine, resample_id), GLN_E_CONFLICT);
-    struct items items;
+    gln_pool_batch items;
     take(&f, 5, &items);
     ck_assert_uint_eq(items.n, 5);
     gln_engine_close(f.engine);

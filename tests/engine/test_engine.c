@@ -489,5 +489,6 @@ int main(void)
     suite_add_tcase(suite, gln_batches_tests());
     suite_add_tcase(suite, gln_resample_tests());
     suite_add_tcase(suite, gln_audits_tests());
+    suite_add_tcase(suite, gln_forget_tests());
     return gln_test_main(suite);
 }

@@ -3,9 +3,13 @@
 
 #include "common/hash.h"
 #include "common/memory.h"
+#include "engine/insight.h"
+#include "engine/proposals.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +74,13 @@ static void label_some(const gln_pool_fixture *f)
     gln_engine_reader_give(f->engine, reader);
 }
 
+static bool make_labelled(gln_pool_fixture *f, size_t n_each)
+{
+    if (!gln_pool_fixture_fill(f, n_each)) return false;
+    label_some(f);
+    return true;
+}
+
 struct kept {
     unsigned char *bytes;
     size_t n;
@@ -120,9 +131,7 @@ START_TEST(resample__goes_on_from_the_last_one_as_from_scratch)
     gln_pool_fixture f;
     gln_ingest_summary ingest;
     gln_resample_summary r, cold;
-    if (!gln_pool_fixture_make(&f, 40)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 40)) return;
     resample(&f, false, &first, &r);
     ck_assert_uint_eq(first.n, 120);
     struct kept centroids = read_kept(&f, "centroids"), classifier = read_kept(&f, "classifier");
@@ -189,9 +198,7 @@ START_TEST(resample__stopped_half_way_keeps_what_was_finished)
     gln_pool_fixture f;
     gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     gln_photos_make(f.photos, 1, 9);
     gln_pool_fixture_ingest(&f, &ingest);
@@ -284,12 +291,9 @@ static void tell(void *context, const gln_progress_report *report)
 START_TEST(publish__killed_at_any_moment_is_one_state_or_the_other)
 {
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     static struct seen seen;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 40)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 40)) return;
     resample(&f, false, &seen, &r);
     size_t n_clusters = check_whole(&f), n_new = 0, n_old = 0;
     ck_assert_uint_eq(count_parts(&f), 0);
@@ -340,11 +344,8 @@ START_TEST(publish__parts_left_are_folded_or_removed)
 {
     static struct seen before, after;
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     /* A part by hand: image 3 moves to the cluster of image 5; header, class ids, row, probabilities, check (engine/publish.c). */
     unsigned char part[256];
@@ -401,18 +402,15 @@ static void delete_class_at(void *context, const gln_progress_report *report)
     struct stopping *s = context;
     if (strcmp(report->stage, s->stage) != 0 || s->stopped) return;
     s->stopped = true;
-    gln_ok(gln_engine_class_delete(s->engine, 1, "late"));
+    gln_ok(gln_engine_classes_remove(s->engine, 1, (const char *[]){"late"}, 1));
 }
 
 START_TEST(publish__a_class_deleted_meanwhile_stops_it)
 {
     static struct seen before, after;
     gln_pool_fixture f;
-    gln_ingest_summary ingest;
     gln_resample_summary r;
-    if (!gln_pool_fixture_make(&f, 20)) return;
-    gln_pool_fixture_ingest(&f, &ingest);
-    label_some(&f);
+    if (!make_labelled(&f, 20)) return;
     resample(&f, false, &before, &r);
     gln_class_spec late = {.name = "late", .target_share = NAN};
     gln_ok(gln_engine_classes_set(f.engine, f.project_id, &late, 1));
@@ -430,6 +428,142 @@ START_TEST(publish__a_class_deleted_meanwhile_stops_it)
 }
 END_TEST
 
+struct listing {
+    const char *data;
+    int64_t project_id;
+    gln_status st;
+    atomic_bool done;
+};
+
+/* Beside the engine that owns the directory, in another thread as another process would. */
+static void *list_proposals(void *context)
+{
+    struct listing *l = context;
+    gln_engine *engine = NULL;
+    gln_json *json = NULL;
+    gln_engine_options options = {.data = l->data, .reading = true};
+    l->st = gln_engine_open(&engine, &options);
+    if (l->st == GLN_OK) l->st = gln_engine_proposals(&json, engine, l->project_id, NAN, NAN);
+    gln_json_free(json);
+    gln_engine_close(engine);
+    atomic_store(&l->done, true);
+    return NULL;
+}
+
+START_TEST(resample__who_reads_beside_it_waits_until_all_of_it_is_in_force)
+{
+    gln_pool_fixture f;
+    gln_resample_summary summary;
+    char part[GLN_PATH_MAX], name[64];
+    pthread_t thread;
+    if (!gln_pool_fixture_fill(&f, 10)) return;
+    gln_pool_fixture_resample(&f, &summary);
+    struct listing l = {.data = f.data, .project_id = f.project_id};
+    /* As long as a part of the published run lies there, rows of the database may be of the one before. */
+    snprintf(name, sizeof name, "publishing/%lld-%lld-000000", (long long)f.project_id, (long long)summary.run_id);
+    gln_ok(gln_path_join(part, f.data, name));
+    gln_ok(gln_file_write(part, "x", 1));
+    ck_assert_int_eq(pthread_create(&thread, NULL, list_proposals, &l), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    ck_assert(!atomic_load(&l.done));
+    ck_assert_int_eq(unlink(part), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(l.st, GLN_OK);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
+/* Noise is called zebra, a class with a higher id, so that noise itself has no label and lies between others. */
+static gln_status label_zebra(void *context, const char *path, int64_t image_id)
+{
+    struct labelling *l = context;
+    const char *name = gln_photos_class(path);
+    if (l->n++ % l->every != 0) return GLN_OK;
+    l->item[l->last++] = (gln_label_item){.image_id = image_id, .seconds = NAN,
+                                          .class_name = strcmp(name, "noise") == 0 ? "zebra" : name};
+    return GLN_OK;
+}
+
+static void take_and_release(const gln_pool_fixture *f, gln_pool_batch *batch)
+{
+    int64_t id = 0;
+    gln_batch_request request = {.project_id = f->project_id, .size = 12, .max_price = NAN, .max_minutes = NAN,
+                                 .explore_share = NAN, .audit_share = NAN, .seed = 7};
+    gln_ok(gln_engine_batch_take(f->engine, &request, &id));
+    gln_pool_batch_read(f, id, batch);
+    gln_ok(gln_engine_batch_release(f->engine, id));
+}
+
+START_TEST(classes__one_that_is_taken_out_leaves_the_others_their_predictions)
+{
+    static struct labelling l;
+    static gln_pool_batch before, after;
+    gln_pool_fixture f;
+    gln_resample_summary r;
+    gln_label_summary summary;
+    gln_store *reader = NULL;
+    if (!gln_pool_fixture_fill(&f, 20)) return;
+    l = (struct labelling){.every = 3};
+    gln_ok(gln_engine_reader_take(f.engine, &reader));
+    gln_ok(gln_store_project_names(reader, f.project_id, label_zebra, &l));
+    gln_engine_reader_give(f.engine, reader);
+    gln_ok(gln_engine_label(f.engine, f.project_id, l.item, (size_t)l.last, "simulated", true, NULL, NULL, &summary));
+    gln_pool_fixture_resample(&f, &r);
+    const char *names[] = {"noise", "zebra"};
+    gln_fails(gln_engine_classes_remove(f.engine, f.project_id, names, 2), GLN_E_CONFLICT);
+    gln_message_has("zebra");
+    gln_ok(gln_engine_classes_remove(f.engine, f.project_id, names, 1)); /* the failure before took out none */
+    gln_fails(gln_engine_classes_remove(f.engine, f.project_id, names, 1), GLN_E_NOT_FOUND);
+    take_and_release(&f, &before);
+    gln_pool_fixture_reopen(&f);
+    take_and_release(&f, &after);
+    ck_assert_uint_eq(before.n, 12);
+    ck_assert_mem_eq(before.image, after.image, sizeof before.image);
+    for (size_t i = 0; i < before.n; i++) {
+        ck_assert_str_eq(before.reason[i], after.reason[i]);
+        ck_assert_msg(strstr(after.reason[i], "noise") == NULL, "%s", after.reason[i]);
+    }
+    /* New classes and a model of them: what the one before said is compared by class, not by place. */
+    gln_class_spec late = {.name = "late", .target_share = NAN};
+    gln_ok(gln_engine_classes_set(f.engine, f.project_id, &late, 1));
+    gln_resample_request again = {.project_id = f.project_id, .seed = 1, .force = true};
+    gln_ok(gln_engine_resample(f.engine, &again, NULL, &r));
+    ck_assert_uint_eq(r.n_classes_labelled, 3);
+    gln_json *forecast = NULL;
+    gln_forecast_request ask = {.n_labels = 100, .point_value = NAN, .price = NAN};
+    gln_ok(gln_engine_reader_take(f.engine, &reader));
+    gln_ok(gln_insight_forecast(&forecast, reader, f.project_id, &ask));
+    gln_engine_reader_give(f.engine, reader);
+    ck_assert_uint_eq(gln_json_count(gln_json_get(forecast, "agreements")), 0); /* the same labels: the same answers */
+    gln_json_free(forecast);
+    gln_engine_close(f.engine);
+}
+END_TEST
+
+START_TEST(reading__changes_nothing_and_what_writes_is_refused)
+{
+    gln_pool_fixture f;
+    gln_resample_summary summary;
+    gln_engine *beside = NULL;
+    int64_t id = 0;
+    if (!gln_pool_fixture_fill(&f, 10)) return;
+    gln_pool_fixture_resample(&f, &summary);
+    gln_engine_options options = {.data = f.data, .reading = true};
+    gln_ok(gln_engine_open(&beside, &options));
+    gln_similar near[3];
+    size_t n = 0;
+    gln_ok(gln_engine_similar(beside, 1, 3, near, &n));
+    ck_assert_uint_eq(n, 3);
+    gln_batch_request request = {.project_id = f.project_id, .size = 2, .max_price = NAN, .max_minutes = NAN,
+                                 .explore_share = NAN, .audit_share = NAN};
+    gln_fails(gln_engine_batch_take(beside, &request, &id), GLN_E_BUSY);
+    gln_fails(gln_engine_project_rename(beside, f.project_id, "q"), GLN_E_BUSY);
+    gln_engine_close(beside);
+    gln_ok(gln_engine_batch_take(f.engine, &request, &id)); /* the owner goes on */
+    gln_engine_close(f.engine);
+}
+END_TEST
+
 TCase *gln_resample_tests(void)
 {
     TCase *tests = tcase_create("resample");
@@ -439,5 +573,8 @@ TCase *gln_resample_tests(void)
     tcase_add_test(tests, publish__killed_at_any_moment_is_one_state_or_the_other);
     tcase_add_test(tests, publish__parts_left_are_folded_or_removed);
     tcase_add_test(tests, publish__a_class_deleted_meanwhile_stops_it);
+    tcase_add_test(tests, resample__who_reads_beside_it_waits_until_all_of_it_is_in_force);
+    tcase_add_test(tests, classes__one_that_is_taken_out_leaves_the_others_their_predictions);
+    tcase_add_test(tests, reading__changes_nothing_and_what_writes_is_refused);
     return tests;
 }

@@ -49,7 +49,7 @@ static __global__ void product(float *out, const uint16_t *a, const uint16_t *b,
     unsigned lane = threadIdx.x;
     gln_copy_async_16(left + lane * 8, a + lane * 8, true);
     gln_copy_async_commit();
-    gln_copy_async_16(right + lane % 16 * 8, b + lane % 16 * 8, true);
+    if (lane < 16) gln_copy_async_16(right + lane * 8, b + lane * 8, true);
     gln_copy_async_commit();
     gln_copy_async_wait<0>();
     __syncthreads();

@@ -132,6 +132,32 @@ class Clusters(HttpTest):
                               ({"notes": []}, "/notes"), ({"notes": "x" * 10001}, "/notes"), ({"size": 1}, "/size")):
             self.assertProblem(self.pool.lead.patch(path, body), 422, "argument", pointer)
 
+    def test_what_has_to_go_is_gone(self):
+        """The last by name: it takes images away."""
+        url = "/v1/projects/zoo/images"
+        image = next(one for one in every_item(self.pool.viewer, url) if one["label"] is not None)
+        path = f"{url}/{image['id']}"
+        before = self.pool.viewer.get("/v1/projects/zoo").json
+        self.assertProblem(self.pool.lead.delete(path), 403, "permission")
+        self.assertEqual(self.pool.admin.delete(path).status, 204)
+        for way in ("", "/thumbnail", "/original", "/similar"):
+            self.assertProblem(self.pool.viewer.get(path + way), 404, "not-found")
+        self.assertProblem(self.pool.admin.delete(path), 404, "not-found")
+        after = self.pool.viewer.get("/v1/projects/zoo").json
+        self.assertEqual((after["images"], after["labels"]), (before["images"] - 1, before["labels"] - 1))
+        refused = {one["path"]: one["reason"] for one in every_item(self.pool.viewer, "/v1/projects/zoo/refusals")}
+        self.assertEqual(refused[image["path"]], "removed on request")
+        batch = self.pool.lead.post("/v1/projects/zoo/batches", {"size": 3}).json
+        leased = batch["items"][0]["image"]
+        got = self.pool.admin.delete(f"{url}/{leased}")
+        self.assertProblem(got, 409, "conflict")
+        self.assertIn(f"batch {batch['id']}", got.json["detail"])
+        self.assertEqual(self.pool.lead.delete(f"/v1/projects/zoo/batches/{batch['id']}").status, 204)
+        self.assertEqual(self.pool.admin.delete(f"{url}/{leased}").status, 204)
+        # The batch that offered it goes on without it.
+        items = self.pool.viewer.get(f"/v1/projects/zoo/batches/{batch['id']}").json["items"]
+        self.assertEqual([one["image"] for one in items], [one["image"] for one in batch["items"][1:]])
+
 
 if __name__ == "__main__":
     main()

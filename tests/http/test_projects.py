@@ -87,6 +87,24 @@ class Projects(HttpTest):
         self.assertEqual(self.pool.viewer.get("/v1/projects/empty").json, before)
         self.assertEqual(self.pool.lead.patch("/v1/projects/empty", {"name": "empty"}).status, 200)
 
+    def test_a_class_without_labels_is_taken_out(self):
+        url, names = "/v1/projects/zoo", [name for _, name, _ in CLASSES]
+        def classes(got):
+            self.assertEqual(got.status, 200, got)
+            return [c["name"] for c in got.json["classes"]]
+        self.assertEqual(classes(self.pool.lead.patch(url, {"classes": [{"name": "typo"}, {"name": "other"}]})), names + ["typo", "other"])
+        for wrong, pointer in (([names[0], "absent"], "/remove_classes/1"), (["typo", "typo"], "/remove_classes/1"), ([1], "/remove_classes/0"),
+                               ("typo", "/remove_classes")):
+            self.assertProblem(self.pool.lead.patch(url, {"remove_classes": wrong}), 422, "argument", pointer)
+        self.assertProblem(self.pool.lead.patch(url, {"remove_classes": ["typo"], "classes": [{"name": "typo"}]}), 422, "argument")
+        got = self.pool.lead.patch(url, {"remove_classes": ["typo", names[1]]})
+        self.assertProblem(got, 409, "conflict")
+        self.assertIn(names[1], got.json["detail"])
+        self.assertEqual(classes(self.pool.lead.patch(url, {"remove_classes": []})), names + ["typo", "other"])
+        self.assertProblem(self.pool.annotator.patch(url, {"remove_classes": ["typo"]}), 403, "permission")
+        self.assertEqual(classes(self.pool.lead.patch(url, {"remove_classes": ["typo", "other"]})), names)
+        self.assertEqual(self.pool.lead.post(url + "/batches", {"size": 1}).status, 201)
+
     def test_balance_counts_what_is_there(self):
         got = self.pool.viewer.get("/v1/projects/zoo/balance").json
         self.assertEqual((got["labels"], got["images"]), (16, 60))

@@ -6,6 +6,7 @@ from support import HERE, HttpTest, main, resolve
 
 # What docs/api.md says about roles; what is not here only needs a viewer.
 NEEDED = {
+    ("DELETE", "/v1/projects/{p}/images/{i}"): "admin",
     ("POST", "/v1/projects"): "admin",
     ("DELETE", "/v1/projects/{p}"): "admin",
     ("POST", "/v1/projects/{p}/images"): "admin",

@@ -136,6 +136,30 @@ START_TEST(vectors__opens_whatever_it_holds_without_identity)
 }
 END_TEST
 
+START_TEST(vectors__reading_leaves_what_an_appender_has_not_committed)
+{
+    gln_vectors *owner = NULL, *reader = NULL;
+    make_file(2);
+    gln_ok(gln_vectors_open(&owner, path, D, identity, 2));
+    append(owner, 3, D); /* no commit counts these yet */
+    gln_ok(gln_vectors_open_reading(&reader, path, 2));
+    ck_assert_uint_eq(file_size(), HEADER + 5 * STRIDE);
+    append(owner, 2, D);
+    check_rows(reader, 2);
+    check_rows(owner, 7);
+    gln_ok(gln_vectors_verify(reader, NULL));
+    size_t first = 0;
+    float row[D] = {0};
+    gln_fails(gln_vectors_append(reader, row, &(int64_t){1}, 1, &first), GLN_E_IO);
+    ck_assert_uint_eq(file_size(), HEADER + 7 * STRIDE);
+    gln_vectors_close(reader);
+    gln_vectors_close(owner);
+    gln_fails(gln_vectors_open_reading(&reader, path, 8), GLN_E_CORRUPT);
+    unlink(path);
+    gln_fails(gln_vectors_open_reading(&reader, path, 0), GLN_E_NOT_FOUND);
+}
+END_TEST
+
 /* Whatever a crash left of the last row: with it committed the file is corrupt, without it the rest is whole. */
 START_TEST(vectors__torn_tail_is_cut_at_every_byte)
 {
@@ -241,6 +265,27 @@ START_TEST(vectors__numbers_that_float16_cannot_hold_are_refused)
         check_rows(v, 5);
         gln_vectors_close(v);
     }
+}
+END_TEST
+
+START_TEST(vectors__an_erased_row_leaves_nothing_and_stays_whole)
+{
+    gln_vectors *v = NULL;
+    unsigned char row[STRIDE], zero[STRIDE] = {0};
+    make_file(3);
+    gln_ok(gln_vectors_open(&v, path, D, identity, 3));
+    flip(HEADER + STRIDE + 5); /* as a kill in the middle might leave it */
+    for (int again = 0; again < 2; again++) gln_ok(gln_vectors_erase(v, 1));
+    gln_ok(gln_vectors_verify(v, NULL));
+    ck_assert_int_eq(gln_vectors_image_id(v, 1), 1001);
+    ck_assert(gln_vectors_is_empty(v, 1) && !gln_vectors_is_empty(v, 2));
+    ck_assert_int_eq(gln_vectors_image_id(v, 2), 1002);
+    gln_fails(gln_vectors_erase(v, 3), GLN_E_ARGUMENT);
+    gln_vectors_close(v);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_eq(pread(fd, row, STRIDE, HEADER + STRIDE), STRIDE);
+    ck_assert_mem_eq(row, zero, STRIDE - 16); /* but for id and checksum */
+    close(fd);
 }
 END_TEST
 
@@ -367,12 +412,14 @@ static Suite *vectors_suite(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, vectors__rows_and_ids_come_back_after_reopening);
     tcase_add_test(tests, vectors__opens_whatever_it_holds_without_identity);
+    tcase_add_test(tests, vectors__reading_leaves_what_an_appender_has_not_committed);
     tcase_add_test(tests, vectors__torn_tail_is_cut_at_every_byte);
     tcase_add_test(tests, vectors__a_hole_where_a_row_should_be_is_damage);
     tcase_add_test(tests, vectors__every_flipped_byte_of_a_row_is_found_and_named);
     tcase_add_test(tests, vectors__old_damage_is_found_by_verify);
     tcase_add_test(tests, vectors__damaged_or_foreign_header_is_refused);
     tcase_add_test(tests, vectors__numbers_that_float16_cannot_hold_are_refused);
+    tcase_add_test(tests, vectors__an_erased_row_leaves_nothing_and_stays_whole);
     tcase_add_test(tests, vectors__truncate_drops_what_was_not_committed);
     tcase_add_test(tests, vectors__a_failed_write_leaves_the_file_as_it_was);
     tcase_add_test(tests, vectors__a_full_disk_is_an_error_and_leaves_the_file_as_it_was);

@@ -183,6 +183,60 @@ START_TEST(judge__adjusted_rand_index_of_known_tables)
 }
 END_TEST
 
+/* Two arcs of N / 2 images; the second partition has `moved` images of each on the other side. */
+static gln_clusters_report judge_moved(size_t n, size_t moved, const int32_t *label)
+{
+    enum { N = 200 };
+    static double degrees[N];
+    static uint16_t rows[N][D];
+    static uint32_t a[N], b[N], neighbour[N];
+    static float similarity[N];
+    float centroid[2][D] = {{1.0f, 0.0f}, {-1.0f, 0.0f}};
+    gln_clusters_report report;
+    ck_assert_uint_le(n, N);
+    for (size_t i = 0; i < n; i++) {
+        degrees[i] = (i < n / 2 ? 0.0 : 180.0) + (double)(i % 5);
+        a[i] = b[i] = i >= n / 2;
+        if (i % (n / 2) < moved) b[i] = !a[i];
+        neighbour[i] = (uint32_t)(i ^ 1); /* a pair each */
+    }
+    gln_graph graph = {.neighbour = neighbour, .similarity = similarity, .n = n, .k = 1};
+    gln_embeddings pool = circle(rows, degrees, n);
+    gln_ok(gln_clusters_judge(&report, &pool, a, &centroid[0][0], 2, b, 2, label != NULL ? &graph : NULL, label, NULL));
+    return report;
+}
+
+/* Moving m of every 100 leaves (1 - 2 m / 100)^2, but for a hundredth: below Steinley's bounds nothing is said to hold. */
+START_TEST(judge__words_promise_what_agreement_between_seeds_supports)
+{
+    static const struct {
+        size_t moved;
+        double rand_index;
+        gln_sanity verdict;
+        const char *words;
+    } cases[] = {{2, 0.92, GLN_SANITY_GOOD, "hold together: another seed draws nearly the same"},
+                 {8, 0.71, GLN_SANITY_GOOD, "mostly hold together"},
+                 {16, 0.46, GLN_SANITY_WEAK, "partly chance"},
+                 {24, 0.27, GLN_SANITY_WEAK, "loose"}};
+    int32_t label[200];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gln_clusters_report report = judge_moved(200, cases[i].moved, NULL);
+        ck_assert_double_eq_tol(report.rand_index, cases[i].rand_index, 0.01);
+        ck_assert_int_eq(report.verdict, cases[i].verdict);
+        ck_assert_msg(strstr(report.words, cases[i].words) != NULL, "%s", report.words);
+        ck_assert_msg(strstr(report.words, "too few labels to compare with).") != NULL, "%s", report.words);
+    }
+    /* Pairs of neighbours of which every second one carries two labels: tidy groups that mean little. */
+    for (size_t i = 0; i < 200; i++) label[i] = i % 4 < 2 ? 0 : (int32_t)(i % 2);
+    gln_clusters_report report = judge_moved(200, 2, label);
+    ck_assert_int_eq(report.verdict, GLN_SANITY_NOT_CLUSTERED);
+    for (size_t i = 0; i < 200; i++) label[i] = i % 6 < 4 ? (int32_t)(i / 2 % 2) : (int32_t)(i % 2);
+    report = judge_moved(200, 16, label);
+    ck_assert_int_eq(report.verdict, GLN_SANITY_WEAK);
+    ck_assert_msg(strstr(report.words, "loose") != NULL, "%s", report.words);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("groups");
@@ -194,6 +248,7 @@ int main(void)
     tcase_add_test(tests, match__without_overlap_is_a_birth);
     tcase_add_test(tests, medoids__are_members_and_not_all_the_same);
     tcase_add_test(tests, judge__adjusted_rand_index_of_known_tables);
+    tcase_add_test(tests, judge__words_promise_what_agreement_between_seeds_supports);
     suite_add_tcase(suite, tests);
     return gln_test_main(suite);
 }

@@ -117,3 +117,22 @@ gln_status fixture_collect_image(void *context, const gln_image_row *row)
     fixture_ids_add(context, row->id);
     return GLN_OK;
 }
+
+static gln_status pen_begin(void *context, gln_store **out)
+{
+    *out = context;
+    return gln_store_begin(*out);
+}
+
+static gln_status pen_end(void *context, gln_status status)
+{
+    if (status == GLN_OK) return gln_store_commit(context);
+    gln_store_rollback(context);
+    return status;
+}
+
+gln_status fixture_snapshot(gln_store *store, int64_t project_id, const char *name, int64_t now_ms, int64_t *out_id)
+{
+    gln_snapshot_pen pen = { .begin = pen_begin, .end = pen_end, .context = store };
+    return gln_store_snapshot_take(store, &pen, project_id, name, now_ms, out_id);
+}

@@ -22,6 +22,9 @@ void fixture_sampling(gln_store *store, int64_t project_id, int64_t image_id, in
 int64_t fixture_batch(gln_store *store, int64_t project_id, const char *idempotency_key, int64_t expires_ms);
 gln_batch_item_row fixture_item(int64_t batch_id, int64_t position, int64_t image_id);
 
+/* gln_store_snapshot_take with one connection for both sides. */
+gln_status fixture_snapshot(gln_store *store, int64_t project_id, const char *name, int64_t now_ms, int64_t *out_id);
+
 /* A listing as a list of ids. */
 enum { FIXTURE_IDS_MAX = 4096 };
 typedef struct fixture_ids {

@@ -169,7 +169,7 @@ START_TEST(audit__goes_with_its_project_and_images_go_out_of_it)
 {
     struct scene s = make_scene();
     int64_t n = 0;
-    gln_ok(gln_store_image_delete(s.store, s.image[0]));
+    gln_ok(gln_store_image_delete(s.store, s.image[0], 9));
     gln_ok(gln_store_audit_accept(s.store, s.audit, "lead", 0.0, 30, &n));
     ck_assert_int_eq(n, LOT - DRAWN);
     gln_ok(gln_store_project_delete(s.store, s.project));

@@ -200,6 +200,13 @@ typedef struct watching {
     atomic_size_t n_views, n_ready;
 } watching;
 
+static gln_status count_row(void *context, const gln_pool_row *row)
+{
+    (void)row;
+    ++*(int64_t *)context;
+    return GLN_OK;
+}
+
 /* Looks at the database through one view, twice: both looks and the two ways of counting must agree. */
 static bool look(gln_store *store, int64_t project_id)
 {
@@ -208,7 +215,7 @@ static bool look(gln_store *store, int64_t project_id)
     bool good = gln_store_begin_read(store) == GLN_OK;
     good = good && gln_store_images_count(store, &filter, &first) == GLN_OK;
     sched_yield();
-    good = good && gln_store_vector_rows(store, project_id, &rows) == GLN_OK;
+    good = good && gln_store_pool(store, project_id, count_row, &rows) == GLN_OK;
     good = good && gln_store_images_count(store, &filter, &second) == GLN_OK;
     good = good && gln_store_commit(store) == GLN_OK;
     return good && first == second && first == rows && first % IMAGES_A_COMMIT == 0;

@@ -391,7 +391,7 @@ START_TEST(label_checks__come_by_rank_while_the_label_is_the_one_checked)
     gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
     ck_assert_uint_eq(copy.n, 1);
     ck_assert_int_eq(copy.image[0], image[0]);
-    gln_ok(gln_store_image_delete(store, image[0]));
+    gln_ok(gln_store_image_delete(store, image[0], 9));
     copy.n = 0;
     gln_ok(gln_store_label_checks(store, project, 2, 10, copy_check, &copy));
     ck_assert_uint_eq(copy.n, 0);
@@ -479,17 +479,17 @@ START_TEST(snapshot__the_same_labels_give_the_same_one)
     int64_t found = -1;
     gln_ok(gln_store_snapshot_find(store, project, &found));
     ck_assert_int_eq(found, 0);
-    gln_ok(gln_store_snapshot_take(store, project, "", 10, &first));
+    gln_ok(fixture_snapshot(store, project, "", 10, &first));
     gln_ok(gln_store_snapshot_find(store, project, &found));
     ck_assert_int_eq(found, first);
     fixture_label(store, project, image[0], owl, 2); /* said again: the same dataset */
-    gln_ok(gln_store_snapshot_take(store, project, "v1", 20, &again));
+    gln_ok(fixture_snapshot(store, project, "v1", 20, &again));
     ck_assert_int_eq(again, first);
     fixture_label(store, project, image[2], fox, 3);
-    gln_ok(gln_store_snapshot_take(store, project, "v2", 30, &third));
+    gln_ok(fixture_snapshot(store, project, "v2", 30, &third));
     ck_assert_int_ne(third, first);
     gln_ok(gln_store_label_retract(store, image[2], 4));
-    gln_ok(gln_store_snapshot_take(store, project, "v3", 40, &back));
+    gln_ok(fixture_snapshot(store, project, "v3", 40, &back));
     ck_assert_int_eq(back, first);
 
     snapshots_copy copy = { 0 };
@@ -506,6 +506,98 @@ START_TEST(snapshot__the_same_labels_give_the_same_one)
 }
 END_TEST
 
+/* A pen on a connection of its own, which gives up from its `fails_from`-th transaction on, and changes a label behind each piece. */
+typedef struct other_pen {
+    gln_store *store;
+    size_t n, fails_from;
+    int64_t project, owl, image;
+} other_pen;
+
+static gln_status other_begin(void *context, gln_store **out)
+{
+    other_pen *pen = context;
+    *out = pen->store;
+    if (++pen->n >= pen->fails_from) return gln_fail(GLN_E_DISK_FULL, "transaction %zu", pen->n);
+    return gln_store_begin(pen->store);
+}
+
+static gln_status other_end(void *context, gln_status status)
+{
+    other_pen *pen = context;
+    ck_assert_int_eq(status, GLN_OK);
+    gln_ok(gln_store_commit(pen->store));
+    fixture_label(pen->store, pen->project, pen->image, pen->owl, (int64_t)(100 + pen->n));
+    return GLN_OK;
+}
+
+static gln_status count_label(void *context, const uint8_t sha256[32], const char *class_name, int64_t image_id, bool proposed)
+{
+    (void)sha256;
+    (void)class_name;
+    (void)image_id;
+    (void)proposed;
+    ++*(size_t *)context;
+    return GLN_OK;
+}
+
+START_TEST(snapshot__is_written_in_pieces_of_what_one_view_saw)
+{
+    enum { N = 20000 }; /* three pieces */
+    char path[GLN_PATH_MAX];
+    fixture_path(path);
+    gln_store *store = fixture_open(path, GLN_STORE_WRITE);
+    other_pen other = { .store = store, .fails_from = SIZE_MAX };
+    int64_t fox, image = 0, id = 0, found = 0;
+    size_t n = 0;
+    gln_ok(gln_store_begin(store));
+    other.project = fixture_project(store, "p");
+    other.owl = fixture_class(store, other.project, "owl");
+    fox = fixture_class(store, other.project, "fox");
+    for (int64_t i = 0; i < N; i++) {
+        image = fixture_image(store, other.project, i);
+        fixture_label(store, other.project, image, fox, 1);
+    }
+    gln_ok(gln_store_commit(store));
+    gln_store *reader = fixture_open(path, GLN_STORE_READ), *late = fixture_open(path, GLN_STORE_READ);
+    gln_ok(gln_store_begin_read(reader));
+    other.image = image;
+    gln_snapshot_pen pen = { .begin = other_begin, .end = other_end, .context = &other };
+
+    /* One that is cut off leaves nothing that counts, also where there is no way to clean up. */
+    other.fails_from = 4;
+    gln_fails(gln_store_snapshot_take(reader, &pen, other.project, "", 10, &id), GLN_E_DISK_FULL);
+    gln_message_has("transaction 4");
+    gln_ok(gln_store_snapshot_labels(store, 1, count_label, &n));
+    ck_assert_uint_gt(n, 0);
+    snapshots_copy copy = { 0 };
+    gln_ok(gln_store_snapshots(store, other.project, 0, 10, copy_snapshot, &copy));
+    ck_assert_uint_eq(copy.n, 0);
+    gln_ok(gln_store_snapshot_find(reader, other.project, &found));
+    ck_assert_int_eq(found, 0);
+    gln_ok(gln_store_snapshots_forget_unfinished(store));
+    n = 0;
+    gln_ok(gln_store_snapshot_labels(store, 1, count_label, &n));
+    ck_assert_uint_eq(n, 0);
+
+    other.fails_from = SIZE_MAX;
+    other.n = 0;
+    gln_ok(gln_store_snapshot_take(reader, &pen, other.project, "", 10, &id));
+    ck_assert_uint_eq(other.n, 5); /* the beginning, three pieces, the end */
+    gln_ok(gln_store_snapshot_labels(store, id, count_label, &n));
+    ck_assert_uint_eq(n, N);
+    gln_ok(gln_store_commit(reader));
+    gln_ok(gln_store_snapshot_find(late, other.project, &found)); /* what is there now is another set of labels */
+    ck_assert_int_eq(found, 0);
+    fixture_label(store, other.project, image, fox, 999);
+    gln_ok(gln_store_snapshot_find(late, other.project, &found)); /* and this is the one that was frozen */
+    ck_assert_int_eq(found, id);
+    gln_ok(gln_store_check(store, true));
+    gln_store_close(reader);
+    gln_store_close(late);
+    gln_store_close(store);
+}
+END_TEST
+
 START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
 {
     gln_store *store = fixture_store();
@@ -518,10 +610,10 @@ START_TEST(snapshot__its_manifest_survives_renamed_classes_and_deleted_images)
     gln_label_row proposed = { .project_id = project, .image_id = image[1], .class_id = owl, .source = "proposed", .seconds = NAN,
                                .created_ms = 2 };
     gln_ok(gln_store_label_add(store, &proposed, NULL)); /* takes the place of the label by a person */
-    gln_ok(gln_store_snapshot_take(store, project, "v1", 10, &id));
+    gln_ok(fixture_snapshot(store, project, "v1", 10, &id));
     gln_class_row renamed = { .id = owl, .name = "tawny owl", .target_share = NAN };
     gln_ok(gln_store_class_update(store, &renamed));
-    gln_ok(gln_store_image_delete(store, image[1]));
+    gln_ok(gln_store_image_delete(store, image[1], 9));
 
     gln_strbuf manifest;
     uint8_t sha256[32];
@@ -545,11 +637,11 @@ START_TEST(snapshot__of_no_labels_is_one_too)
 {
     gln_store *store = fixture_store();
     int64_t project = fixture_project(store, "p"), first = 0, again = 0;
-    gln_ok(gln_store_snapshot_take(store, project, NULL, 10, &first));
-    gln_ok(gln_store_snapshot_take(store, project, NULL, 11, &again));
+    gln_ok(fixture_snapshot(store, project, NULL, 10, &first));
+    gln_ok(fixture_snapshot(store, project, NULL, 11, &again));
     ck_assert_int_gt(first, 0);
     ck_assert_int_eq(first, again);
-    gln_fails(gln_store_snapshot_take(store, 999, NULL, 10, NULL), GLN_E_NOT_FOUND);
+    gln_fails(fixture_snapshot(store, 999, NULL, 10, NULL), GLN_E_NOT_FOUND);
     gln_store_close(store);
 }
 END_TEST
@@ -573,6 +665,7 @@ static Suite *suite(void)
     tcase_add_test(c, audited__are_the_labelled_images_of_the_audit_arm);
     tcase_add_test(c, drift_reference__is_none_until_it_is_set);
     tcase_add_test(c, snapshot__the_same_labels_give_the_same_one);
+    tcase_add_test(c, snapshot__is_written_in_pieces_of_what_one_view_saw);
     tcase_add_test(c, snapshot__its_manifest_survives_renamed_classes_and_deleted_images);
     tcase_add_test(c, snapshot__of_no_labels_is_one_too);
     suite_add_tcase(s, c);

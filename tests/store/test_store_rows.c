@@ -49,10 +49,6 @@ START_TEST(project__what_was_added_is_read_back_with_counts)
     ck_assert_int_eq(copy.row.n_images, 2);
     ck_assert_int_eq(copy.row.n_labels, 1);
     ck_assert_int_eq(copy.row.n_classes, 1);
-
-    gln_ok(gln_store_project_set_threshold(store, id, NAN));
-    gln_ok(gln_store_project_get(store, id, copy_project, &copy));
-    ck_assert(isnan(copy.row.duplicate_threshold));
     gln_store_close(store);
 }
 END_TEST
@@ -130,7 +126,7 @@ START_TEST(project__deleting_takes_everything_along_and_leaves_the_others)
             gln_ok(gln_store_name_put(store, ids[p], i == 0 ? "a" : i == 1 ? "b" : "c", image, 1, 1));
             gln_ok(gln_store_medoids_put(store, cluster, &image, 1));
         }
-        gln_ok(gln_store_snapshot_take(store, ids[p], "s", 1, NULL));
+        gln_ok(fixture_snapshot(store, ids[p], "s", 1, NULL));
         gln_ledger_row entry = { .project_id = ids[p], .kind = "reserve", .amount_micros = 1 };
         gln_ok(gln_store_ledger_add(store, &entry));
     }
@@ -155,7 +151,7 @@ START_TEST(project__ids_are_never_given_out_twice)
     gln_store *store = fixture_store();
     int64_t project = fixture_project(store, "p");
     int64_t first = fixture_image(store, project, 0);
-    gln_ok(gln_store_image_delete(store, first));
+    gln_ok(gln_store_image_delete(store, first, 9));
     ck_assert_int_gt(fixture_image(store, project, 0), first);
     gln_ok(gln_store_project_delete(store, project));
     ck_assert_int_gt(fixture_project(store, "p"), project);
@@ -272,13 +268,8 @@ START_TEST(class__deleting_keeps_the_labels_and_realigns_the_probabilities)
     pool_copy pool = { 0 };
     gln_ok(gln_store_pool(store, project, copy_pool, &pool));
     ck_assert_uint_eq(pool.n, 2);
-    ck_assert_uint_eq(pool.row[0].n_probability, 2);
-    ck_assert_float_eq(pool.probability[0][0], 0.125f);
-    ck_assert_float_eq(pool.probability[0][1], 0.25f);
-    fixture_ids ids = { 0 };
-    gln_image_filter filter = { .project_id = project, .predicted_class_id = b };
-    gln_ok(gln_store_images(store, &filter, 0, 10, fixture_collect_image, &ids));
-    ck_assert_uint_eq(ids.n, 0);
+    ck_assert_uint_eq(pool.row[0].n_probability, 3); /* as published, in the order of the run's classes */
+    ck_assert_float_eq(pool.probability[0][1], 0.625f);
     gln_store_close(store);
 }
 END_TEST
@@ -386,25 +377,50 @@ START_TEST(image__takes_an_id_that_was_chosen_before)
     row.vector_row = 2;
     gln_fails(gln_store_image_add(store, &row, &id), GLN_E_CONFLICT);
     gln_message_has("image 5");
-    gln_ok(gln_store_image_delete(store, 5));
+    gln_ok(gln_store_image_delete(store, 5, 9));
     gln_ok(gln_store_image_next_id(store, &next));
     ck_assert_int_eq(next, 6); /* above the one that is gone */
     gln_store_close(store);
 }
 END_TEST
 
-START_TEST(image__vector_rows_is_one_past_the_highest)
+static gln_status copy_cluster_size(void *context, const gln_cluster_row *row)
+{
+    ((gln_cluster_row *)context)->size = row->size;
+    return GLN_OK;
+}
+
+START_TEST(image__deleted_takes_its_rows_along_and_its_names_are_refused)
 {
     gln_store *store = fixture_store();
-    int64_t project = fixture_project(store, "p"), n = -1;
-    gln_ok(gln_store_vector_rows(store, project, &n));
-    ck_assert_int_eq(n, 0);
-    int64_t low = fixture_image(store, project, 3);
-    fixture_image(store, project, 9);
-    gln_ok(gln_store_image_delete(store, low));
-    gln_fails(gln_store_image_delete(store, low), GLN_E_NOT_FOUND);
-    gln_ok(gln_store_vector_rows(store, project, &n));
-    ck_assert_int_eq(n, 10);
+    int64_t project = fixture_project(store, "p"), cluster = fixture_cluster(store, project, ""), n = 0;
+    int64_t a = fixture_class(store, project, "a"), image = fixture_image(store, project, 0), other = fixture_image(store, project, 1);
+    gln_known known = GLN_KNOWN_NOT;
+    gln_ok(gln_store_name_put(store, project, "/one.jpg", image, 10, 20));
+    gln_ok(gln_store_name_put(store, project, "/two.jpg", image, 10, 30));
+    gln_ok(gln_store_cluster_set_size(store, cluster, 2, 0.5));
+    for (int64_t id = image; id <= other; id += other - image) {
+        gln_sampling_row row = { .image_id = id, .project_id = project, .cluster_id = cluster, .representative_id = image };
+        gln_ok(gln_store_sampling_put(store, &row));
+    }
+    fixture_label(store, project, image, a, 1);
+    gln_ok(gln_store_sampling_count(store, project, &n));
+    ck_assert_int_eq(n, 2);
+    gln_ok(gln_store_image_delete(store, image, 9));
+    gln_fails(gln_store_image_delete(store, image, 9), GLN_E_NOT_FOUND);
+    gln_ok(gln_store_sampling_count(store, project, &n));
+    ck_assert_int_eq(n, 1);
+    gln_ok(gln_store_path_known(store, project, "/one.jpg", 10, 20, &known));
+    ck_assert_int_eq(known, GLN_KNOWN_REFUSED);
+    gln_ok(gln_store_path_known(store, project, "/two.jpg", 10, 31, &known)); /* another photo has taken its name */
+    ck_assert_int_eq(known, GLN_KNOWN_NOT);
+    gln_ok(gln_store_refusals_count(store, project, &n));
+    ck_assert_int_eq(n, 2);
+    gln_ok(gln_store_class_delete(store, a)); /* its history went as well */
+    gln_cluster_row size;
+    gln_ok(gln_store_cluster_get(store, cluster, copy_cluster_size, &size));
+    ck_assert_int_eq(size.size, 1);
+    gln_ok(gln_store_check(store, true));
     gln_store_close(store);
 }
 END_TEST
@@ -761,7 +777,7 @@ static Suite *suite(void)
     tcase_add_test(c, image__reads_label_sampling_lease_and_first_name);
     tcase_add_test(c, image__same_bytes_or_same_vector_row_is_a_conflict);
     tcase_add_test(c, image__takes_an_id_that_was_chosen_before);
-    tcase_add_test(c, image__vector_rows_is_one_past_the_highest);
+    tcase_add_test(c, image__deleted_takes_its_rows_along_and_its_names_are_refused);
     tcase_add_test(c, images__every_combination_of_filters_gives_what_it_says);
     tcase_add_test(c, images__pages_follow_each_other_for_every_driver);
     tcase_add_test(c, pool__is_every_image_by_vector_row);

@@ -261,14 +261,31 @@ describe("insight", { concurrency: 1 }, () => {
   test("every control has a name, and no page is wider than a narrow window", async () => {
     for (const width of [1280, 390]) {
       await page.setViewportSize({ width, height: 844 });
-      for (const key of ["o", "f", "l", "d"]) {
+      for (const key of ["o", "f", "l", "d", "p"]) {
         await page.keyboard.press(key);
         await page.locator(".pages a[aria-current]").waitFor();
         await page.waitForLoadState("networkidle");
         assert.deepEqual(await nameless(), []);
         const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(over <= 0, `${key} at ${width} is wider by ${over}`);
+        const { left, right } = await page.locator(".pages a[aria-current]").evaluate((one) => one.getBoundingClientRect().toJSON());
+        assert.ok(left >= 0 && right <= width, `the name of page ${key} at ${width}: from ${left} to ${right}`);
       }
+    }
+  });
+
+  test("a table wider than a narrow window scrolls in its own box, by keys as well", async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.keyboard.press("f");
+    for (const name of ["Forecast by budget", "Forecast by class"]) {
+      const box = page.getByRole("region", { name });
+      assert.ok(await box.evaluate((one) => one.scrollWidth > one.clientWidth && one.getBoundingClientRect().right <= innerWidth), name);
+      await box.focus();
+      for (let i = 0; i < 12; i++) await page.keyboard.press("ArrowRight");
+      await page.waitForFunction((label) => {
+        const one = document.querySelector(`[role=region][aria-label="${label}"]`);
+        return one.querySelector("th:last-child").getBoundingClientRect().right <= one.getBoundingClientRect().right + 1;
+      }, name);
     }
   });
 

@@ -4,7 +4,7 @@ import { BatchForm } from "./batch_form";
 import { Bench, forgetPicks } from "./bench";
 import { className } from "./classes";
 import { confirmed } from "./dialog";
-import { button, h, replace, type Child } from "./dom";
+import { button, type Child, h, replace, scrollBox } from "./dom";
 import { count, minutes, money, percent, plural, span } from "./format";
 import { pageLink } from "./pages";
 import { Panel, empty } from "./panel";
@@ -211,7 +211,7 @@ export class BatchPanel extends Panel {
       "details",
       { class: `promise ${short.length === 0 ? "met" : "short"}` },
       h("summary", {}, h("strong", {}, verdict), words !== "" && h("span", {}, words)),
-      h("div", { class: "scroll" }, table),
+      scrollBox("Quotas by class", table),
       drift != null && h("p", { class: "muted" }, drift.words),
       relabel != null && h("p", { class: "muted" }, relabel.words),
     );

@@ -35,6 +35,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/* A box in which what is wider than the window scrolls, by keys as well: a region with a name, and a shadow where there is more. */
+export function scrollBox(name: string, ...children: Child[]): HTMLDivElement {
+  return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: 0 }, ...children);
+}
+
 export function svg<K extends keyof SVGElementTagNameMap>(
   tag: K,
   props: Props = {},

@@ -2,7 +2,7 @@
 import { api, projectPath } from "./api";
 import { openCluster, takeBatch } from "./cluster_drawer";
 import { confirmed } from "./dialog";
-import { button, h, prose, replace, type Child } from "./dom";
+import { button, type Child, h, prose, replace, scrollBox } from "./dom";
 import { count, finePercent, plural, points } from "./format";
 import { openImage } from "./image_dialog";
 import { PagePanel, empty } from "./panel";
@@ -238,9 +238,8 @@ function tests(drift: Drift): HTMLElement | null {
     "details",
     { class: "tests" },
     h("summary", {}, `All ${plural(drift.tests.length, "test")}`),
-    h(
-      "div",
-      { class: "scroll" },
+    scrollBox(
+      "Tests of drift",
       h(
         "table",
         {},

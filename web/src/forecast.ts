@@ -1,6 +1,6 @@
 /* What the next money would buy: per budget, per class, and whether to go on at all. */
 import { className } from "./classes";
-import { button, h, prose, replace, svg } from "./dom";
+import { button, h, prose, replace, scrollBox, svg } from "./dom";
 import { count, finePercent, minutes, money, percent, plural, points } from "./format";
 import { keepPointValue, loadForecasts, pointValue } from "./forecast_data";
 import { pricePerPoint, usualBudget } from "./forecast_plan";
@@ -22,7 +22,7 @@ const MAX_LABELS = 1_000_000;
 export class ForecastPanel extends PagePanel {
   private readonly verdict = h("p", { role: "status" });
   private readonly chart = h("div", {});
-  private readonly table = h("div", { class: "scroll" });
+  private readonly table = scrollBox("Forecast by budget");
   private readonly details = h("div", { class: "columns" });
   private readonly worth = h("input", {
     type: "number",
@@ -257,9 +257,8 @@ function perClass(answer: Forecast): HTMLElement {
     "section",
     {},
     h("h3", {}, `By class, for ${plural(answer.labels_more, "more label")}`),
-    h(
-      "div",
-      { class: "scroll" },
+    scrollBox(
+      "Forecast by class",
       h(
         "table",
         { class: "per-class" },

@@ -109,8 +109,8 @@ export function mixSegments(parts: readonly MixPart[], size: number): MixSegment
 }
 
 export function verdictTitle(verdict: string): string {
-  if (verdict === "good") return "The clusters make sense";
-  if (verdict === "weak") return "The clusters are weak";
+  if (verdict === "good") return "The clusters hold together";
+  if (verdict === "weak") return "The clusters are loose";
   if (verdict === "not-clustered") return "The pool does not fall into clusters";
   return verdict;
 }

@@ -217,6 +217,7 @@ bool release_barrier()
         n_waiting++;
         n_true += f.predicate;
     }
+    gln_host_races_barrier();
     for (fiber &f : engine.threads) {
         if (f.what == state::ended) continue;
         f.barrier_result = n_true;
@@ -295,6 +296,7 @@ void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_
     engine.order.resize(n);
     gln_host_block.grid = grid;
     gln_host_block.block = block;
+    gln_host_races_kernel(name);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
@@ -306,6 +308,7 @@ void gln_host_run_kernel(const char *name, dim3 grid, dim3 block, size_t shared_
                     give_up("no memory for shared memory");
                 if (shared_bytes > 0) std::memset(shared, 0xff, shared_bytes);
                 gln_host_block.dynamic_shared = shared;
+                gln_host_races_block(shared, shared_bytes);
                 run_block();
                 std::free(shared);
             }
@@ -335,6 +338,7 @@ const uint32_t *gln_host_exchange(unsigned mask, const void *words, size_t n_byt
     warp->arrived |= 1u << self->lane;
     if (arrived != nullptr) *arrived = mask;
     if (warp->arrived == mask) {
+        if (n_bytes == 0) gln_host_races_warp(self->linear / 32);
         size_t first = self->linear / 32 * 32;
         for (size_t i = first; i < first + 32 && i < engine.threads.size(); i++)
             if (engine.threads[i].what == state::at_exchange) engine.threads[i].what = state::ready;
@@ -357,7 +361,9 @@ void gln_host_copy_async(void *to, const void *from, bool in_range, unsigned n_b
     c->group = t->n_groups;
     c->n_bytes = n_bytes;
     std::memset(c->bytes, 0, sizeof c->bytes);
+    if (in_range) gln_host_races_access(from, n_bytes, gln_host_access::read);
     if (in_range) std::memcpy(c->bytes, from, n_bytes);
+    gln_host_races_copying(to, n_bytes);
 }
 
 void gln_host_copy_commit() { gln_host_self->n_groups++; }
@@ -369,10 +375,12 @@ void gln_host_copy_wait(unsigned n_left)
     unsigned kept = 0;
     for (unsigned i = 0; i < t->n_copies; i++) {
         gln_host_copy *c = &t->copies[i];
-        if (c->group + n_left < t->n_groups)
+        if (c->group + n_left < t->n_groups) {
             std::memcpy(c->to, c->bytes, c->n_bytes);
-        else
+            gln_host_races_copied(c->to, c->n_bytes);
+        } else {
             t->copies[kept++] = *c;
+        }
     }
     t->n_copies = kept;
 }

@@ -12,6 +12,8 @@
 #ifndef GLN_HOST_DEVICE_ENGINE_H
 #define GLN_HOST_DEVICE_ENGINE_H
 
+#include "tests/gpu/host_device/races.h"
+
 #include <functional>
 
 struct gln_host_copy { /* an asynchronous copy to shared memory, not done until it is waited for */
@@ -65,7 +67,7 @@ static inline int __syncthreads_or(int predicate) { return gln_host_barrier(pred
 static inline int __syncthreads_and(int predicate) { return gln_host_barrier(predicate == 0) == 0; }
 static inline void __syncwarp(unsigned mask = 0xffffffffu) { (void)gln_host_exchange(mask, nullptr, 0, nullptr); }
 
-template <typename T> static inline T gln_host_from_lane(unsigned mask, T value, unsigned lane, unsigned own_if_absent)
+template <typename T> GLN_HOST_UNWATCHED static inline T gln_host_from_lane(unsigned mask, T value, unsigned lane, unsigned own_if_absent)
 {
     static_assert(sizeof(T) <= 64, "what one lane gives");
     unsigned arrived = 0;

@@ -10,6 +10,7 @@
 #ifndef GLN_HOST_DEVICE_H
 #define GLN_HOST_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ void gln_host_device_fail_run(size_t nth);
 /* No device, with this answer of cudaGetDeviceCount (100: none, 35: the driver is too old); 0: a device again.
    driver_version 0: no driver. Before the first probe. */
 void gln_host_device_absent(int cuda_error, int driver_version);
+
+#ifdef GLN_HOST_RACES
+/* In the build that looks for races (races.h) the first one ends the process with a line about it. With `count` they
+   are counted, from 0: how many bytes they met, and that line. */
+void gln_host_device_count_races(bool count);
+size_t gln_host_device_races(void);
+const char *gln_host_device_race(void);
+#endif
 
 #ifdef __cplusplus
 }

@@ -142,6 +142,7 @@ cudaError_t allocate(std::map<void *, size_t> *where, void **out, size_t n_bytes
     std::memset(*out, 0xff, n_bytes); /* NaN, and no index */
     (*where)[*out] = n_bytes;
     if (device) device_bytes += n_bytes;
+    if (device) gln_host_races_memory(*out, n_bytes);
     return cudaSuccess;
 }
 cudaError_t release(std::map<void *, size_t> *where, void *p)
@@ -150,7 +151,10 @@ cudaError_t release(std::map<void *, size_t> *where, void *p)
     run_everything();
     auto at = where->find(p);
     if (at == where->end()) return give(cudaErrorInvalidValue);
-    if (where == &device_memory) device_bytes -= at->second;
+    if (where == &device_memory) {
+        device_bytes -= at->second;
+        gln_host_races_no_memory(p);
+    }
     where->erase(at);
     std::free(p);
     return sticky;

@@ -16,7 +16,12 @@
 #define __global__
 #define __device__
 #define __host__
-#define __shared__ static /* blocks run one after another, launches too */
+/* Blocks run one after another, launches too. Where races are looked for, it lies where races.cpp finds it. */
+#if defined(GLN_HOST_RACES)
+#define __shared__ static __attribute__((section("gln_shared")))
+#else
+#define __shared__ static
+#endif
 #define __constant__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
@@ -95,22 +100,32 @@ template <typename T> static inline void __stcs(T *p, T v) { *p = v; }
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
 
+#include "tests/gpu/host_device/engine.h"
+
 /* Threads change places only where they wait for each other, so plain statements are atomic. */
-template <typename T, typename V> static inline T atomicAdd(T *p, V v) { T old = *p; *p = (T)(old + (T)v); return old; }
-template <typename T, typename V> static inline T atomicSub(T *p, V v) { T old = *p; *p = (T)(old - (T)v); return old; }
-template <typename T, typename V> static inline T atomicMin(T *p, V v) { T old = *p; if ((T)v < old) *p = (T)v; return old; }
-template <typename T, typename V> static inline T atomicMax(T *p, V v) { T old = *p; if (old < (T)v) *p = (T)v; return old; }
-template <typename T, typename V> static inline T atomicExch(T *p, V v) { T old = *p; *p = (T)v; return old; }
-template <typename T, typename V> static inline T atomicOr(T *p, V v) { T old = *p; *p = (T)(old | (T)v); return old; }
-template <typename T, typename V> static inline T atomicAnd(T *p, V v) { T old = *p; *p = (T)(old & (T)v); return old; }
-template <typename T> static inline T atomicCAS(T *p, T compare, T v)
+#define GLN_HOST_ATOMICALLY(name, change)                                                                              \
+    template <typename T, typename V> GLN_HOST_ATOMIC T name(T *p, V v)                                                \
+    {                                                                                                                  \
+        gln_host_races_access(p, sizeof *p, gln_host_access::atomic);                                                  \
+        T old = *p;                                                                                                    \
+        change;                                                                                                        \
+        return old;                                                                                                    \
+    }
+GLN_HOST_ATOMICALLY(atomicAdd, *p = (T)(old + (T)v))
+GLN_HOST_ATOMICALLY(atomicSub, *p = (T)(old - (T)v))
+GLN_HOST_ATOMICALLY(atomicMin, if ((T)v < old) *p = (T)v)
+GLN_HOST_ATOMICALLY(atomicMax, if (old < (T)v) *p = (T)v)
+GLN_HOST_ATOMICALLY(atomicExch, *p = (T)v)
+GLN_HOST_ATOMICALLY(atomicOr, *p = (T)(old | (T)v))
+GLN_HOST_ATOMICALLY(atomicAnd, *p = (T)(old & (T)v))
+#undef GLN_HOST_ATOMICALLY
+template <typename T> GLN_HOST_ATOMIC T atomicCAS(T *p, T compare, T v)
 {
+    gln_host_races_access(p, sizeof *p, gln_host_access::atomic);
     T old = *p;
     if (old == compare) *p = v;
     return old;
 }
-
-#include "tests/gpu/host_device/engine.h"
 
 #define threadIdx (gln_host_self->index)
 #define blockIdx (gln_host_block.index)

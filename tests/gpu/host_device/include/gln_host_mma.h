@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-static inline float gln_host_widen_f16(uint32_t bits) { return __half2float(__ushort_as_half((unsigned short)bits)); }
-static inline float gln_host_widen_bf16(uint32_t bits) { return __uint_as_float(bits << 16); }
+GLN_HOST_UNWATCHED static inline float gln_host_widen_f16(uint32_t bits) { return __half2float(__ushort_as_half((unsigned short)bits)); }
+GLN_HOST_UNWATCHED static inline float gln_host_widen_bf16(uint32_t bits) { return __uint_as_float(bits << 16); }
 
 template <typename Widen>
-static inline void gln_host_mma(float c[4], const uint32_t a[4], const uint32_t b[2], Widen widen)
+GLN_HOST_UNWATCHED static inline void gln_host_mma(float c[4], const uint32_t a[4], const uint32_t b[2], Widen widen)
 {
     struct {
         float a[8], b[4]; /* this lane's numbers, widened: two a register */
@@ -52,11 +52,12 @@ static inline void gln_host_check_aligned(const void *p, const char *what, unsig
     std::fprintf(stderr, "host device: %s at an address that is no multiple of %u\n", what, to);
     std::abort();
 }
-static inline void gln_host_load_matrix(uint32_t r[4], const void *shared, bool transposed)
+GLN_HOST_UNWATCHED static inline void gln_host_load_matrix(uint32_t r[4], const void *shared, bool transposed)
 {
     unsigned arrived = 0, group = gln_host_self->lane / 4, t = gln_host_self->lane % 4;
     gln_host_check_aligned(shared, "ldmatrix");
     unsigned char row[16];
+    gln_host_races_access(shared, sizeof row, gln_host_access::read);
     std::memcpy(row, shared, sizeof row);
     const uint32_t *all = gln_host_exchange(0xffffffffu, row, sizeof row, &arrived);
     for (unsigned i = 0; i < 4; i++) {
