@@ -6,7 +6,8 @@
  *   quota     a queue for each class that has labels; the next image is for the class that is furthest behind its share, counting
  *             every image of the batch so far, of any arm, as the share of a label of its class that comes true (hit rates). Inside a
  *             class the gain in coverage is multiplied by the probability of the class, so a rare class reaches for images that are
- *             its likely runner-up, once the sure ones are used up.
+ *             its likely runner-up, once the sure ones are used up. When none is left its turns go to exploration and
+ *             not to another class: that a class has few labels and no candidates is a reason to look further.
  *   explore   coverage alone: all of a cold start, and later what quotas cannot be trusted with. Where drift was found a part of it
  *             looks there alone (`news`), beside what exploration has anyway.
  *
@@ -412,12 +413,12 @@ static gln_status take_audited(struct selecting *s, bool *out_took)
     return GLN_OK;
 }
 
-/* The class that is furthest behind its share, of those that have labels and candidates; n_classes when there is none. */
+/* The class that is furthest behind its share, of those that have labels; n_classes when there is none. */
 static size_t poorest_class(const struct selecting *s)
 {
     size_t poorest = s->n_classes;
     for (size_t c = 0; c < s->n_classes; c++) {
-        if (!(s->have[c] > 0.0 && s->share[c] > 0.0) || s->queues.n[c] == 0) continue;
+        if (!(s->have[c] > 0.0 && s->share[c] > 0.0)) continue;
         if (poorest == s->n_classes || s->expected[c] / s->share[c] < s->expected[poorest] / s->share[poorest]) poorest = c;
     }
     return poorest;
@@ -433,8 +434,13 @@ static gln_status take_from(struct selecting *s, size_t arm, bool *out_took)
         return GLN_OK;
     }
     *out_took = false;
-    for (size_t c; !*out_took && !s->out_of_budget && (c = poorest_class(s)) < s->n_classes;)
-        *out_took = take_queued(s, c, GLN_ARM_QUOTA, (int32_t)c);
+    size_t c = poorest_class(s);
+    if (c == s->n_classes) return GLN_OK;
+    *out_took = take_queued(s, c, GLN_ARM_QUOTA, (int32_t)c);
+    if (*out_took) return GLN_OK;
+    /* No image left is likely to be of this class: its turn is spent on looking for it. */
+    *out_took = take_queued(s, s->n_classes, GLN_ARM_EXPLORE, GLN_NO_CLASS);
+    if (*out_took) s->expected[c] += gln_hit_rate(s->pool, c); /* so that one rare class does not take every turn */
     return GLN_OK;
 }
 

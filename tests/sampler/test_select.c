@@ -583,6 +583,38 @@ START_TEST(select__quotas_make_up_for_what_exploration_brings)
 }
 END_TEST
 
+START_TEST(select__what_no_image_is_likely_to_be_is_explored_for)
+{
+    gln_mixture m;
+    gln_selection s;
+    uint32_t count[4], of_class[4] = {0}, explored = 0;
+    size_t size[] = {100, 100, 100, 100};
+    gln_mixture_make(&m, size, 4, D, 0.5, K, 5);
+    float *p = oracle(&m, 0.9f);
+    /* Nothing is taken for the last class, whose images look like anything else. */
+    static const float of_last[] = {0.36f, 0.32f, 0.3f, 0.02f};
+    for (size_t i = 0; i < m.n; i++)
+        if (m.truth[i] == 3) memcpy(p + i * 4, of_last, sizeof of_last);
+    m.pool.probability = p;
+    for (size_t c = 0; c < 4; c++) m.label[c * 100] = (int32_t)c;
+    gln_select_request request = request_of(40);
+    request.explore_share = request.audit_share = 0.0;
+    gln_ok(gln_select(&s, &m.pool, &request, NULL));
+    for (size_t k = 0; k < s.n; k++) {
+        if (s.candidate[k].arm == GLN_ARM_QUOTA) of_class[s.candidate[k].quota_class]++;
+        else explored++;
+    }
+    count_classes(&m, &s, count);
+    ck_assert_uint_eq(of_class[3], 0);
+    ck_assert_msg(explored >= 10, "%u explored: the turns of the last class went to others", explored);
+    for (size_t c = 0; c < 3; c++) ck_assert_msg(of_class[c] <= 14, "%u for class %zu", of_class[c], c);
+    ck_assert_msg(count[3] >= 10, "%u of the last class", count[3]);
+    gln_selection_dispose(&s);
+    gln_free(p);
+    gln_mixture_free(&m);
+}
+END_TEST
+
 START_TEST(select__a_class_whose_predictions_fail_is_asked_for_more_often)
 {
     gln_mixture m;
@@ -699,6 +731,7 @@ int main(void)
     tcase_add_test(tests, cover__exchanges_find_more_than_greedy);
     tcase_add_test(tests, select__small_batches_add_up_to_the_audit_share);
     tcase_add_test(tests, select__quotas_make_up_for_what_exploration_brings);
+    tcase_add_test(tests, select__what_no_image_is_likely_to_be_is_explored_for);
     tcase_add_test(tests, select__a_class_whose_predictions_fail_is_asked_for_more_often);
     tcase_add_test(tests, select__of_equal_images_the_quicker_clusters_are_chosen);
     tcase_add_test(tests, shortlist__of_a_large_pool_keeps_a_rare_class);
