@@ -1,7 +1,8 @@
 # The short way to everything: each target does all the set-up that it needs.
 #
 #   make run [IMAGES=folder] [SERVE=0]   photos in, a first batch out, then the dashboard (see tools/run.sh)
-#   make check                           every test
+#   make check                           every test but those of `make races`
+#   make races                           the GPU kernels on the CPU, every access watched (minutes)
 #   make bench                           measurements, beside the same work done with other tools (see bench/README.md)
 #   make asan | tsan                     the tests under sanitizers
 #   make valgrind                        some of the tests under valgrind, leaks included
@@ -14,7 +15,7 @@ JOBS ?= $(shell nproc)
 PYTHON := $(DEPS)/python/bin/python3
 CONFIGURE = cmake --preset $(1) -DGLN_DEPS="$(DEPS)" $(if $(CI),-DGLN_WERROR=ON) $(2) > build/$(1).configure.log || { tail -n 30 build/$(1).configure.log; exit 1; }
 
-.PHONY: all run check bench fuzz asan tsan valgrind setup setup-check build clean
+.PHONY: all run check races bench fuzz asan tsan valgrind setup setup-check build clean
 all: build
 
 setup:
@@ -35,7 +36,14 @@ check: setup-check
 	@mkdir -p build
 	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
 	@cmake --build --preset release -j $(JOBS)
-	@cd build/release && ctest --output-on-failure -j $(JOBS)
+	@cd build/release && ctest --output-on-failure -j $(JOBS) -LE races
+
+# Kernels with every access watched (tests/gpu/host_device): minutes.
+races: setup-check
+	@mkdir -p build
+	@$(call CONFIGURE,release,-DGLN_TESTS=ON -DGLN_PYTHON="$(PYTHON)")
+	@cmake --build --preset release -j $(JOBS)
+	@cd build/release && ctest --output-on-failure -j $(JOBS) -L races
 
 asan tsan: setup-check
 	@mkdir -p build

@@ -112,8 +112,8 @@ def files(build, models, folder, kinds):
                   f"{spread(ratios['f32'])} | {statistics.median(rates['auto']):.1f} | {spread(ratios['auto'])} |", flush=True)
 
 
-def rate_of(build, manifest, photos, folder, precision):
-    line = json.loads(run(f"{build}/cli/gleaner", "embed", photos, "-b", manifest, "-o", f"{folder}/out.npy", "--threads", THREADS,
+def rate_of(build, manifest, photos, folder, precision, threads=THREADS):
+    line = json.loads(run(f"{build}/cli/gleaner", "embed", photos, "-b", manifest, "-o", f"{folder}/out.npy", "--threads", threads,
                           "--precision", precision, "--quiet", "--json"))
     return line["images_per_second"]
 
@@ -138,24 +138,33 @@ def make_blind(folder, side):
     return f"{folder}/blind.json"
 
 
+def network_rate(build, models, name, precision, threads):
+    line = json.loads(run(f"{build}/bench/embed_speed", f"{models}/{name}.json", 16, threads, SECONDS, precision))
+    return statistics.median(line["images_per_second"])
+
+
 def pipeline(build, models, folder, kinds):
-    """The pipeline against its two halves alone. All share two cores, so together they can reach 1 / (1 / a + 1 / b) at most."""
+    """The pipeline against its two halves alone: on all cores, which both want, so that together they can reach 1 / (1 / a + 1 / b) at
+    most; and on half of the cores each, which is what a pipeline whose stages share nothing would be."""
     blind = make_blind(folder, 224)
-    print("\n| photos | network | decoding alone | network alone | pipeline | of the slower | of what two cores allow |\n|---|---|---|---|---|---|---|")
+    print("\n| photos | network | decoding alone | network alone | pipeline | of the slower | of what two cores allow | "
+          "decoding, network on a core each | of the slower of these |\n|---|---|---|---|---|---|---|---|---|")
     for kind in kinds:
+        photos = f"{folder}/{kind}"
         for name, precision in (("efficientnet-lite0", "f32"), ("resnet50", "f32"), ("resnet50", "bf16")):
-            shares, bounds, lines = [], [], []
+            shares, bounds, halves, lines = [], [], [], []
             for _ in range(ROUNDS):
-                decode = rate_of(build, blind, f"{folder}/{kind}", folder, "f32")
-                alone = json.loads(run(f"{build}/bench/embed_speed", f"{models}/{name}.json", 16, THREADS, SECONDS, precision))
-                alone = statistics.median(alone["images_per_second"])
-                together = rate_of(build, f"{models}/{name}.json", f"{folder}/{kind}", folder, precision)
-                lines.append((decode, alone, together))
+                decode = rate_of(build, blind, photos, folder, "f32")
+                alone = network_rate(build, models, name, precision, THREADS)
+                together = rate_of(build, f"{models}/{name}.json", photos, folder, precision)
+                half = (rate_of(build, blind, photos, folder, "f32", THREADS // 2), network_rate(build, models, name, precision, THREADS // 2))
+                lines.append((decode, alone, together, *half))
                 shares.append(100 * together / min(decode, alone))
                 bounds.append(100 * together * (1 / decode + 1 / alone))
+                halves.append(100 * together / min(half))
             middle = [statistics.median(column) for column in zip(*lines)]
             print(f"| {kind} | {name}, {precision} | {middle[0]:.1f} | {middle[1]:.1f} | {middle[2]:.1f} | {spread(shares, 0)}% | "
-                  f"{spread(bounds, 0)}% |", flush=True)
+                  f"{spread(bounds, 0)}% | {middle[3]:.1f}, {middle[4]:.1f} | {spread(halves, 0)}% |", flush=True)
 
 
 def main():
