@@ -393,7 +393,7 @@ int main(void)
 {
     Suite *suite = suite_create("drift");
     TCase *c = tcase_create("drift");
-    tcase_set_timeout(c, 300);
+    tcase_set_timeout(c, 900);
     tcase_add_test(c, drift__false_alarms_stay_below_the_stated_rate);
     tcase_add_test(c, drift__images_of_something_new_are_found_and_their_cluster_named);
     tcase_add_test(c, drift__bursts_are_counted_once);
