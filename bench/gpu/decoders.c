@@ -8,6 +8,7 @@
  * spread. A file that nvJPEG may not have (gpu_decoding.h: too large, a rare kind) is told as that. Exits with 77 where
  * there is no GPU or no nvJPEG.
  */
+#include "bench/gpu/rounds.h"
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/memory.h"
@@ -24,7 +25,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_ROUNDS = 31, MAX_THREADS = 64, SKIPPED = 77 };
+enum { MAX_THREADS = 64, SKIPPED = 77 };
 
 static const gln_preprocess usual = {
     .fit = GLN_FIT_CROP, .crop_share = 0.875, .filter = GLN_FILTER_BILINEAR, .std = {1, 1, 1}};
@@ -39,20 +40,6 @@ typedef struct job {
     atomic_size_t n_ready, n_done;
     _Atomic int status;
 } job;
-
-static double seconds_of(void)
-{
-    const char *text = getenv("SECONDS_A_ROUND");
-    double seconds = text != NULL ? atof(text) : 0;
-    return seconds > 0 ? seconds : 0.5;
-}
-
-static size_t rounds_of(void)
-{
-    const char *text = getenv("ROUNDS");
-    size_t rounds = text != NULL ? strtoul(text, NULL, 10) : 0;
-    return rounds == 0 ? 5 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
-}
 
 static void wait_a_little(void)
 {

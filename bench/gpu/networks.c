@@ -11,6 +11,7 @@
  * One line of JSON each. A rate is the median of ROUNDS (environment, default 5) rounds of SECONDS_A_ROUND (default
  * 0.5), told with the spread; PRECISION is f16 unless the environment says f32 or bf16.
  */
+#include "bench/gpu/rounds.h"
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/memory.h"
@@ -28,21 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROUNDS = 31, N_NEAREST = 10, MAX_THREADS = 64 };
-
-static double seconds_of(void)
-{
-    const char *text = getenv("SECONDS_A_ROUND");
-    double seconds = text != NULL ? atof(text) : 0;
-    return seconds > 0 ? seconds : 0.5;
-}
-
-static size_t rounds_of(void)
-{
-    const char *text = getenv("ROUNDS");
-    size_t rounds = text != NULL ? strtoul(text, NULL, 10) : 0;
-    return rounds == 0 ? 5 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
-}
+enum { N_NEAREST = 10, MAX_THREADS = 64 };
 
 typedef struct network {
     gln_net *net;
