@@ -4,23 +4,12 @@
  * driver's.
  */
 #include "embed/cuda/nvjpeg_api.h"
+#include "kernels/cuda/library.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
 
 static gln_nvjpeg_api table;
 static char failure[GLN_MESSAGE_MAX]; /* "": the table is filled */
-
-static bool find(void *library, void *slot, const char *name)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(slot, &symbol,
-           sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
-    if (symbol == NULL) snprintf(failure, sizeof failure, "libnvjpeg has no function %s", name);
-    return symbol != NULL;
-}
 
 static void open_once(void)
 {
@@ -33,10 +22,7 @@ static void open_once(void)
         GLN_CUBLAS_FOLDER "/libnvjpeg.so.13",
 #endif
     };
-    const struct {
-        void *slot;
-        const char *name;
-    } wanted[] = {
+    const gln_symbol wanted[] = {
         {&table.create, "nvjpegCreateEx"},
         {&table.destroy, "nvjpegDestroy"},
         {&table.decoder_create, "nvjpegDecoderCreate"},
@@ -61,21 +47,15 @@ static void open_once(void)
         {&table.decode_transfer, "nvjpegDecodeJpegTransferToDevice"},
         {&table.decode_device, "nvjpegDecodeJpegDevice"},
     };
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && library == NULL; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        snprintf(failure, sizeof failure,
-                 "libnvjpeg.so.13, which decodes JPEG files on the GPU, was not found; install CUDA's nvJPEG, or "
-                 "name its folder in LD_LIBRARY_PATH");
-        return;
-    }
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (!find(library, wanted[i].slot, wanted[i].name)) {
-            dlclose(library);
-            return;
-        }
-    }
+    gln_library_open(failure, &(gln_library){
+                                  .name = "libnvjpeg.so.13",
+                                  .purpose = "which decodes JPEG files on the GPU",
+                                  .product = "nvJPEG",
+                                  .paths = names,
+                                  .n_paths = sizeof names / sizeof *names,
+                                  .symbols = wanted,
+                                  .n_symbols = sizeof wanted / sizeof *wanted,
+                              });
 }
 
 gln_status gln_nvjpeg_open(const gln_nvjpeg_api **out)

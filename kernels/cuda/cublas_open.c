@@ -1,15 +1,12 @@
 /*
- * Opens cuBLASLt. It is not linked: half a gigabyte that most machines lack, and a program linked with it would not
- * start there. Looked for under the names the loader knows (the run path of the program, LD_LIBRARY_PATH, the system's
- * folders), where CUDA's installer puts it, and where set-up may have put it (GLN_CUBLAS_FOLDER, from the build).
+ * Opens cuBLASLt (library.h says why it is not linked). Looked for under the names the loader knows (the run path of
+ * the program, LD_LIBRARY_PATH, the system's folders), where CUDA's installer puts it, and where set-up may have put it
+ * (GLN_CUBLAS_FOLDER, from the build).
  */
 #include "kernels/cuda/cublas_lt.h"
+#include "kernels/cuda/library.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 
 #define STRINGIZE2(x) #x
 #define STRINGIZE(x) STRINGIZE2(x)
@@ -18,15 +15,6 @@
 static gln_cublas_lt table;
 static char failure[GLN_MESSAGE_MAX]; /* "": the table is filled */
 
-static bool find(void *library, void *slot, const char *name)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(slot, &symbol,
-           sizeof symbol); /* an object pointer into a function pointer, as POSIX allows dlsym's result to be used */
-    if (symbol == NULL) snprintf(failure, sizeof failure, "%s has no function %s", LIBRARY, name);
-    return symbol != NULL;
-}
-
 static void open_once(void)
 {
     static const char *const names[] = {LIBRARY, "/usr/local/cuda/lib64/" LIBRARY,
@@ -34,29 +22,30 @@ static void open_once(void)
                                         GLN_CUBLAS_FOLDER "/" LIBRARY,
 #endif
     };
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && library == NULL; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        snprintf(failure, sizeof failure,
-                 "%s, which multiplies matrices on the GPU, was not found; install CUDA's cuBLAS, or name its folder "
-                 "in LD_LIBRARY_PATH",
-                 LIBRARY);
-        return;
-    }
-    if (!(find(library, &table.create, "cublasLtCreate") && find(library, &table.destroy, "cublasLtDestroy") &&
-          find(library, &table.desc_create, "cublasLtMatmulDescCreate") &&
-          find(library, &table.desc_destroy, "cublasLtMatmulDescDestroy") &&
-          find(library, &table.desc_set, "cublasLtMatmulDescSetAttribute") &&
-          find(library, &table.layout_create, "cublasLtMatrixLayoutCreate") &&
-          find(library, &table.layout_destroy, "cublasLtMatrixLayoutDestroy") &&
-          find(library, &table.layout_set, "cublasLtMatrixLayoutSetAttribute") &&
-          find(library, &table.preference_create, "cublasLtMatmulPreferenceCreate") &&
-          find(library, &table.preference_destroy, "cublasLtMatmulPreferenceDestroy") &&
-          find(library, &table.preference_set, "cublasLtMatmulPreferenceSetAttribute") &&
-          find(library, &table.heuristic, "cublasLtMatmulAlgoGetHeuristic") &&
-          find(library, &table.matmul, "cublasLtMatmul")))
-        dlclose(library);
+    const gln_symbol wanted[] = {
+        {&table.create, "cublasLtCreate"},
+        {&table.destroy, "cublasLtDestroy"},
+        {&table.desc_create, "cublasLtMatmulDescCreate"},
+        {&table.desc_destroy, "cublasLtMatmulDescDestroy"},
+        {&table.desc_set, "cublasLtMatmulDescSetAttribute"},
+        {&table.layout_create, "cublasLtMatrixLayoutCreate"},
+        {&table.layout_destroy, "cublasLtMatrixLayoutDestroy"},
+        {&table.layout_set, "cublasLtMatrixLayoutSetAttribute"},
+        {&table.preference_create, "cublasLtMatmulPreferenceCreate"},
+        {&table.preference_destroy, "cublasLtMatmulPreferenceDestroy"},
+        {&table.preference_set, "cublasLtMatmulPreferenceSetAttribute"},
+        {&table.heuristic, "cublasLtMatmulAlgoGetHeuristic"},
+        {&table.matmul, "cublasLtMatmul"},
+    };
+    gln_library_open(failure, &(gln_library){
+                                  .name = LIBRARY,
+                                  .purpose = "which multiplies matrices on the GPU",
+                                  .product = "cuBLAS",
+                                  .paths = names,
+                                  .n_paths = sizeof names / sizeof *names,
+                                  .symbols = wanted,
+                                  .n_symbols = sizeof wanted / sizeof *wanted,
+                              });
 }
 
 gln_status gln_cublas_lt_open(const gln_cublas_lt **out)
